@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 Ints = tuple[int, ...]
-MemoryFormat = Literal["contiguous", "channels_last", "channels_last_3d"]
+MemoryFormat = Literal["contiguous_format", "preserve_format", "channels_last", "channels_last_3d"]
 
 # Axes from the fastest in memory to the slowest.
 _CHANNELS_LAST_ORDER = (1, 3, 2, 0)
@@ -225,13 +225,13 @@ def suggest_memory_format(shape: Ints, strides: Ints) -> MemoryFormat:
     """Name the format that an operator such as `conv2d` continues in for this input.
 
     Only the order of the strides matters, gaps do not. Layouts that could be either (as N×1×H×W)
-    count as `"contiguous"`.
+    count as `"contiguous_format"`.
     """
     if len(shape) == 4 and _ordered_as(shape, strides, _CHANNELS_LAST_ORDER):
         return "channels_last"
     if len(shape) == 5 and _ordered_as(shape, strides, _CHANNELS_LAST_3D_ORDER):
         return "channels_last_3d"
-    return "contiguous"
+    return "contiguous_format"
 
 
 def _ordered_as(shape: Ints, strides: Ints, order: Ints) -> bool:
