@@ -43,7 +43,7 @@ def transpose(layout: Layout, dim0: int, dim1: int) -> Layout:
 def movedim(layout: Layout, source: int | Ints, destination: int | Ints) -> Layout:
     """Move axes `source` to the places `destination`; the other axes keep their order.
 
-    >>> movedim(contiguous((2, 3, 4)), 0, -1).shape
+    >>> movedim(Layout((2, 3, 4), (12, 4, 1)), 0, -1).shape
     (3, 4, 2)
 
     Raises: RuntimeError when the two lists differ in length or repeat an axis.
@@ -74,7 +74,7 @@ def expand(layout: Layout, sizes: Ints, kind: str = "torch.FloatTensor") -> Layo
 
     `kind` is the tensor's type name, which one of PyTorch's messages quotes.
 
-    >>> expand(contiguous((3, 1)), (2, -1, 4))
+    >>> expand(Layout((3, 1), (1, 1)), (2, -1, 4))
     Layout(shape=(2, 3, 4), strides=(0, 1, 0), offset=0)
 
     Raises: RuntimeError when there are fewer sizes than axes, or a size other than 1 would change.
@@ -130,7 +130,7 @@ def slice_dim(
 ) -> Layout:
     """Keep indices `start:stop:step` of one axis; ends beyond the axis are clipped as in Python.
 
-    >>> slice_dim(contiguous((6,)), 0, 1, None, 2)
+    >>> slice_dim(Layout((6,), (1,)), 0, 1, None, 2)
     Layout(shape=(3,), strides=(2,), offset=1)
 
     Raises: IndexError for a 0-dim layout or an axis out of range; RuntimeError unless `step > 0`.
@@ -184,7 +184,7 @@ def narrow(layout: Layout, dim: int, start: int, length: int) -> Layout:
 def select(layout: Layout, dim: int, index: int) -> Layout:
     """Keep one index of an axis and drop the axis.
 
-    >>> select(contiguous((2, 3)), 0, -1)
+    >>> select(Layout((2, 3), (3, 1)), 0, -1)
     Layout(shape=(3,), strides=(1,), offset=3)
 
     Raises: IndexError for a 0-dim layout, an axis or an index out of range.
@@ -233,7 +233,7 @@ def squeeze(layout: Layout, dims: int | Ints | None = None) -> Layout:
 def unfold(layout: Layout, dim: int, size: int, step: int) -> Layout:
     """Show windows of `size` along `dim`, one every `step`; the window becomes the last axis.
 
-    >>> unfold(contiguous((7,)), 0, 3, 2)
+    >>> unfold(Layout((7,), (1,)), 0, 3, 2)
     Layout(shape=(3, 3), strides=(2, 1), offset=0)
 
     Raises: RuntimeError for a negative or too large size or a step below 1.
@@ -259,7 +259,7 @@ def unfold(layout: Layout, dim: int, size: int, step: int) -> Layout:
 def diagonal(layout: Layout, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Layout:
     """Show the diagonal `index[dim2] - index[dim1] == offset` as the last axis.
 
-    >>> diagonal(contiguous((3, 3)), 1)
+    >>> diagonal(Layout((3, 3), (3, 1)), 1)
     Layout(shape=(2,), strides=(4,), offset=1)
 
     Raises: IndexError for an axis out of range; RuntimeError when both are the same.

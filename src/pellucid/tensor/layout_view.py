@@ -11,7 +11,7 @@ from pellucid.tensor.layout_value import Layout, NoView, cached
 def view(layout: Layout, shape: Ints) -> Layout | NoView:
     """Show the elements in row-major order under another `shape` (one size may be -1).
 
-    >>> view(contiguous((2, 6)), (2, -1, 3))
+    >>> view(Layout((2, 6), (6, 1)), (2, -1, 3))
     Layout(shape=(2, 2, 3), strides=(6, 3, 1), offset=0)
 
     Returns `NoView` when the strides do not allow it.
@@ -150,7 +150,7 @@ def flatten_shape(shape: Ints, start_dim: int = 0, end_dim: int = -1) -> Ints:
 def unflatten(layout: Layout, dim: int, sizes: Ints) -> Layout | NoView:
     """Split axis `dim` into axes of `sizes` (one may be -1). Always a view.
 
-    >>> unflatten(contiguous((2, 6)), 1, (3, -1)).shape
+    >>> unflatten(Layout((2, 6), (6, 1)), 1, (3, -1)).shape
     (2, 3, 2)
 
     Raises: RuntimeError when the sizes do not multiply up to the size of `dim`.
