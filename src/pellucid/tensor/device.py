@@ -1,0 +1,114 @@
+"""The small enumerations that PyTorch programs mention: device, layout kind, memory format."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_TYPES = ("cpu", "cuda", "mps", "meta", "xpu", "xla", "hpu", "mtia", "ipu", "vulkan", "lazy")
+
+
+class device:  # noqa: N801 - PyTorch's name
+    """Where a tensor lives. Pellucid computes on "cpu"; other devices can be named, not used."""
+
+    __slots__ = ("index", "type")
+    type: str
+    index: int | None
+
+    def __init__(self, type: str | device | int = "cpu", index: int | None = None) -> None:
+        if isinstance(type, device):
+            type, index = type.type, type.index
+        if isinstance(type, int):
+            type, index = "cuda", type
+        name, colon, number = type.partition(":")
+        if name not in _TYPES:
+            known = ", ".join(_TYPES)
+            raise RuntimeError(f"Expected one of {known} device type at start of device string: {name}")
+        if colon:
+            if not number.isdigit():
+                raise RuntimeError(f"Invalid device string: '{type}'")
+            index = int(number)
+        self.type = name
+        self.index = index
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, device) and (self.type, self.index) == (other.type, other.index)
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.index))
+
+    def __str__(self) -> str:
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __repr__(self) -> str:
+        return f"device(type='{self.type}')" if self.index is None else f"device(type='{self.type}', index={self.index})"
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return device, (str(self),)
+
+    def __enter__(self) -> device:
+        require_cpu(self)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        return None
+
+
+CPU = device("cpu")
+
+
+def require_cpu(where: device | str | int | None) -> device:
+    """The CPU device; RuntimeError if another one is asked for."""
+    if where is None or where is CPU or where == "cpu":
+        return CPU
+    found = device(where)
+    if found.type == "cpu":
+        return CPU
+    if found.type == "cuda":
+        raise RuntimeError(
+            "No CUDA GPUs are available: Pellucid computes on the CPU. Use device='cpu', or choose the device with "
+            "torch.device('cuda' if torch.cuda.is_available() else 'cpu')."
+        )
+    raise RuntimeError(f"Pellucid computes on the CPU; there is no device {str(found)!r}. Use device='cpu'.")
+
+
+class memory_format:  # noqa: N801 - PyTorch's name
+    """An order of strides."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"torch.{self.name}"
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return memory_format_named, (self.name,)
+
+
+contiguous_format = memory_format("contiguous_format")
+channels_last = memory_format("channels_last")
+channels_last_3d = memory_format("channels_last_3d")
+preserve_format = memory_format("preserve_format")
+_FORMATS = {f.name: f for f in (contiguous_format, channels_last, channels_last_3d, preserve_format)}
+
+
+def memory_format_named(name: str) -> memory_format:
+    """The memory format with this name."""
+    return _FORMATS[name]
+
+
+class layout_kind:  # noqa: N801 - torch.layout
+    """How elements are stored; Pellucid has `torch.strided` only."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"torch.{self.name}"
+
+
+strided = layout_kind("strided")
+sparse_coo = layout_kind("sparse_coo")

@@ -1,0 +1,43 @@
+"""What operators tell: one list of listeners, empty while nobody looks.
+
+The dispatcher checks `listeners` (one truth test) and only when somebody listens measures time and builds an `Event`.
+`explain`, reports, the profiler and tests append a callable here and take it away again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One operator call.
+
+    `kind` is "view" (the outputs look at the input's storage), "copy" (fresh memory) or "write" (in place).
+    `reason` says why a call that could have been a view had to copy. `nbytes` counts bytes newly allocated.
+    """
+
+    name: str
+    inputs: tuple[Any, ...]
+    outputs: tuple[Any, ...]
+    kind: str
+    nbytes: int
+    seconds: float
+    reason: str = ""
+
+
+Listener = Callable[[Event], None]
+listeners: list[Listener] = []
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[Listener]:
+    """Call `listener` for each operator inside the block."""
+    listeners.append(listener)
+    try:
+        yield listener
+    finally:
+        listeners.remove(listener)

@@ -1,0 +1,165 @@
+"""Memory: `Storage`, shared by all views of it, and the caching allocator it comes from.
+
+Fresh memory from the operating system costs a page fault for every 4 KiB when it is first touched: a 33 MB result takes
+12 ms instead of 3. The allocator therefore keeps what is freed, by size class, and hands it out again. Blocks start at a
+multiple of 64 bytes, a cache line and the widest vector.
+
+A block may still be in use when its `Storage` ends, by a NumPy array that the user got from `tensor.numpy()`. NumPy arrays hold
+a reference to the block's owner, so the owner's reference count tells: only a block nobody else refers to is kept.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from pellucid.config import cache_bytes, debug_windows
+
+ALIGNMENT = 64
+_SMALL = 4096
+_BYTE = np.dtype(np.uint8)
+
+
+class Statistics:
+    """What the allocator did so far: bytes requested from the system, bytes reused, bytes lying in the cache."""
+
+    __slots__ = ("cached_bytes", "fresh_blocks", "fresh_bytes", "reused_blocks")
+
+    def __init__(self) -> None:
+        self.cached_bytes = 0
+        self.fresh_blocks = 0
+        self.fresh_bytes = 0
+        self.reused_blocks = 0
+
+
+statistics = Statistics()
+_free: dict[int, list[tuple[np.ndarray, np.ndarray, int]]] = {}
+_limit = cache_bytes()
+_verbose = "alloc" in debug_windows()
+
+
+def size_class(nbytes: int) -> int:
+    """`nbytes` rounded up: to 64 bytes while small, then to one of eight steps per power of two (12.5 % slack at most)."""
+    if nbytes <= _SMALL:
+        return (nbytes + 63) & ~63 or 64
+    step = 1 << (nbytes.bit_length() - 4)
+    return (nbytes + step - 1) & -step
+
+
+def _fresh_block(size: int) -> tuple[np.ndarray, np.ndarray, int]:
+    owner = np.empty(size + ALIGNMENT, _BYTE)
+    address = owner.__array_interface__["data"][0]
+    skip = -address % ALIGNMENT
+    statistics.fresh_blocks += 1
+    statistics.fresh_bytes += size
+    if _verbose:
+        print(f"pellucid alloc: {size} fresh bytes", file=sys.stderr)
+    return owner, owner[skip : skip + size], address + skip
+
+
+def empty_cache() -> None:
+    """Give the memory that is kept for reuse back to the system."""
+    _free.clear()
+    statistics.cached_bytes = 0
+
+
+class Storage:
+    """A run of bytes that tensors look at.
+
+    `buffer` is a flat `uint8` array over the bytes, `address` where they start, `version` the number of in-place
+    writes so far (what autograd compares), `owner` the object that keeps the memory alive.
+    """
+
+    __slots__ = ("__weakref__", "_address", "_class", "_nbytes", "buffer", "owner", "version")
+
+    def __init__(self, nbytes: int) -> None:
+        self._nbytes = nbytes
+        size = (nbytes + 63) & -64 if 0 < nbytes <= _SMALL else size_class(nbytes)
+        self._class = size
+        self.version = 0
+        try:
+            self.owner, self.buffer, self._address = _free[size].pop()
+        except (KeyError, IndexError):
+            self.owner, self.buffer, self._address = _fresh_block(size)
+        else:
+            statistics.cached_bytes -= size
+            statistics.reused_blocks += 1
+
+    @classmethod
+    def adopt(cls, array: np.ndarray) -> Storage:
+        """A storage over the memory of a contiguous NumPy array, without copying it."""
+        self = cls.__new__(cls)
+        flat = array.reshape(-1) if array.flags.c_contiguous else array.ravel(order="K")
+        self.buffer = flat.view(_BYTE) if array.size else np.empty(0, _BYTE)
+        self.owner = array
+        self._nbytes = array.nbytes
+        self._class = 0
+        self.version = 0
+        self._address = -1
+        return self
+
+    @property
+    def address(self) -> int:
+        """Where the first byte lies. Asking NumPy costs a microsecond, so adopted memory is asked only when needed."""
+        if self._address < 0:
+            self._address = self.buffer.__array_interface__["data"][0] if self._nbytes else 0
+        return self._address
+
+    def alias(self) -> Storage:
+        """The same bytes with a version counter of their own: what `tensor.data` looks at."""
+        other = Storage.__new__(Storage)
+        other.owner, other.buffer, other._address = self.owner, self.buffer, self._address
+        other._nbytes, other._class, other.version = self._nbytes, self._class, 0
+        return other
+
+    def __del__(self, getrefcount: Any = sys.getrefcount) -> None:
+        # Three references to the owner mean: this storage's, the buffer's and getrefcount's own. Nobody else looks.
+        size = self._class
+        if size and getrefcount(self.owner) == 3 and statistics.cached_bytes + size <= _limit:
+            statistics.cached_bytes += size
+            block = (self.owner, self.buffer, self._address)
+            try:
+                _free[size].append(block)
+            except KeyError:
+                _free[size] = [block]
+
+    def resize_(self, nbytes: int) -> None:
+        """Make room for `nbytes`; the bytes that fit are kept. Tensors made before keep looking at the old bytes."""
+        larger = Storage(nbytes)
+        kept = min(nbytes, self._nbytes)
+        larger.buffer[:kept] = self.buffer[:kept]
+        self.owner, self.buffer, self._address = larger.owner, larger.buffer, larger._address
+        self._class, larger._class = larger._class, 0
+        self._nbytes = nbytes
+
+    # -- the part of torch.UntypedStorage that programs use
+
+    def data_ptr(self) -> int:
+        """The address of the first byte (0 when empty)."""
+        return self.address if self._nbytes else 0
+
+    def nbytes(self) -> int:
+        """The number of bytes."""
+        return self._nbytes
+
+    size = nbytes
+
+    def __len__(self) -> int:
+        return self._nbytes
+
+    def __getitem__(self, index: Any) -> Any:
+        taken = self.buffer[: self._nbytes][index]
+        return int(taken) if np.ndim(taken) == 0 else Storage.adopt(taken)
+
+    def tolist(self) -> list[int]:
+        """The bytes as a list of ints."""
+        return self.buffer[: self._nbytes].tolist()
+
+    @property
+    def _cdata(self) -> int:
+        return self.address
+
+    def __repr__(self) -> str:
+        return f"<Storage of {self._nbytes} bytes, version {self.version}>"
