@@ -16,9 +16,12 @@ def permute(layout: Layout, dims: Ints) -> Layout:
             "length of the desired ordering of dimensions i.e. "
             f"input.dim() = {layout.ndim} is not equal to len(dims) = {len(dims)}"
         )
-    axes = [normalize_dim(dim, layout.ndim) for dim in dims]
-    if len(set(axes)) != len(axes):
-        raise RuntimeError("permute(): duplicate dims are not allowed.")
+    axes: list[int] = []
+    for dim in dims:
+        axis = normalize_dim(dim, layout.ndim)
+        if axis in axes:
+            raise RuntimeError("permute(): duplicate dims are not allowed.")
+        axes.append(axis)
     return _pick(layout, axes)
 
 

@@ -345,8 +345,12 @@ def reduced_shape(shape: Ints, dims: int | Iterable[int] | None, keepdim: bool) 
 
     >>> reduced_shape((2, 3, 4), (0, -1), True)
     (1, 3, 1)
+
+    Raises: IndexError for an axis out of range; RuntimeError when one is repeated.
     """
-    axes = normalize_dims(() if dims is None else dims, len(shape)) or range(len(shape))
+    named = () if dims is None else (dims,) if isinstance(dims, int) else tuple(dims)
+    in_range = [normalize_dim(dim, len(shape)) for dim in named]  # asked first, as PyTorch does
+    axes = normalize_dims(in_range, len(shape)) or range(len(shape))
     if keepdim:
         return tuple(1 if axis in axes else size for axis, size in enumerate(shape))
     return tuple(size for axis, size in enumerate(shape) if axis not in axes)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import prod
-from typing import Any, NamedTuple, NoReturn, ParamSpec, TypeVar
+from typing import NamedTuple, NoReturn, ParamSpec, TypeVar, cast
 
 from pellucid.tensor import layout_rules as rules
 from pellucid.tensor.layout_rules import Ints, MemoryFormat
@@ -14,15 +14,14 @@ R = TypeVar("R")
 
 
 def cached(function: Callable[P, R]) -> Callable[P, R]:
-    """Remember up to 65536 results; typed as the function itself, which `lru_cache` is not."""
-    cached: Any = lru_cache(maxsize=1 << 16)(function)
-    return cached
+    """Remember up to 16384 results; typed as the function itself, which `lru_cache` is not."""
+    return cast(Callable[P, R], lru_cache(maxsize=1 << 14)(function))
 
 
 class _Fields(NamedTuple):
     shape: Ints
     strides: Ints
-    offset: int
+    offset: int = 0
 
 
 class Layout(_Fields):
@@ -34,9 +33,6 @@ class Layout(_Fields):
     >>> Layout((2, 3), (3, 1), 0).numel
     6
     """
-
-    def __new__(cls, shape: Ints, strides: Ints, offset: int = 0) -> "Layout":
-        return super().__new__(cls, shape, strides, offset)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a Layout never changes: cannot set {name!r}; make a new Layout")

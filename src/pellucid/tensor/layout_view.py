@@ -155,9 +155,9 @@ def unflatten(layout: Layout, dim: int, sizes: Ints) -> Layout | NoView:
 
     Raises: RuntimeError when the sizes do not multiply up to the size of `dim`.
     """
-    axis = normalize_dim(dim, layout.ndim)
     if not sizes:
         raise RuntimeError("unflatten: sizes must be non-empty")
+    axis = normalize_dim(dim, layout.ndim)
     if not layout.shape:
         raise RuntimeError(
             f"unflatten got an unexpected error:\nDimension specified as {dim} but tensor has no "
