@@ -32,9 +32,13 @@ class Arithmetic:
     zeros_like: Callable[..., Tensor]
     zeros: Callable[..., Tensor]
 
+    def names(self) -> tuple[str, ...]:
+        """The names that must be filled."""
+        return tuple(Arithmetic.__annotations__)
+
     def fill(self, operators: dict[str, Any]) -> None:
         """Take the operators; every name above must be there."""
-        for name in Arithmetic.__annotations__:
+        for name in self.names():
             setattr(self, name, operators[name])
 
 

@@ -41,3 +41,18 @@ def listening(listener: Listener) -> Iterator[Listener]:
         yield listener
     finally:
         listeners.remove(listener)
+
+
+_pending = [""]
+
+
+def because(reason: str) -> None:
+    """Say why the operator that is about to run copies (`reshape` does before it clones). Costs nothing unless listened to."""
+    if listeners:
+        _pending[0] = reason
+
+
+def take_reason() -> str:
+    """The reason given for the call that is being told, if any."""
+    reason, _pending[0] = _pending[0], ""
+    return reason

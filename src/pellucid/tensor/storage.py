@@ -5,7 +5,7 @@ Fresh memory from the operating system costs a page fault for every 4 KiB when i
 multiple of 64 bytes, a cache line and the widest vector.
 
 A block may still be in use when its `Storage` ends, by a NumPy array that the user got from `tensor.numpy()`. NumPy arrays hold
-a reference to the block's owner, so the owner's reference count tells: only a block nobody else refers to is kept.
+a reference to the block's owner, so the owner's reference count tells: a kept block is handed out only if nobody else refers to it.
 """
 
 from __future__ import annotations
@@ -59,6 +59,21 @@ def _fresh_block(size: int) -> tuple[np.ndarray, np.ndarray, int]:
     return owner, owner[skip : skip + size], address + skip
 
 
+def _reused_block(size: int, getrefcount: Any = sys.getrefcount) -> tuple[np.ndarray, np.ndarray, int] | None:
+    """A kept block of this size class that nobody looks at any more, or None."""
+    blocks = _free.get(size)
+    while blocks:
+        try:
+            block = blocks.pop()
+        except IndexError:  # another thread took the last one
+            return None
+        statistics.cached_bytes -= size
+        if getrefcount(block[0]) == 3:  # this tuple's reference, the buffer's and getrefcount's own
+            statistics.reused_blocks += 1
+            return block
+    return None
+
+
 def empty_cache() -> None:
     """Give the memory that is kept for reuse back to the system."""
     _free.clear()
@@ -79,13 +94,7 @@ class Storage:
         size = (nbytes + 63) & -64 if 0 < nbytes <= _SMALL else size_class(nbytes)
         self._class = size
         self.version = 0
-        try:
-            self.owner, self.buffer, self._address = _free[size].pop()
-        except (KeyError, IndexError):
-            self.owner, self.buffer, self._address = _fresh_block(size)
-        else:
-            statistics.cached_bytes -= size
-            statistics.reused_blocks += 1
+        self.owner, self.buffer, self._address = _reused_block(size) or _fresh_block(size)
 
     @classmethod
     def adopt(cls, array: np.ndarray) -> Storage:
@@ -110,14 +119,13 @@ class Storage:
     def alias(self) -> Storage:
         """The same bytes with a version counter of their own: what `tensor.data` looks at."""
         other = Storage.__new__(Storage)
-        other.owner, other.buffer, other._address = self.owner, self.buffer, self._address
-        other._nbytes, other._class, other.version = self._nbytes, self._class, 0
+        other.owner, other.buffer, other._address = self, self.buffer, self._address
+        other._nbytes, other._class, other.version = self._nbytes, 0, 0
         return other
 
-    def __del__(self, getrefcount: Any = sys.getrefcount) -> None:
-        # Three references to the owner mean: this storage's, the buffer's and getrefcount's own. Nobody else looks.
+    def __del__(self) -> None:
         size = self._class
-        if size and getrefcount(self.owner) == 3 and statistics.cached_bytes + size <= _limit:
+        if size and statistics.cached_bytes + size <= _limit:
             statistics.cached_bytes += size
             block = (self.owner, self.buffer, self._address)
             try:

@@ -1,0 +1,43 @@
+"""The operators. Importing this room describes them all, attaches the methods, and hands the tape its arithmetic.
+
+Every operator of PyTorch's top namespace is an attribute here (`ops.matmul`), which is how the rooms above call them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pellucid.autograd import backward as _tape  # attaches the tape's methods to Tensor
+from pellucid.autograd.arithmetic import arithmetic
+from pellucid.ops import creation, memory, reductions, views
+from pellucid.ops.elementwise import arithmetic as _arithmetic_table
+from pellucid.ops.spec import namespace, registry
+from pellucid.tensor.tensor import Tensor
+
+
+def __getattr__(name: str) -> Any:
+    found = registry.places["torch"].get(name)
+    if found is None:
+        raise AttributeError(f"there is no operator named {name!r}")
+    return found
+
+
+def _arithmetic() -> dict[str, Any]:
+    """What the engine computes with (`autograd/arithmetic.py`), from the registry."""
+    functions, methods = namespace("torch"), namespace("Tensor")
+    given = {name: functions.get(name) or methods.get(name) for name in arithmetic.names()}
+    given["cast"] = memory.convert
+    given["isnan_any"] = lambda tensor: bool((tensor != tensor).any())
+    return given
+
+
+arithmetic.fill(_arithmetic())
+_OPERATORS = {
+    "__add__": "add",
+    "__sub__": "sub",
+    "__mul__": "mul",
+    "__truediv__": "div",
+    "__neg__": "neg",
+}
+for _dunder, _name in _OPERATORS.items():
+    setattr(Tensor, _dunder, registry.places["Tensor"][_name])

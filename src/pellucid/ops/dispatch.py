@@ -1,0 +1,242 @@
+"""Calling an operator: run its body, put the result on the tape, tell whoever listens.
+
+`operator`, `view_operator` and `composite` are the decorators with which the families describe their operators.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from time import perf_counter
+from typing import Any
+
+from pellucid.autograd.modes import state
+from pellucid.autograd.node import record, wants_grad
+from pellucid.autograd.views import INFERENCE_VIEW, MULTI_VIEW, NO_GRAD_VIEW
+from pellucid.ops.inplace import make_inplace, write_outputs
+from pellucid.ops.spec import Gradient, OpSpec, describe, registry
+from pellucid.tensor.events import Event, listeners, take_reason
+from pellucid.tensor.layout import Layout, NoView
+from pellucid.tensor.tensor import Tensor, make
+
+_SEQUENCES = (list, tuple)
+
+
+def tracked(args: Iterable[Any]) -> bool:
+    """Whether a gradient flows to one of the arguments (lists of tensors are looked into)."""
+    for value in args:
+        if isinstance(value, Tensor):
+            if value._requires_grad or wants_grad(value):
+                return True
+        elif type(value) in _SEQUENCES and value and tracked(value):
+            return True
+    return False
+
+
+def run_fresh(spec: OpSpec, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """Run an operator that computes fresh memory; record it if a gradient is wanted."""
+    if state.grad:
+        if tracked(args) or (kwargs and tracked(kwargs.values())):
+            return _run_recorded(spec, args, kwargs)
+    elif state.inference:
+        return mark_inference(spec.body(*args, **kwargs))
+    return spec.body(*args, **kwargs)
+
+
+def _run_recorded(spec: OpSpec, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    state.grad = False
+    try:
+        result = spec.body(*args, **kwargs)
+    finally:
+        state.grad = True
+    if spec.gradient:
+        outputs = result if isinstance(result, _SEQUENCES) else (result,)
+        if any(isinstance(o, Tensor) and o.dtype.category >= 2 for o in outputs):
+            record(spec.backward_name, spec.gradient, spec.bind(args, kwargs), outputs, spec.fields)
+    return result
+
+
+def mark_inference(result: Any) -> Any:
+    """Results made in inference mode are inference tensors."""
+    for output in result if isinstance(result, _SEQUENCES) else (result,):
+        if isinstance(output, Tensor):
+            output._inference = True
+    return result
+
+
+def heard(spec: OpSpec, kind: str, call: Callable[[], Any], args: Sequence[Any]) -> Any:
+    """Run `call` and tell the listeners."""
+    start = perf_counter()
+    result = call()
+    seconds = perf_counter() - start
+    outputs = tuple(o for o in (result if isinstance(result, _SEQUENCES) else (result,)) if isinstance(o, Tensor))
+    nbytes = sum(o.nbytes for o in outputs) if kind == "copy" else 0
+    name = spec.name + "_" if kind == "write" else spec.name
+    event = Event(name, tuple(args), outputs, kind, nbytes, seconds, take_reason())
+    for listener in tuple(listeners):
+        listener(event)
+    return result
+
+
+def _not_a_tensor(spec: OpSpec, args: Sequence[Any], kwargs: dict[str, Any]) -> TypeError:
+    name = spec.name
+    if not args and "input" not in kwargs:
+        return TypeError(f'{name}() missing 1 required positional arguments: "input"')
+    value = args[0] if args else kwargs["input"]
+    hint = " (make one with torch.tensor(...))" if isinstance(value, (list, tuple, int, float)) else ""
+    return TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(value).__name__}{hint}")
+
+
+def _public(spec: OpSpec, call: Callable[..., Any]) -> Callable[..., Any]:
+    functools.update_wrapper(call, spec.body)
+    call.__name__ = call.__qualname__ = spec.name
+    call.spec = spec  # type: ignore[attr-defined]
+    return call
+
+
+def _enter(spec: OpSpec, call: Callable[..., Any]) -> Callable[..., Any]:
+    registry.enter(spec, call)
+    if spec.inplace:
+        write = make_inplace(spec)
+        for name in (spec.name, *spec.aliases):
+            registry.put("Tensor", name + "_", write)
+    return call
+
+
+def operator(
+    *,
+    where: str = "torch Tensor",
+    gradient: Gradient | None = None,
+    name: str | None = None,
+    inplace: bool = False,
+    out: bool = False,
+    aliases: Sequence[str] = (),
+    backward_name: str = "",
+    fields: Sequence[str] = (),
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Describe an operator whose body computes fresh tensors from its arguments' `_array`s."""
+
+    def decorate(body: Callable[..., Any]) -> Callable[..., Any]:
+        spec = describe(
+            body,
+            kind="fresh",
+            where=where,
+            gradient=gradient,
+            name=name,
+            inplace=inplace,
+            out=out,
+            aliases=aliases,
+            backward_name=backward_name,
+            fields=fields,
+        )
+        takes_input = bool(spec.parameters) and spec.parameters[0] == "input"
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if takes_input and (not args or not isinstance(args[0], Tensor)):
+                if not isinstance(kwargs.get("input"), Tensor):
+                    raise _not_a_tensor(spec, args, kwargs)
+                args = (kwargs.pop("input"), *args)
+            if out and kwargs and "out" in kwargs:
+                target = kwargs.pop("out")
+                if target is not None:
+                    return write_outputs(spec, target, args, kwargs)
+            if listeners:
+                return heard(spec, "copy", lambda: run_fresh(spec, args, kwargs), args)
+            return run_fresh(spec, args, kwargs)
+
+        return _enter(spec, _public(spec, call))
+
+    return decorate
+
+
+def alias(input: Tensor, layout: Layout, dtype: Any, kind: str | None = None) -> Tensor:
+    """A tensor that shows `layout` of the same storage, known as a view of `input`'s base."""
+    result = make(input._storage, layout, dtype)
+    if input._inference:
+        result._inference = True
+        return result
+    base = input._base
+    result._base = input if base is None else base
+    result._view_version = input._storage.version
+    result._view = kind or input._view
+    if not state.grad:
+        result._view = INFERENCE_VIEW if state.inference else NO_GRAD_VIEW
+    return result
+
+
+def run_view(spec: OpSpec, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """Run an operator that only computes layouts."""
+    found = spec.body(*args, **kwargs)
+    input = args[0]
+    result: Any
+    if isinstance(found, Layout):
+        result = alias(input, found, input.dtype)
+        outputs: Sequence[Tensor] = (result,)
+    elif isinstance(found, list):
+        result = outputs = tuple(alias(input, layout, input.dtype, MULTI_VIEW) for layout in found)
+    elif isinstance(found, NoView):
+        raise RuntimeError(found.message)
+    else:
+        result = alias(input, *found)
+        outputs = (result,)
+    if state.grad and outputs and wants_grad(input):
+        record(spec.backward_name, spec.gradient, spec.bind(args, kwargs), outputs, ())
+    return result
+
+
+def view_operator(
+    *,
+    where: str = "torch Tensor",
+    gradient: Gradient | None = None,
+    name: str | None = None,
+    aliases: Sequence[str] = (),
+    backward_name: str = "",
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Describe an operator whose body returns a `Layout`, a list of them, `(Layout, dtype)`, or a `NoView`."""
+
+    def decorate(body: Callable[..., Any]) -> Callable[..., Any]:
+        spec = describe(
+            body, kind="view", where=where, gradient=gradient, name=name, aliases=aliases, backward_name=backward_name
+        )
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if not args or not isinstance(args[0], Tensor):
+                if not isinstance(kwargs.get("input"), Tensor):
+                    raise _not_a_tensor(spec, args, kwargs)
+                args = (kwargs.pop("input"), *args)
+            if listeners:
+                return heard(spec, "view", lambda: run_view(spec, args, kwargs), args)
+            return run_view(spec, args, kwargs)
+
+        return _enter(spec, _public(spec, call))
+
+    return decorate
+
+
+def composite(
+    *,
+    where: str = "torch Tensor",
+    name: str | None = None,
+    inplace: bool = False,
+    out: bool = False,
+    aliases: Sequence[str] = (),
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Describe an operator made of other operators: it is recorded and told through them."""
+
+    def decorate(body: Callable[..., Any]) -> Callable[..., Any]:
+        spec = describe(
+            body, kind="composite", where=where, gradient=None, name=name, inplace=inplace, out=out, aliases=aliases
+        )
+        if not out:
+            body.spec = spec  # type: ignore[attr-defined]
+            return _enter(spec, body)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            target = kwargs.pop("out", None)
+            if target is not None:
+                return write_outputs(spec, target, args, kwargs)
+            return body(*args, **kwargs)
+
+        return _enter(spec, _public(spec, call))
+
+    return decorate

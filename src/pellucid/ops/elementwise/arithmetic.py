@@ -1,0 +1,63 @@
+"""Arithmetic: add, sub, mul, div, neg, … Each row's gradient stands beside it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pellucid.ops.pointwise import floating, pointwise
+from pellucid.tensor.dtype import BOOL, dtype
+
+
+def _conj(x):
+    return x.conj() if x.__class__ is not int and getattr(x, "dtype", None) is not None and x.dtype.is_complex else x
+
+
+add = pointwise(
+    "add",
+    np.add,
+    "input other",
+    scaled=True,
+    gradient={"input": lambda grad: grad, "other": lambda grad, alpha: grad if alpha == 1 else grad * alpha},
+)
+
+
+def _no_bool_sub(d: dtype) -> str | None:
+    if d.category == BOOL:
+        return (
+            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead."
+        )
+    return None
+
+
+sub = pointwise(
+    "sub",
+    np.subtract,
+    "input other",
+    scaled=True,
+    refuse=_no_bool_sub,
+    aliases=("subtract",),
+    gradient={"input": lambda grad: grad, "other": lambda grad, alpha: -grad if alpha == 1 else grad * -alpha},
+)
+mul = pointwise(
+    "mul",
+    np.multiply,
+    "input other",
+    aliases=("multiply",),
+    gradient={
+        "input": lambda grad, other: grad * _conj(other),
+        "other": lambda grad, input: grad * _conj(input),
+    },
+)
+div = pointwise(
+    "div",
+    np.true_divide,
+    "input other",
+    rule=floating,
+    aliases=("true_divide",),
+    gradient={
+        "input": lambda grad, other: grad / _conj(other),
+        "other": lambda grad, input, other: -grad * _conj((input / other) / other),
+    },
+)
+neg = pointwise("neg", np.negative, aliases=("negative",), gradient={"input": lambda grad: -grad})
+exp = pointwise("exp", np.exp, rule=floating, gradient={"input": lambda grad, out: grad * _conj(out)})

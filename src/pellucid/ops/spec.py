@@ -1,0 +1,164 @@
+"""What an operator is: one description, from which functions, methods, in-place forms, `out=` and the support table follow.
+
+`@operator` describes an operator that computes fresh memory, `@view_operator` one that only computes a layout, `@composite` one made of others.
+Each returns the public function and enters it under its names. A missing part is a TypeError at import.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pellucid.autograd.node import Formula
+from pellucid.tensor.tensor import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class NoGradient:
+    """Why an operator has no gradient: its outputs never require one."""
+
+    reason: str
+
+
+Gradient = Mapping[str | tuple[str, ...], Callable[..., Any]] | NoGradient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OpSpec:
+    """All that an operator must answer.
+
+    `body` is the reference, `gradient` its rules (see ARCHITECTURE.md), `where` the public places, `kind` one of "fresh", "view",
+    "composite", "pointwise". `parameters` are the body's, `variadic` the name of its `*args` if it has one, `fields` the names of its
+    outputs if they are a named tuple. `writes` is the in-place form's direct way to compute, if the family has one.
+    """
+
+    name: str
+    body: Callable[..., Any]
+    kind: str
+    where: tuple[str, ...]
+    gradient: tuple[Formula, ...]
+    no_gradient: str = ""
+    inplace: bool = False
+    out: bool = False
+    aliases: tuple[str, ...] = ()
+    backward_name: str = ""
+    parameters: tuple[str, ...] = ()
+    variadic: str = ""
+    defaults: dict[str, Any] = field(default_factory=dict)
+    fields: tuple[str, ...] = ()
+
+    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The call's arguments by parameter name, defaults filled in."""
+        bound = dict(self.defaults)
+        if self.variadic:
+            count = self.parameters.index(self.variadic)
+            bound.update(zip(self.parameters, args[:count], strict=False))
+            bound[self.variadic] = args[count:]
+        else:
+            bound.update(zip(self.parameters, args, strict=False))
+        bound.update(kwargs)
+        return bound
+
+
+class Registry:
+    """Every operator by name, and every public place with what stands in it."""
+
+    def __init__(self) -> None:
+        self.specs: dict[str, OpSpec] = {}
+        self.places: dict[str, dict[str, Callable[..., Any]]] = {}
+
+    def enter(self, spec: OpSpec, call: Callable[..., Any]) -> None:
+        """Put an operator under its names. Two operators of one name in one place are a mistake."""
+        for place in spec.where:
+            names = self.places.setdefault(place, {})
+            for name in (spec.name, *spec.aliases):
+                self.put(place, name, call)
+        key = spec.name if spec.where and spec.where[0] in ("torch", "Tensor") else f"{spec.where[0]}.{spec.name}"
+        if key in self.specs:
+            raise TypeError(f"operator {key} is described twice")
+        self.specs[key] = spec
+
+    def put(self, place: str, name: str, call: Callable[..., Any]) -> None:
+        """Make `call` known as `name` in `place`; methods are attached to `Tensor` at once."""
+        names = self.places.setdefault(place, {})
+        if name in names:
+            raise TypeError(f"{place}.{name} is described twice")
+        names[name] = call
+        if place == "Tensor":
+            setattr(Tensor, name, call)
+
+
+registry = Registry()
+
+
+def namespace(place: str) -> dict[str, Callable[..., Any]]:
+    """The public functions of a place: "torch", "nn.functional", "linalg", "special", "Tensor", …"""
+    return dict(registry.places.get(place, {}))
+
+
+def formulas(name: str, gradient: Gradient | None, parameters: Sequence[str]) -> tuple[tuple[Formula, ...], str]:
+    """The gradient rules in the order of the parameters, or the reason why there are none."""
+    if isinstance(gradient, NoGradient):
+        return (), gradient.reason
+    if gradient is None:
+        raise TypeError(f"operator {name} has no gradient: describe it, or write NoGradient(reason)")
+    rules = []
+    for names, function in gradient.items():
+        joint = isinstance(names, tuple)
+        group = names if isinstance(names, tuple) else (names,)
+        for one in group:
+            if one not in parameters:
+                raise TypeError(f"operator {name}: gradient for {one!r}, which is not one of its parameters {tuple(parameters)}")
+        rules.append(Formula(group, function, joint))
+    rules.sort(key=lambda rule: parameters.index(rule.names[0]))
+    return tuple(rules), ""
+
+
+def describe(
+    body: Callable[..., Any],
+    *,
+    kind: str,
+    where: str,
+    gradient: Gradient | None,
+    name: str | None = None,
+    inplace: bool = False,
+    out: bool = False,
+    aliases: Sequence[str] = (),
+    backward_name: str = "",
+    fields: Sequence[str] = (),
+) -> OpSpec:
+    """Build the description of `body` from its signature and what the decorator was told."""
+    own = name or body.__name__
+    parameters, variadic, defaults = [], "", {}
+    for parameter in inspect.signature(body).parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            continue
+        parameters.append(parameter.name)
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            variadic = parameter.name
+        elif parameter.default is not parameter.empty:
+            defaults[parameter.name] = parameter.default
+    rules, reason = ((), "made of other operators") if kind == "composite" else formulas(own, gradient, parameters)
+    return OpSpec(
+        name=own,
+        body=body,
+        kind=kind,
+        where=tuple(where.split()),
+        gradient=rules,
+        no_gradient=reason,
+        inplace=inplace,
+        out=out,
+        aliases=tuple(aliases),
+        backward_name=backward_name or camel(own) + "Backward0",
+        parameters=tuple(parameters),
+        variadic=variadic,
+        defaults=defaults,
+        fields=tuple(fields),
+    )
+
+
+def camel(name: str) -> str:
+    """`log_softmax` as `LogSoftmax`, as PyTorch names nodes."""
+    return "".join(part[:1].upper() + part[1:] for part in name.split("_"))

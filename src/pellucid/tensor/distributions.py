@@ -1,0 +1,274 @@
+"""Random samples, number for number as PyTorch's CPU kernels draw them.
+
+Every sampler takes a `Generator` and a count, and returns a fresh one-dimensional NumPy array of `count` samples **in
+the order they are drawn**, which is the order of a tensor's elements in memory; `fill_in_memory_order` lays them into
+a strided array. Each sampler takes from the stream exactly as many 32-bit words as PyTorch's. `n` stands for the
+count in this table:
+
+| sampler                                           | words                                             |
+|---------------------------------------------------|---------------------------------------------------|
+| `uniform`                                         | n; float64 2n; complex as 2n parts                |
+| `normal`, contiguous, n >= 16                     | n, and 16 more if 16 does not divide n; float64 twice that; float16, bfloat16: n rounded up to 16 |
+| `normal`, otherwise                               | 4 for each pair, one normal may wait for the next call |
+| `integers`                                        | n; 2n for ranges of 2**28 and more, and for float64 and int64 without bounds |
+| `bernoulli`, `exponential`, `geometric`, `cauchy` | 2n                                                |
+| `bernoulli_of`                                    | n; float64 probabilities 2n                       |
+| `log_normal`                                      | as `normal`, one at a time                        |
+| `randperm`                                        | n - 1; 2n from n = 214748364 on                   |
+
+Integers, booleans and uniforms are equal to PyTorch's in every bit, as are normals in float32 (`box_muller`). Where a
+logarithm or a tangent is taken, float64 goes through the C library and the rest through NumPy in float64 before it is
+rounded: the last bit of one float32 sample in some 10**9 may differ.
+
+Sources: ATen/core/TransformationHelper.h, ATen/core/DistributionsHelper.h, ATen/native/DistributionTemplates.h and
+ATen/native/cpu/DistributionTemplates.h of PyTorch 2.13, which includes the kernels for AVX2 and AVX-512 (they agree).
+PyTorch's MKL streams for Bernoulli and exponential samples are switched off since 2.5.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from pellucid.tensor.box_muller import RUN, fill_normal, normals_one_at_a_time, scaled
+from pellucid.tensor.dtype import REDUCED, bool_, dtype, float16, float32, float64, int64, uint8
+from pellucid.tensor.generator import Generator
+from pellucid.tensor.layout_rules import memory_order
+from pellucid.tensor.refusals import (
+    check_float_range,
+    refuse_dtype,
+    require_floating,
+    shown,
+)
+from pellucid.tensor.uniform import c_library, round_to, unit_float32, unit_float64
+
+_FROM_32_TO_64_BITS_RANDPERM = (2**32 - 1) // 20
+"""From this size on, a permutation is drawn with 64-bit words, so that `%` stays fair."""
+
+
+def fill_in_memory_order(array: np.ndarray, samples: np.ndarray) -> None:
+    """Write `samples` `(array.size,)` into `array` in the order in which its elements lie in memory.
+
+    For a contiguous array that is its own order; for a transposed one the transpose's, and so on for any strides.
+    """
+    order = memory_order([array.strides], array.shape)[::-1]
+    inside_out = array.transpose(order)
+    inside_out[...] = samples.reshape(inside_out.shape)
+
+
+# -- continuous
+
+
+def uniform(
+    generator: Generator, count: int, kind: dtype, low: float = 0.0, high: float = 1.0
+) -> np.ndarray:
+    """`count` samples from [low, high): floating or complex (real and imaginary part) `kind`.
+
+    RuntimeError: a bound beyond the dtype, low > high, or high - low beyond the dtype.
+    """
+    if kind.is_complex:
+        parts = uniform(generator, 2 * count, kind.to_real(), low, high)
+        return parts.view(kind.numpy)
+    check_float_range(low, high, kind)
+    if kind is float64:
+        return scaled(unit_float64(generator, count), low, high - low)
+    first, last = np.float32(low), np.float32(high)
+    samples = scaled(unit_float32(generator, count), float(first), float(last - first))
+    samples = round_to(samples, kind)
+    end = kind.numpy.type(high)
+    samples[samples == end] = kind.numpy.type(low)  # rounding must not reach the open end
+    return samples
+
+
+def normal(
+    generator: Generator,
+    count: int,
+    kind: dtype,
+    mean: float = 0.0,
+    std: float = 1.0,
+    *,
+    contiguous: bool = True,
+) -> np.ndarray:
+    """`count` normal samples; complex `kind`: both parts with the standard deviation `std / sqrt(2)`.
+
+    `contiguous`: whether the tensor to be filled is row-major; the kernel that PyTorch chooses, and with it every
+    number, depends on it. RuntimeError if `std` is negative.
+    """
+    if not std >= 0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {shown(std)}")
+    if kind.is_complex:
+        parts = normal(
+            generator,
+            2 * count,
+            kind.to_real(),
+            mean,
+            std / math.sqrt(2),
+            contiguous=contiguous,
+        )
+        return parts.view(kind.numpy)
+    if not kind.is_floating_point and count:
+        refuse_dtype("normal_kernel_cpu", kind)
+    with generator.lock:
+        if contiguous and count >= RUN:
+            return fill_normal(generator, count, kind, mean, std)
+        return round_to(normals_one_at_a_time(generator, count, mean, std), kind)
+
+
+def normal_of(
+    generator: Generator, mean: np.ndarray | float, std: np.ndarray | float, kind: dtype
+) -> np.ndarray:
+    """`torch.normal` with tensors: one sample for each element of `mean` and `std` broadcast, in that shape.
+
+    `kind` is the dtype of the result. RuntimeError if an element of `std` is negative.
+    """
+    shape = np.broadcast_shapes(np.shape(mean), np.shape(std))
+    count = math.prod(shape)
+    if isinstance(std, np.ndarray):
+        if std.size and not np.all(std.astype(np.float64) >= 0):
+            raise RuntimeError("normal expects all elements of std >= 0.0")
+        samples = normal(generator, count, kind).reshape(shape)
+        samples *= std.astype(kind.numpy)
+    else:
+        samples = normal(generator, count, kind, 0.0, std).reshape(shape)
+    samples += np.asarray(mean).astype(kind.numpy)
+    return samples
+
+
+def exponential(
+    generator: Generator, count: int, kind: dtype, rate: float = 1.0
+) -> np.ndarray:
+    """`count` samples of density `rate * exp(-rate * x)`: `-log(1 - u) / rate`. RuntimeError unless rate > 0."""
+    if not rate > 0:
+        raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={shown(rate)}")
+    require_floating("Exponential", kind, count)
+    uniforms = unit_float64(generator, count)
+    return round_to(-1.0 / rate * _function("log1p", -uniforms, kind), kind)
+
+
+def cauchy(
+    generator: Generator, count: int, kind: dtype, median: float = 0.0, sigma: float = 1.0
+) -> np.ndarray:
+    """`count` samples `median + sigma * tan(pi * (u - 1/2))`. RuntimeError unless sigma > 0."""
+    if not sigma > 0:
+        raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={shown(sigma)}")
+    require_floating("Cauchy", kind, count)
+    angles = math.pi * (unit_float64(generator, count) - 0.5)
+    return round_to(scaled(_function("tan", angles, kind), median, sigma), kind)
+
+
+def log_normal(
+    generator: Generator, count: int, kind: dtype, mean: float = 1.0, std: float = 2.0
+) -> np.ndarray:
+    """`count` samples `exp(x)` of normal x, drawn one at a time. RuntimeError unless std > 0."""
+    if not std > 0:
+        raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={shown(std)}")
+    if not kind.is_floating_point and count:
+        refuse_dtype("log_normal_cpu", kind)
+    with generator.lock:
+        exponents = normals_one_at_a_time(generator, count, mean, std)
+    return round_to(_function("exp", exponents, kind), kind)
+
+
+def _function(name: str, x: np.ndarray, kind: dtype) -> np.ndarray:
+    """A function of float64 `x`, exact to the bit only where the result stays float64."""
+    if kind is float64 or x.size < 64:
+        return c_library(name, x)
+    with np.errstate(all="ignore"):
+        values: np.ndarray = getattr(np, name)(x)
+    return values
+
+
+# -- discrete
+
+
+def bernoulli(generator: Generator, count: int, kind: dtype, p: float = 0.5) -> np.ndarray:
+    """`count` ones with probability `p`, else zeros. RuntimeError unless 0 <= p <= 1."""
+    if not 0 <= p <= 1:
+        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={shown(p)}")
+    if kind.is_complex and count:
+        refuse_dtype("bernoulli_scalar_cpu_", kind)
+    return (unit_float64(generator, count) < p).astype(kind.numpy)
+
+
+def bernoulli_of(generator: Generator, p: np.ndarray, kind: dtype) -> np.ndarray:
+    """A one with probability `p[i]`, else zero, for each i: `p` is `(n,)`, floating, in drawing order.
+
+    Probabilities in float64 are compared with 53 random bits, all others with 24. RuntimeError unless 0 <= p <= 1.
+    """
+    if not np.all((p >= p.dtype.type(0)) & (p <= p.dtype.type(1))):
+        raise RuntimeError(
+            "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  A probability lies in [0, 1]: "
+            "apply sigmoid or clamp(0, 1) first."
+        )
+    if p.dtype == np.float64:
+        return (unit_float64(generator, p.size) < p).astype(kind.numpy)
+    return (unit_float32(generator, p.size) < p.astype(np.float32)).astype(kind.numpy)
+
+
+def dropout_noise(generator: Generator, count: int, kind: dtype, p: float) -> np.ndarray:
+    """What dropout multiplies by, 0 < p < 1: 0 with probability `p`, else `1 / (1 - p)` in floating `kind`.
+
+    Feature dropout draws the same for `(N, C, 1, …)`: count = N * C.
+    """
+    noise = bernoulli(generator, count, kind, 1 - p)
+    compute = np.float32 if kind in REDUCED else kind.numpy.type
+    kept = (compute(1) / compute(1 - p)).astype(kind.numpy)
+    return noise * kept
+
+
+def geometric(generator: Generator, count: int, kind: dtype, p: float) -> np.ndarray:
+    """The number of trials up to the first success: `ceil(log u / log(1 - p))`. RuntimeError unless 0 < p < 1."""
+    if not 0 < p < 1:
+        raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={shown(p)}")
+    if (kind is bool_ or kind.is_complex) and count:
+        refuse_dtype("geometric_cpu", kind)
+    trials = np.ceil(c_library("log", unit_float64(generator, count)) / math.log1p(-p))
+    if kind.is_floating_point:
+        return round_to(trials, kind)
+    return trials.astype(np.int64).astype(kind.numpy)
+
+
+def randperm(generator: Generator, n: int, kind: dtype = int64) -> np.ndarray:
+    """A permutation of 0 … n - 1 in `kind`, by swapping each place with a later one (Fisher and Yates, Durstenfeld).
+
+    RuntimeError for n < 0, or n that `kind` cannot count to.
+    """
+    _check_randperm(n, kind)
+    with generator.lock:
+        if n >= _FROM_32_TO_64_BITS_RANDPERM:
+            return _inside_out_permutation(generator, n, kind)
+        reach = np.arange(n, 1, -1, dtype=np.uint32)
+        offsets = generator.words(max(n - 1, 0)) % reach
+    order = list(range(n))
+    for place, offset in enumerate(offsets.tolist()):
+        other = place + offset
+        order[place], order[other] = order[other], order[place]
+    return np.array(order, dtype=np.int64).astype(kind.numpy)
+
+
+def _inside_out_permutation(generator: Generator, n: int, kind: dtype, chunk: int = 2**20) -> np.ndarray:
+    """The same, grown from empty: place i takes what stands at a random place up to i, which takes i."""
+    order = np.empty(n, dtype=np.int64)
+    for start in range(0, n, chunk):
+        sizes = np.arange(start + 1, min(start + chunk, n) + 1, dtype=np.uint64)
+        for i, other in enumerate((generator.words64(sizes.size) % sizes).tolist(), start):
+            order[i] = order[other] if other < i else i
+            order[other] = i
+    return order.astype(kind.numpy)
+
+
+_RANDPERM_LIMIT = {float16: 2**11 + 1, float32: 2**24 + 1, float64: 2**53 + 1}
+
+
+def _check_randperm(n: int, kind: dtype) -> None:
+    if n < 0:
+        raise RuntimeError(f"Trying to create tensor with negative dimension {n}: [{n}]")
+    if kind is bool_ or kind.is_complex or kind.name in ("uint16", "uint32", "uint64"):
+        refuse_dtype("randperm", kind)
+    most = _RANDPERM_LIMIT.get(kind)
+    if most is not None and n > most:
+        name = kind.tensor_type.removesuffix("Tensor")
+        raise RuntimeError(f"n cannot be greater than {most} for {name} type.")
+    if not kind.is_floating_point and n > int(np.iinfo(kind.numpy).max) + (kind is uint8):
+        raise RuntimeError(f"value cannot be converted to type {kind.name}_t without overflow")
