@@ -9,10 +9,9 @@ from typing import Any
 
 from pellucid.autograd import backward as _tape  # attaches the tape's methods to Tensor
 from pellucid.autograd.arithmetic import arithmetic
-from pellucid.ops import creation, memory, reductions, views
+from pellucid.ops import creation, dunders, memory, reductions, views
 from pellucid.ops.elementwise import arithmetic as _arithmetic_table
 from pellucid.ops.spec import namespace, registry
-from pellucid.tensor.tensor import Tensor
 
 
 def __getattr__(name: str) -> Any:
@@ -32,12 +31,4 @@ def _arithmetic() -> dict[str, Any]:
 
 
 arithmetic.fill(_arithmetic())
-_OPERATORS = {
-    "__add__": "add",
-    "__sub__": "sub",
-    "__mul__": "mul",
-    "__truediv__": "div",
-    "__neg__": "neg",
-}
-for _dunder, _name in _OPERATORS.items():
-    setattr(Tensor, _dunder, registry.places["Tensor"][_name])
+dunders.attach()

@@ -107,11 +107,15 @@ def before_write(spec: OpSpec, self: Tensor, args: Sequence[Any], kwargs: dict[s
 
 def after_write(spec: OpSpec, self: Tensor, old: Tensor | None, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
     """Count the write and, if `old` is given, record it."""
-    if not self._inference:
-        self._storage.version += 1
+    # Recorded before the write is counted: an argument that looks at the memory just written is then found out of date.
+    node = None
     if old is not None and self.dtype.category >= 2:
         bound = spec.bind((old, *args), kwargs)
-        rebase(self, record(spec.backward_name, spec.gradient, bound, (self,), spec.fields, in_place=True))
+        node = record(spec.backward_name, spec.gradient, bound, (self,), spec.fields, in_place=True)
+    if not self._inference:
+        self._storage.version += 1
+    if node is not None:
+        rebase(self, node)
 
 
 def store(self: Tensor, result: Tensor) -> None:

@@ -1,0 +1,37 @@
+"""`F`: operators by their public names, for gradient formulas and composites of other families.
+
+Families stand beside each other and use one another in their formulas; looking a name up when it is used avoids import cycles.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pellucid.ops.spec import registry
+
+
+class Place:
+    """The operators of one public place as attributes."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+
+    def __getattr__(self, name: str) -> Any:
+        found = registry.places[self._place].get(name)
+        if found is None:
+            raise AttributeError(f"there is no operator {self._place}.{name}")
+        setattr(self, name, found)
+        return found
+
+
+class Api(Place):
+    """`F.exp`, `F.nn.relu`, `F.linalg.norm`, `F.special.erf`."""
+
+    def __init__(self) -> None:
+        super().__init__("torch")
+        self.nn = Place("nn.functional")
+        self.linalg = Place("linalg")
+        self.special = Place("special")
+
+
+F = Api()
