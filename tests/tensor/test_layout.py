@@ -68,13 +68,21 @@ def strided(draw: st.DrawFn, max_dims: int = 5, shape: Any = None) -> torch.Tens
 
 @st.composite
 def dense(draw: st.DrawFn, max_dims: int = 5, shape: Any = None) -> torch.Tensor:
-    """A packed tensor with its axes in any order in memory; 4 and 5 axes often channels last."""
+    """A packed tensor with its axes in any order in memory; 4 and 5 axes often channels last.
+
+    Axes of size 1 sometimes have a stride that means nothing.
+    """
     sizes = draw(any_shape(max_dims)) if shape is None else shape
     tensor = torch.empty(sizes)
-    kind = draw(st.sampled_from(["row major", "channels last", "permuted"]))
+    kind = draw(st.sampled_from(["row major", "channels last", "permuted", "loose"]))
     if kind == "channels last" and len(sizes) in (4, 5):
         last = torch.channels_last if len(sizes) == 4 else torch.channels_last_3d
         return torch.empty(sizes, memory_format=last)
+    if kind == "loose":
+        steps = [
+            draw(st.integers(0, 9)) if n == 1 else tensor.stride(a) for a, n in enumerate(sizes)
+        ]
+        return torch.empty_strided(sizes, steps)
     if kind == "permuted":
         order = draw(st.permutations(range(len(sizes))))
         inverse = [order.index(axis) for axis in range(len(sizes))]
@@ -180,6 +188,8 @@ def test_suggested_format_is_the_one_pooling_continues_in(tensor: torch.Tensor):
         "channels_last_3d": L.channels_last_3d_strides,
     }[L.suggest_memory_format(layout)]
     assert pool(tensor, 1).stride() == made(layout.shape)
+    name = f"torch.{L.suggest_memory_format(layout)}"
+    assert name == str(torch._prims_common.suggest_memory_format(tensor))
 
 
 @drawn(st.lists(st.integers(0, 4), max_size=5).map(tuple), st.integers(0, 3))
