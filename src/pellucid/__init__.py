@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from typing import Any
 
 from pellucid import ops as ops
@@ -43,10 +44,10 @@ from pellucid.version import __version__ as __version__
 globals().update(_namespace("torch"))
 globals().update({d.name: d for d in _dtypes.all_dtypes()} | _dtypes.ALIASES)
 
-inf = float("inf")
-nan = float("nan")
-pi = 3.141592653589793
-e = 2.718281828459045
+inf = math.inf
+nan = math.nan
+pi = math.pi
+e = math.e
 newaxis = None
 
 _ROOMS = frozenset(
