@@ -32,20 +32,18 @@ import math
 import numpy as np
 
 from pellucid.tensor.box_muller import RUN, fill_normal, normals_one_at_a_time, scaled
-from pellucid.tensor.dtype import REDUCED, bool_, dtype, float16, float32, float64, int64, uint8
+from pellucid.tensor.dtype import REDUCED, bool_, dtype, float64
 from pellucid.tensor.generator import Generator
 from pellucid.tensor.layout_rules import memory_order
-from pellucid.tensor.refusals import (
-    check_float_range,
+from pellucid.tensor.sampling_checks import (
+    check_uniform_bounds,
+    cpp_name,
     refuse_dtype,
     require_floating,
+    scalar_name,
     shown,
 )
 from pellucid.tensor.uniform import c_library, round_to, unit_float32, unit_float64
-
-_FROM_32_TO_64_BITS_RANDPERM = (2**32 - 1) // 20
-"""From this size on, a permutation is drawn with 64-bit words, so that `%` stays fair."""
-
 
 def fill_in_memory_order(array: np.ndarray, samples: np.ndarray) -> None:
     """Write `samples` `(array.size,)` into `array` in the order in which its elements lie in memory.
@@ -70,7 +68,7 @@ def uniform(
     if kind.is_complex:
         parts = uniform(generator, 2 * count, kind.to_real(), low, high)
         return parts.view(kind.numpy)
-    check_float_range(low, high, kind)
+    check_uniform_bounds(low, high, kind)
     if kind is float64:
         return scaled(unit_float64(generator, count), low, high - low)
     first, last = np.float32(low), np.float32(high)
@@ -141,7 +139,8 @@ def exponential(
     """`count` samples of density `rate * exp(-rate * x)`: `-log(1 - u) / rate`. RuntimeError unless rate > 0."""
     if not rate > 0:
         raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={shown(rate)}")
-    require_floating("Exponential", kind, count)
+    if count:
+        require_floating("Exponential", kind, scalar_name(kind))
     uniforms = unit_float64(generator, count)
     return round_to(-1.0 / rate * _function("log1p", -uniforms, kind), kind)
 
@@ -152,7 +151,7 @@ def cauchy(
     """`count` samples `median + sigma * tan(pi * (u - 1/2))`. RuntimeError unless sigma > 0."""
     if not sigma > 0:
         raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={shown(sigma)}")
-    require_floating("Cauchy", kind, count)
+    require_floating("Cauchy", kind, cpp_name(kind))
     angles = math.pi * (unit_float64(generator, count) - 0.5)
     return round_to(scaled(_function("tan", angles, kind), median, sigma), kind)
 
@@ -186,7 +185,7 @@ def bernoulli(generator: Generator, count: int, kind: dtype, p: float = 0.5) -> 
     """`count` ones with probability `p`, else zeros. RuntimeError unless 0 <= p <= 1."""
     if not 0 <= p <= 1:
         raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={shown(p)}")
-    if kind.is_complex and count:
+    if count and (kind.is_complex or kind.name in ("uint16", "uint32", "uint64")):
         refuse_dtype("bernoulli_scalar_cpu_", kind)
     return (unit_float64(generator, count) < p).astype(kind.numpy)
 
@@ -221,54 +220,9 @@ def geometric(generator: Generator, count: int, kind: dtype, p: float) -> np.nda
     """The number of trials up to the first success: `ceil(log u / log(1 - p))`. RuntimeError unless 0 < p < 1."""
     if not 0 < p < 1:
         raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={shown(p)}")
-    if (kind is bool_ or kind.is_complex) and count:
+    if count and (kind is bool_ or kind.is_complex or kind.name in ("uint16", "uint32", "uint64")):
         refuse_dtype("geometric_cpu", kind)
     trials = np.ceil(c_library("log", unit_float64(generator, count)) / math.log1p(-p))
     if kind.is_floating_point:
         return round_to(trials, kind)
     return trials.astype(np.int64).astype(kind.numpy)
-
-
-def randperm(generator: Generator, n: int, kind: dtype = int64) -> np.ndarray:
-    """A permutation of 0 … n - 1 in `kind`, by swapping each place with a later one (Fisher and Yates, Durstenfeld).
-
-    RuntimeError for n < 0, or n that `kind` cannot count to.
-    """
-    _check_randperm(n, kind)
-    with generator.lock:
-        if n >= _FROM_32_TO_64_BITS_RANDPERM:
-            return _inside_out_permutation(generator, n, kind)
-        reach = np.arange(n, 1, -1, dtype=np.uint32)
-        offsets = generator.words(max(n - 1, 0)) % reach
-    order = list(range(n))
-    for place, offset in enumerate(offsets.tolist()):
-        other = place + offset
-        order[place], order[other] = order[other], order[place]
-    return np.array(order, dtype=np.int64).astype(kind.numpy)
-
-
-def _inside_out_permutation(generator: Generator, n: int, kind: dtype, chunk: int = 2**20) -> np.ndarray:
-    """The same, grown from empty: place i takes what stands at a random place up to i, which takes i."""
-    order = np.empty(n, dtype=np.int64)
-    for start in range(0, n, chunk):
-        sizes = np.arange(start + 1, min(start + chunk, n) + 1, dtype=np.uint64)
-        for i, other in enumerate((generator.words64(sizes.size) % sizes).tolist(), start):
-            order[i] = order[other] if other < i else i
-            order[other] = i
-    return order.astype(kind.numpy)
-
-
-_RANDPERM_LIMIT = {float16: 2**11 + 1, float32: 2**24 + 1, float64: 2**53 + 1}
-
-
-def _check_randperm(n: int, kind: dtype) -> None:
-    if n < 0:
-        raise RuntimeError(f"Trying to create tensor with negative dimension {n}: [{n}]")
-    if kind is bool_ or kind.is_complex or kind.name in ("uint16", "uint32", "uint64"):
-        refuse_dtype("randperm", kind)
-    most = _RANDPERM_LIMIT.get(kind)
-    if most is not None and n > most:
-        name = kind.tensor_type.removesuffix("Tensor")
-        raise RuntimeError(f"n cannot be greater than {most} for {name} type.")
-    if not kind.is_floating_point and n > int(np.iinfo(kind.numpy).max) + (kind is uint8):
-        raise RuntimeError(f"value cannot be converted to type {kind.name}_t without overflow")

@@ -1,0 +1,95 @@
+"""Drawing categories by weight, as `torch.multinomial` does.
+
+*Without replacement*, and for a single sample: every weight is divided by an exponential sample, and the largest
+quotients win (Efraimidis & Spirakis 2006; the same race as the Gumbel-max trick). *With replacement*: the position of
+a uniform in the cumulative sums. Sources: ATen/native/Distributions.cpp, ATen/native/cpu/MultinomialKernel.cpp.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pellucid.tensor.distributions import exponential, fill_in_memory_order
+from pellucid.tensor.dtype import REDUCED, dtype
+from pellucid.tensor.generator import Generator
+from pellucid.tensor.uniform import unit_float64
+
+_MOST_CATEGORIES = 2**24
+
+
+def multinomial(
+    generator: Generator,
+    weights: np.ndarray,
+    samples: int,
+    replacement: bool,
+    kind: dtype,
+) -> np.ndarray:
+    """`samples` category indices for each row: `weights` `(k,)` or `(rows, k)` of floating `kind`, int64 result.
+
+    Weights need not sum to one. Categories of weight zero are never drawn, unless more samples without replacement
+    are asked for than there are positive weights; which ones then follow is not defined. RuntimeError for negative,
+    infinite or NaN weights, for rows of zeros, and for more samples than categories without replacement.
+    """
+    _check(weights, samples, replacement, kind)
+    rows = weights.reshape(-1, weights.shape[-1])
+    shape = weights.shape[:-1] + (samples,)
+    if not rows.size:
+        return np.empty(shape, dtype=np.int64)
+    with generator.lock:
+        if replacement and samples > 1:
+            chosen = [_positions(generator, row, samples, kind) for row in rows]
+            return np.array(chosen, dtype=np.int64).reshape(shape)
+        return _winners(generator, weights, samples, kind).reshape(shape)
+
+
+def _winners(generator: Generator, weights: np.ndarray, samples: int, kind: dtype) -> np.ndarray:
+    """The `samples` largest of weight over exponential, largest first."""
+    wide = weights.astype(np.float32) if kind in REDUCED else weights
+    if not np.all((wide >= 0) & (wide < np.inf)):
+        raise RuntimeError(
+            "probability tensor contains either `inf`, `nan` or element < 0"
+        )
+    if np.any(wide.sum(axis=-1) == 0):
+        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
+    races = np.empty_like(weights)  # keeps a transposed order, in which the samples are drawn
+    fill_in_memory_order(races, exponential(generator, weights.size, kind))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quotients = (wide / races.astype(wide.dtype)).astype(kind.numpy)
+    ascending = np.argsort(-quotients.astype(wide.dtype), axis=-1, kind="stable")
+    return ascending[..., :samples]
+
+
+def _positions(generator: Generator, row: np.ndarray, samples: int, kind: dtype) -> np.ndarray:
+    """Where `samples` uniforms fall in the cumulative weights, which are summed one after the other."""
+    wide = row.astype(np.float32) if kind in REDUCED else row
+    if np.any(wide < 0) or np.any(np.isnan(wide)):
+        raise RuntimeError("invalid multinomial distribution (encountering probability entry < 0)")
+    if np.any(np.isinf(wide)):
+        raise RuntimeError(
+            "invalid multinomial distribution (encountering probability entry = infinity or NaN)"
+        )
+    cumulative = np.add.accumulate(wide, dtype=wide.dtype)
+    if not cumulative[-1] > 0:
+        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
+    cumulative /= cumulative[-1]
+    cumulative[-1] = 1
+    return np.searchsorted(cumulative.astype(np.float64), unit_float64(generator, samples))
+
+
+def _check(weights: np.ndarray, samples: int, replacement: bool, kind: dtype) -> None:
+    if weights.ndim not in (1, 2):
+        raise RuntimeError("prob_dist must be 1 or 2 dim")
+    if not kind.is_floating_point:
+        name = kind.tensor_type.removesuffix("Tensor")
+        raise RuntimeError(
+            f"multinomial only supports floating-point dtypes for input, got: {name}"
+        )
+    if samples <= 0:
+        raise RuntimeError("cannot sample n_sample <= 0 samples")
+    categories = weights.shape[-1]
+    if not replacement and samples > categories:
+        raise RuntimeError(
+            "cannot sample n_sample > prob_dist.size(-1) samples without replacement"
+        )
+    if categories > _MOST_CATEGORIES:
+        raise RuntimeError("number of categories cannot exceed 2^24")
