@@ -11,6 +11,8 @@ from pellucid.autograd import backward as _tape  # attaches the tape's methods t
 from pellucid.autograd.arithmetic import arithmetic
 from pellucid.ops import creation, dunders, memory, reductions, views
 from pellucid.ops.elementwise import arithmetic as _arithmetic_table
+from pellucid.ops.elementwise import comparison as _comparison
+from pellucid.ops.elementwise import exponential as _exponential
 from pellucid.ops.spec import namespace, registry
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from pellucid.ops.pointwise import floating, pointwise
 from pellucid.tensor.dtype import BOOL, dtype
+from pellucid.tensor.tensor import Tensor
 
 
-def _conj(x):
-    return x.conj() if x.__class__ is not int and getattr(x, "dtype", None) is not None and x.dtype.is_complex else x
+def conj(x: Any) -> Any:
+    """The conjugate where there is one: gradients of holomorphic operators are conjugated."""
+    if isinstance(x, Tensor):
+        return x.conj() if x.dtype.is_complex else x
+    return x.conjugate() if isinstance(x, complex) else x
 
 
 add = pointwise(
@@ -17,14 +23,18 @@ add = pointwise(
     np.add,
     "input other",
     scaled=True,
-    gradient={"input": lambda grad: grad, "other": lambda grad, alpha: grad if alpha == 1 else grad * alpha},
+    gradient={
+        "input": lambda grad: grad,
+        "other": lambda grad, alpha: grad if alpha == 1 else grad * conj(alpha),
+    },
 )
 
 
 def _no_bool_sub(d: dtype) -> str | None:
     if d.category == BOOL:
         return (
-            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead."
+            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
+            "`logical_xor()` operator instead."
         )
     return None
 
@@ -36,7 +46,10 @@ sub = pointwise(
     scaled=True,
     refuse=_no_bool_sub,
     aliases=("subtract",),
-    gradient={"input": lambda grad: grad, "other": lambda grad, alpha: -grad if alpha == 1 else grad * -alpha},
+    gradient={
+        "input": lambda grad: grad,
+        "other": lambda grad, alpha: -grad if alpha == 1 else grad * -conj(alpha),
+    },
 )
 mul = pointwise(
     "mul",
@@ -44,20 +57,19 @@ mul = pointwise(
     "input other",
     aliases=("multiply",),
     gradient={
-        "input": lambda grad, other: grad * _conj(other),
-        "other": lambda grad, input: grad * _conj(input),
+        "input": lambda grad, other: grad * conj(other),
+        "other": lambda grad, input: grad * conj(input),
     },
 )
-div = pointwise(
+true_div = pointwise(
     "div",
     np.true_divide,
     "input other",
     rule=floating,
     aliases=("true_divide",),
     gradient={
-        "input": lambda grad, other: grad / _conj(other),
-        "other": lambda grad, input, other: -grad * _conj((input / other) / other),
+        "input": lambda grad, other: grad / conj(other),
+        "other": lambda grad, input, other: -grad * conj((input / other) / other),
     },
 )
 neg = pointwise("neg", np.negative, aliases=("negative",), gradient={"input": lambda grad: -grad})
-exp = pointwise("exp", np.exp, rule=floating, gradient={"input": lambda grad, out: grad * _conj(out)})
