@@ -55,7 +55,7 @@ class BasicBlock(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """1xHxW -> classes, in four stages of two blocks: widths w, 2w, 4w, 8w; sizes H, H/2, H/4, H/8."""
+    """1xHxW -> classes, in four stages of two blocks: widths w, 2w, 4w, 8w at H, H/2, H/4, H/8."""
 
     def __init__(self, classes: int = 10, width: int = 64) -> None:
         super().__init__()
@@ -145,7 +145,7 @@ def read_idx(folder: Path, name: str) -> Tensor:
     else:
         raise SystemExit(
             f"--data: neither {path} nor {compressed.name} exists; Debian's package "
-            "dataset-fashion-mnist brings both data sets' file names"
+            f"dataset-fashion-mnist brings such files, in {FASHION_MNIST}"
         )
     dimensions = content[3]
     shape = np.frombuffer(content, ">i4", count=dimensions, offset=4)
