@@ -1,0 +1,3 @@
+"""The command line: `pellucid run`, `check`, `env`."""
+
+from pellucid.cli.app import main as main
