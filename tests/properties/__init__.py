@@ -1,0 +1,1 @@
+"""Properties that hold for every layout, looked for by drawing many."""
