@@ -16,6 +16,7 @@ METHODS = {
     "__rmul__": "mul",
     "__truediv__": "div",
     "__neg__": "neg",
+    "__matmul__": "matmul",
     "__eq__": "eq",
     "__ne__": "ne",
     "__lt__": "lt",

@@ -1,0 +1,292 @@
+"""Matrix products: `matmul`, `mm`, `bmm`, `mv`, `dot`, `addmm`, …, `nn.functional.linear`.
+
+All of them end in `product`: BLAS on the operands' own strides for float32, float64 and complex (a transposed operand is read in place), float32
+for half precision, NumPy's exact integer product for integers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pellucid.ops.api import F
+from pellucid.ops.dispatch import composite, operator
+from pellucid.ops.elementwise.arithmetic import conj
+from pellucid.ops.inplace import copy_array, scalar_type
+from pellucid.tensor.dtype import REDUCED, dtype
+from pellucid.tensor.layout import broadcast_shapes, contiguous
+from pellucid.tensor.tensor import Tensor, empty
+
+
+def product(a: np.ndarray, b: np.ndarray, d: dtype) -> Tensor:
+    """`a @ b` (NumPy's matmul rules) as a fresh contiguous tensor of dtype `d`."""
+    shape = (*broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
+    out = empty(contiguous(shape), d)
+    if d in REDUCED:
+        copy_array(out._array, np.matmul(a.astype(np.float32), b.astype(np.float32)))
+    else:
+        with np.errstate(all="ignore"):
+            np.matmul(a, b, out=out._array)
+    return out
+
+
+def check_dtypes(name: str, *tensors: Tensor) -> None:
+    """Refuse operands of different dtypes, in PyTorch's words."""
+    first = tensors[0].dtype
+    for other in tensors[1:]:
+        if other.dtype is not first:
+            raise RuntimeError(
+                f"expected m1 and m2 to have the same dtype, but got: {_c(first)} != {_c(other.dtype)}\n"
+                f"  {name} does not promote: convert one operand with .to({first!r}) or .to({other.dtype!r})."
+            )
+
+
+def _c(d: dtype) -> str:
+    names = {"float32": "float", "float64": "double", "int64": "long long", "int32": "int"}
+    return names.get(d.name, f"c10::{scalar_type(d)}" if d.category > 1 else d.name)
+
+
+def _mm_input(grad: Any, mat2: Any) -> Any:
+    return grad.mm(conj(mat2.t()))
+
+
+def _mm_mat2(grad: Any, input: Any) -> Any:
+    return conj(input.t()).mm(grad)
+
+
+@operator(out=True, gradient={"input": _mm_input, "mat2": _mm_mat2})
+def mm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The product of two matrices: (n, m) with (m, p) gives (n, p)."""
+    a, b = input._layout.shape, mat2._layout.shape
+    if len(a) != 2:
+        raise RuntimeError("self must be a matrix")
+    if len(b) != 2:
+        raise RuntimeError("mat2 must be a matrix")
+    if a[1] != b[0]:
+        raise RuntimeError(_cannot_multiply(input, mat2))
+    check_dtypes("mm", input, mat2)
+    return product(input._array, mat2._array, input.dtype)
+
+
+def _cannot_multiply(a: Tensor, b: Tensor) -> str:
+    (n, m), (k, p) = a._layout.shape, b._layout.shape
+    words = f"mat1 and mat2 shapes cannot be multiplied ({n}x{m} and {k}x{p})\n  mat1 has {m} columns, mat2 has {k} rows."
+    if m == p:
+        words += f" mat2.t() is {p}x{k}: mat1 @ mat2.t() would work."
+    elif n == k:
+        words += f" mat1.t() is {m}x{n}: mat1.t() @ mat2 would work."
+    return words
+
+
+@operator(
+    out=True,
+    gradient={
+        "input": lambda grad, mat2: grad.bmm(conj(mat2.transpose(1, 2))),
+        "mat2": lambda grad, input: conj(input.transpose(1, 2)).bmm(grad),
+    },
+)
+def bmm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The products of two batches of matrices: (b, n, m) with (b, m, p) gives (b, n, p)."""
+    a, b = input._layout.shape, mat2._layout.shape
+    if len(a) != 3:
+        raise RuntimeError("batch1 must be a 3D tensor")
+    if len(b) != 3:
+        raise RuntimeError("batch2 must be a 3D tensor")
+    if a[0] != b[0] or a[2] != b[1]:
+        raise RuntimeError(
+            f"Expected size for first two dimensions of batch2 tensor to be: [{a[0]}, {a[2]}] but got: [{b[0]}, {b[1]}]."
+        )
+    check_dtypes("bmm", input, mat2)
+    return product(input._array, mat2._array, input.dtype)
+
+
+@operator(
+    out=True,
+    gradient={"input": lambda grad, vec: grad.outer(conj(vec)), "vec": lambda grad, input: conj(input.t()).mv(grad)},
+)
+def mv(input: Tensor, vec: Tensor) -> Tensor:
+    """The product of a matrix (n, m) and a vector (m)."""
+    if len(input._layout.shape) != 2 or len(vec._layout.shape) != 1:
+        raise RuntimeError(
+            f"vector + matrix @ vector expected, got {vec.dim()}, {input.dim()}, {vec.dim()}"
+        )
+    if input._layout.shape[1] != vec._layout.shape[0]:
+        raise RuntimeError(
+            f"size mismatch, got input ({input.shape[0]}), mat ({input.shape[0]}x{input.shape[1]}), vec ({vec.shape[0]})"
+        )
+    check_dtypes("mv", input, vec)
+    column = product(input._array, vec._array[:, None], input.dtype)
+    column._layout = contiguous((input._layout.shape[0],))
+    column.__dict__.pop("_array", None)
+    return column
+
+
+@operator(
+    out=True,
+    gradient={
+        "input": lambda grad, tensor: grad * conj(tensor),
+        "tensor": lambda grad, input: grad * conj(input),
+    },
+)
+def dot(input: Tensor, tensor: Tensor) -> Tensor:
+    """The sum of the products of two vectors."""
+    a, b = input._layout.shape, tensor._layout.shape
+    if len(a) != 1 or len(b) != 1:
+        raise RuntimeError(f"1D tensors expected, but got {len(a)}D and {len(b)}D tensors")
+    if input.dtype is not tensor.dtype:
+        raise RuntimeError(
+            f"dot : expected both vectors to have same dtype, but found {scalar_type(input.dtype)} and {scalar_type(tensor.dtype)}"
+        )
+    if a != b:
+        raise RuntimeError(
+            f"inconsistent tensor size, expected tensor [{a[0]}] and src [{b[0]}] to have the same number of elements, but got "
+            f"{a[0]} and {b[0]} elements respectively"
+        )
+    result = product(input._array[None, :], tensor._array[:, None], input.dtype)
+    result._layout = contiguous(())
+    result.__dict__.pop("_array", None)
+    return result
+
+
+@composite(out=True)
+def matmul(input: Tensor, other: Tensor) -> Tensor:
+    """The matrix product with NumPy's rules: vectors become rows and columns, leading dimensions broadcast."""
+    rank_a, rank_b = input.dim(), other.dim()
+    if rank_a == 0 or rank_b == 0:
+        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {rank_a}D and {rank_b}D")
+    if rank_a == 1 and rank_b == 1:
+        return dot(input, other)
+    if rank_b == 1 and rank_a == 2:
+        return mv(input, other)
+    if rank_a == 1 and rank_b == 2:
+        return mm(input.unsqueeze(0), other).squeeze(0)
+    if rank_a == 2 and rank_b == 2:
+        return mm(input, other)
+    if rank_b <= 2 or (rank_a == rank_b and other.shape[:-2].numel() == 1):
+        return _fold(input, other)
+    return _batched(input, other)
+
+
+def _fold(input: Tensor, other: Tensor) -> Tensor:
+    """Many rows times one matrix: the leading dimensions become rows, one product."""
+    lead = input.shape[:-1]
+    if other.dim() == 1:
+        return mv(input.reshape(-1, input.shape[-1]), other).view(lead)
+    matrix = other if other.dim() == 2 else other.reshape(other.shape[-2:])
+    rows = input.reshape(-1, input.shape[-1])
+    return mm(rows, matrix).view(*lead, matrix.shape[1])
+
+
+def _batched(input: Tensor, other: Tensor) -> Tensor:
+    vector_a, vector_b = input.dim() == 1, other.dim() == 1
+    a = input.unsqueeze(0) if vector_a else input
+    b = other.unsqueeze(1) if vector_b else other
+    batch = broadcast_shapes(tuple(a.shape[:-2]), tuple(b.shape[:-2]))
+    n, m, p = a.shape[-2], a.shape[-1], b.shape[-1]
+    if m != b.shape[-2]:
+        raise RuntimeError(
+            f"Expected size for first two dimensions of batch2 tensor to be: [{_count(batch)}, {m}] but got: "
+            f"[{_count(batch)}, {b.shape[-2]}]."
+        )
+    left = a.expand(*batch, n, m).reshape(_count(batch), n, m)
+    right = b.expand(*batch, m, p).reshape(_count(batch), m, p)
+    out = bmm(left, right).view(*batch, n, p)
+    if vector_a:
+        out = out.squeeze(-2)
+    return out.squeeze(-1) if vector_b else out
+
+
+def _count(batch: tuple[int, ...]) -> int:
+    count = 1
+    for size in batch:
+        count *= size
+    return count
+
+
+def _linear_weight(grad: Any, input: Any) -> Any:
+    rows = grad.reshape(-1, grad.shape[-1]) if grad.dim() != 2 else grad
+    columns = input.reshape(-1, input.shape[-1]) if input.dim() != 2 else input
+    if grad.dim() == 1:
+        rows, columns = grad.unsqueeze(0), input.unsqueeze(0)
+    return rows.t().mm(conj(columns))
+
+
+@operator(
+    where="nn.functional",
+    backward_name="AddmmBackward0",
+    gradient={
+        "input": lambda grad, weight: F.matmul(grad, conj(weight)),
+        "weight": _linear_weight,
+        "bias": lambda grad: grad.sum(tuple(range(grad.dim() - 1))) if grad.dim() > 1 else grad,
+    },
+)
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`input @ weight.T + bias`: (*, in) with a weight (out, in) gives (*, out)."""
+    shape = input._layout.shape
+    out_features, in_features = weight._layout.shape[0], weight._layout.shape[-1]
+    if weight.dim() != 2 or not shape or shape[-1] != in_features:
+        rows = input._layout.numel // max(shape[-1], 1) if shape else 1
+        raise RuntimeError(
+            f"mat1 and mat2 shapes cannot be multiplied ({rows}x{shape[-1] if shape else 1} and {in_features}x{out_features})\n"
+            f"  linear: the input's last dimension must be in_features, {in_features}."
+        )
+    check_dtypes("linear", *(t for t in (input, weight, bias) if t is not None))
+    array = input._array
+    rows = array.reshape(-1, in_features) if array.ndim != 2 else array
+    out = product(rows, weight._array.T, input.dtype)
+    if bias is not None:
+        np.add(out._array, bias._array, out=out._array)
+    if len(shape) != 2:
+        out._layout = contiguous((*shape[:-1], out_features))
+        out.__dict__.pop("_array", None)
+    return out
+
+
+def _scaled(grad: Any, factor: Any) -> Any:
+    return grad if factor == 1 else grad * conj(factor)
+
+
+@operator(
+    inplace=True,
+    out=True,
+    gradient={
+        "input": lambda grad, beta: _scaled(grad, beta),
+        "mat1": lambda grad, mat2, alpha: _scaled(grad.mm(conj(mat2.t())), alpha),
+        "mat2": lambda grad, mat1, alpha: _scaled(conj(mat1.t()).mm(grad), alpha),
+    },
+)
+def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """`beta * input + alpha * (mat1 @ mat2)`; `input` broadcasts to (n, p), and is not read if `beta` is 0."""
+    return _add_product(input, mm.spec.body(mat1, mat2), beta, alpha)
+
+
+@operator(
+    inplace=True,
+    out=True,
+    gradient={
+        "input": lambda grad, beta: _scaled(grad, beta),
+        "batch1": lambda grad, batch2, alpha: _scaled(grad.bmm(conj(batch2.transpose(1, 2))), alpha),
+        "batch2": lambda grad, batch1, alpha: _scaled(conj(batch1.transpose(1, 2)).bmm(grad), alpha),
+    },
+)
+def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """`beta * input + alpha * bmm(batch1, batch2)`; `input` broadcasts to (b, n, p)."""
+    return _add_product(input, bmm.spec.body(batch1, batch2), beta, alpha)
+
+
+def _add_product(input: Tensor, out: Tensor, beta: Any, alpha: Any) -> Tensor:
+    """Finish `out` in place: scale it by `alpha` and add `beta * input`."""
+    check_dtypes("addmm", out, input)
+    if broadcast_shapes(input._layout.shape, out._layout.shape) != out._layout.shape:
+        raise RuntimeError(
+            f"The expanded size of the tensor ({out.shape[-1]}) must match the existing size ({input.shape[-1]}) at non-singleton "
+            f"dimension {out.dim() - 1}.  Target sizes: {list(out.shape)}.  Tensor sizes: {list(input.shape)}"
+        )
+    array = out._array
+    with np.errstate(all="ignore"):
+        if alpha != 1:
+            array *= array.dtype.type(alpha)
+        if beta != 0:
+            array += input._array if beta == 1 else input._array * array.dtype.type(beta)
+    return out
