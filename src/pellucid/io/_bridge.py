@@ -1,0 +1,93 @@
+"""The few things file formats ask of the tensor core, in one place.
+
+`Parameter` lives above this room; its class is fetched by name when a file holds one.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from typing import Any
+
+import numpy as np
+
+from pellucid.tensor.dtype import dtype
+from pellucid.tensor.layout import Layout
+from pellucid.tensor.storage import Storage
+from pellucid.tensor.tensor import Tensor, make
+
+PARAMETER = ("pellucid.nn.parameter", "Parameter")
+
+
+def parameter_class() -> Any:
+    """The class `pellucid.nn.Parameter`."""
+    return getattr(importlib.import_module(PARAMETER[0]), PARAMETER[1])
+
+
+def make_tensor(
+    storage: Storage,
+    element: dtype,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    offset: int,
+    requires_grad: bool = False,
+) -> Tensor:
+    """The tensor that shows a layout (in elements, already checked) of `storage`: a leaf."""
+    made = make(storage, Layout(shape, strides, offset), element)
+    if requires_grad:
+        made._requires_grad = True
+    return made
+
+
+def storage_bytes(storage: Storage) -> np.ndarray:
+    """All bytes of a storage, as a flat `uint8` array over its memory."""
+    return storage.buffer[: storage.nbytes()]
+
+
+def byteswapped(array: np.ndarray, element: dtype) -> None:
+    """Swap the bytes of each number in `array` (flat `uint8`), in place."""
+    width = element.itemsize // 2 if element.is_complex else element.itemsize
+    if width > 1:
+        array[: array.size // width * width].view(f"u{width}").byteswap(inplace=True)
+
+
+def physical(tensor: Tensor, metadata: dict[str, bool]) -> Tensor:
+    """The tensor whose lazy conjugation and negation, which PyTorch saves as flags, are done."""
+    values = tensor._array
+    if metadata.get("conj"):
+        values = np.conj(values)
+    if metadata.get("neg"):
+        values = np.negative(values)
+    if values is tensor._array:
+        return tensor
+    layout = tensor._layout
+    fresh = Storage(max(tensor._storage.nbytes(), 1))
+    made = make_tensor(
+        fresh, tensor.dtype, layout.shape, layout.strides, layout.offset, tensor._requires_grad
+    )
+    made._array[...] = values
+    return made
+
+
+@functools.cache
+def own_names(kind: type) -> frozenset[str]:
+    """Attributes that the instances of a class have or may get from the class itself."""
+    names: set[str] = set()
+    for base in kind.__mro__:
+        names.update(base.__dict__, inspect.get_annotations(base))
+    return frozenset(names)
+
+
+def attributes_of(tensor: Tensor) -> dict[str, Any]:
+    """The Python attributes a program put on a tensor (`t.name = "x"`), not its own fields."""
+    fields = own_names(type(tensor))
+    return {name: value for name, value in vars(tensor).items() if name not in fields}
+
+
+def plain_data(parameter: Tensor) -> Tensor:
+    """The tensor inside a parameter: the same storage and layout, no gradient wanted."""
+    layout = parameter._layout
+    return make_tensor(
+        parameter._storage, parameter.dtype, layout.shape, layout.strides, layout.offset
+    )
