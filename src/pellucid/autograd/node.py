@@ -14,7 +14,7 @@ from typing import Any
 
 from pellucid.autograd.arithmetic import arithmetic
 from pellucid.autograd.modes import enable_grad
-from pellucid.autograd.saved import RELEASED, save
+from pellucid.autograd.saved import RELEASED, SavedTensor, save
 from pellucid.tensor.dtype import dtype
 from pellucid.tensor.tensor import Tensor
 
@@ -270,7 +270,11 @@ def record(
                     kept[want] = _keep(want, bound, outputs, fields, node)
     node.kept = kept
     node.outputs = len(outputs)
-    if not in_place:
+    if in_place:
+        for saved in kept.values():
+            if isinstance(saved, SavedTensor) and saved.is_output:
+                saved.version += 1  # the output is as it will be when the caller has counted this write
+    else:
         for number, output in enumerate(outputs):
             if output.dtype.category >= 2:
                 output._grad_fn = node
