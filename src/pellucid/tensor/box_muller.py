@@ -1,17 +1,18 @@
 """Normal samples by Box and Muller's transform, in the two forms PyTorch's CPU kernels use.
 
-*Filling*: contiguous, at least 16 elements. Uniforms are drawn for all elements, then every run of 16 is turned
-into normals: eight radii from the first eight, eight angles from the last eight, cosines in front, sines behind.
-If 16 does not divide the size, the last 16 elements are drawn anew.
+*Filling*: contiguous, at least 16 elements. Uniforms are drawn for all elements, then every run of
+16 is turned into normals: eight radii from the first eight, eight angles from the last eight,
+cosines in front, sines behind. If 16 does not divide the size, the last 16 elements are drawn anew.
 
-*One at a time*: everything else. In float64 whatever the dtype; a pair of uniforms gives two normals, the second one
-waits in the generator for the next call.
+*One at a time*: everything else. In float64 whatever the dtype; a pair of uniforms gives two
+normals, the second one waits in the generator for the next call.
 
-Float32 filling is bit-exact with PyTorch on x86 with AVX2: its kernel evaluates Cephes' polynomials for log, sin and
-cos (S. Moshier, Cephes; J. Pommier, sse_mathfun; G. Garberoglio, avx_mathfun) with fused multiply-adds, and so does
-this one. An FMA of float32 is computed in float64 and then rounded: that is the same unless the exact sum lies within
-2**-29 of the middle between two floats, which one sample in about 10**8 may meet, with an error of one ulp. Float64
-goes through the C library, the one PyTorch calls.
+Float32 filling is bit-exact with PyTorch on x86 with AVX2: its kernel evaluates Cephes' polynomials
+for log, sin and cos (S. Moshier, Cephes; J. Pommier, sse_mathfun; G. Garberoglio, avx_mathfun) with
+fused multiply-adds, and so does this one. An FMA of float32 is computed in float64 and then
+rounded: that is the same unless the exact sum lies within 2**-29 of the middle between two floats,
+which one sample in about 10**8 may meet, with an error of one ulp. Float64 goes through the C
+library, the one PyTorch calls.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 from pellucid.tensor.dtype import REDUCED, dtype, float64
 from pellucid.tensor.fused import fused_multiply_add
 from pellucid.tensor.generator import Generator
-from pellucid.tensor.uniform import c_library, round_to, unit_float32, unit_float64
+from pellucid.tensor.uniform import c_library, one_unit, round_to, unit_float32, unit_float64
 
 RUN = 16
 """Elements transformed together by the filling kernel; also the least size it takes."""
@@ -56,11 +57,11 @@ _COS_POLYNOMIAL = (2.443315711809948e-5, -1.388731625493765e-3, 4.16666456829882
 def fill_normal(
     generator: Generator, count: int, kind: dtype, mean: float, std: float
 ) -> np.ndarray:
-    """`count >= 16` samples for a contiguous tensor: shape `(count,)`, dtype float16, bfloat16, float32 or float64."""
+    """`count >= 16` samples for a contiguous tensor of floating `kind`: shape `(count,)`."""
     uniforms = unit_float64 if kind is float64 else unit_float32
     transform = _normals_float64 if kind is float64 else _normals_float32
     whole = count - count % RUN
-    # The reduced dtypes pass through a buffer of 16, so the elements of an incomplete run are not drawn twice.
+    # The reduced dtypes pass through a buffer of 16: an incomplete run is not drawn twice.
     drawn = uniforms(generator, whole if kind in REDUCED else count)
     samples = np.empty(count, dtype=drawn.dtype)
     with np.errstate(divide="ignore"):
@@ -71,12 +72,10 @@ def fill_normal(
     return round_to(samples, kind)
 
 
-def normals_one_at_a_time(
-    generator: Generator, count: int, mean: float, std: float, *, fused: bool = True
-) -> np.ndarray:
-    """`count` samples in float64, shape `(count,)`; an odd one out waits in `generator.next_double_normal`.
+def normals_one_at_a_time(generator: Generator, count: int, mean: float, std: float) -> np.ndarray:
+    """`count` samples in float64, shape `(count,)`; `sample * std + mean` is rounded once.
 
-    `fused`: round `sample * std + mean` once, as the kernels for AVX2 do.
+    The second normal of the last pair may wait in `generator.next_double_normal`.
     """
     standard = np.empty(count)
     waiting = generator.next_double_normal
@@ -95,13 +94,26 @@ def normals_one_at_a_time(
         standard[start + 1 :: 2] = sines[: (count - start) // 2]
         if (count - start) % 2:
             generator.next_double_normal = float(sines[-1])
-    return scaled(standard, mean, std, fused=fused)
+    return scaled(standard, mean, std)
 
 
-def scaled(x: np.ndarray, mean: float, std: float, *, fused: bool = True) -> np.ndarray:
-    """`x * std + mean` in the dtype of `x`, rounded once if `fused`."""
+def one_normal(generator: Generator) -> float:
+    """One standard normal of the same sequence."""
+    waiting = generator.next_double_normal
+    if waiting is not None:
+        generator.next_double_normal = None
+        return waiting
+    first, second = one_unit(generator), one_unit(generator)
+    radius = math.sqrt(-2.0 * math.log1p(-second))
+    theta = 2.0 * math.pi * first
+    generator.next_double_normal = radius * math.sin(theta)
+    return radius * math.cos(theta)
+
+
+def scaled(x: np.ndarray, mean: float, std: float) -> np.ndarray:
+    """`x * std + mean` in the dtype of `x`, rounded once."""
     mean, std = float(x.dtype.type(mean)), float(x.dtype.type(std))
-    if fused and mean != 0 and std not in (0.0, 1.0) and math.isfinite(mean) and math.isfinite(std):
+    if mean != 0 and std not in (0.0, 1.0) and math.isfinite(mean) and math.isfinite(std):
         return fused_multiply_add(x, std, mean)
     scale = x.dtype.type(std)
     return x * scale + x.dtype.type(mean)  # one rounding anyway: the product or the sum is exact
@@ -117,7 +129,7 @@ def _normals_float64(uniforms: np.ndarray, out: np.ndarray, mean: float, std: fl
 
 
 def _normals_float32(uniforms: np.ndarray, out: np.ndarray, mean: float, std: float) -> None:
-    """Runs `(n, 16)` of uniforms to runs of normals, float32, by the polynomials of the AVX2 kernel."""
+    """Runs `(n, 16)` of uniforms to runs of normals, float32, as the AVX2 kernel computes them."""
     half = RUN // 2
     for start in range(0, uniforms.shape[0], _CHUNK):
         runs = uniforms[start : start + _CHUNK]
@@ -129,7 +141,7 @@ def _normals_float32(uniforms: np.ndarray, out: np.ndarray, mean: float, std: fl
 
 
 def _horner(coefficients: tuple[float, ...], x: np.ndarray) -> np.ndarray:
-    """The polynomial in float64 `x`, rounded to float32 after each fused step; highest power first."""
+    """The polynomial in float64 `x`, rounded to float32 at each step; highest power first."""
     value = np.full_like(x, np.float32(coefficients[0]))
     single = np.empty(x.shape, dtype=np.float32)
     for coefficient in coefficients[1:]:
@@ -141,14 +153,15 @@ def _horner(coefficients: tuple[float, ...], x: np.ndarray) -> np.ndarray:
 
 
 def _single(x: np.ndarray) -> np.ndarray:
-    """Round float64 to float32, the last step of an FMA whose product and sum were taken in float64."""
+    """Round to float32: the last step of an FMA whose product and sum were float64."""
     return x.astype(np.float32)
 
 
 def _log(x: np.ndarray) -> np.ndarray:
     """Natural logarithm of float32 in (0, 1]: Cephes' `logf` with fused steps.
 
-    `x = (1 + m) * 2**e` with `1 + m` from sqrt(1/2) to sqrt(2): a polynomial in m, and e times ln 2 in two parts.
+    `x = (1 + m) * 2**e` with `1 + m` from sqrt(1/2) to sqrt(2): a polynomial in m, and e times ln 2
+    in two parts.
     """
     bits = x.view(np.int32) + (_ONE_BITS - _SQRT_HALF_BITS)
     exponent = ((bits >> 23) - 127).astype(np.float64)

@@ -1,28 +1,28 @@
 """Random samples, number for number as PyTorch's CPU kernels draw them.
 
-Every sampler takes a `Generator` and a count, and returns a fresh one-dimensional NumPy array of `count` samples **in
-the order they are drawn**, which is the order of a tensor's elements in memory; `fill_in_memory_order` lays them into
-a strided array. Each sampler takes from the stream exactly as many 32-bit words as PyTorch's. `n` stands for the
-count in this table:
+Every sampler takes a `Generator` and a count, and returns a fresh one-dimensional NumPy array of
+`count` samples **in the order they are drawn**, which is the order of a tensor's elements in
+memory; `fill_in_memory_order` lays them into a strided array. Each sampler takes from the stream
+exactly as many 32-bit words as PyTorch's. `n` stands for the count:
 
-| sampler                                           | words                                             |
-|---------------------------------------------------|---------------------------------------------------|
-| `uniform`                                         | n; float64 2n; complex as 2n parts                |
-| `normal`, contiguous, n >= 16                     | n, and 16 more if 16 does not divide n; float64 twice that; float16, bfloat16: n rounded up to 16 |
-| `normal`, otherwise                               | 4 for each pair, one normal may wait for the next call |
-| `integers`                                        | n; 2n for ranges of 2**28 and more, and for float64 and int64 without bounds |
-| `bernoulli`, `exponential`, `geometric`, `cauchy` | 2n                                                |
-| `bernoulli_of`                                    | n; float64 probabilities 2n                       |
-| `log_normal`                                      | as `normal`, one at a time                        |
-| `randperm`                                        | n - 1; 2n from n = 214748364 on                   |
+* `uniform`: n; float64 2n; complex as 2n parts.
+* `normal` of a contiguous tensor with n >= 16: n, and 16 more if 16 does not divide n; float64
+  twice that; float16 and bfloat16: n rounded up to a multiple of 16.
+* `normal` otherwise, `log_normal`: 4 for each pair; an odd one leaves a normal for the next call.
+* `integers`: n; 2n for ranges of 2**28 and more, and for float64 and int64 without bounds.
+* `bernoulli`, `exponential`, `geometric`, `cauchy`: 2n.
+* `bernoulli_of`: n; for float64 probabilities 2n.
+* `randperm`: n - 1; 2n from n = 214748364 on.
 
-Integers, booleans and uniforms are equal to PyTorch's in every bit, as are normals in float32 (`box_muller`). Where a
-logarithm or a tangent is taken, float64 goes through the C library and the rest through NumPy in float64 before it is
-rounded: the last bit of one float32 sample in some 10**9 may differ.
+Integers, booleans and uniforms are equal to PyTorch's in every bit, as are normals in float32
+(`box_muller`). Where a logarithm or a tangent is taken, float64 goes through the C library and the
+rest through NumPy in float64 before it is rounded: the last bit of one float32 sample in some 10**9
+may differ.
 
-Sources: ATen/core/TransformationHelper.h, ATen/core/DistributionsHelper.h, ATen/native/DistributionTemplates.h and
-ATen/native/cpu/DistributionTemplates.h of PyTorch 2.13, which includes the kernels for AVX2 and AVX-512 (they agree).
-PyTorch's MKL streams for Bernoulli and exponential samples are switched off since 2.5.
+Sources: ATen/core/TransformationHelper.h, ATen/core/DistributionsHelper.h,
+ATen/native/DistributionTemplates.h and ATen/native/cpu/DistributionTemplates.h of PyTorch 2.13,
+which includes the kernels for AVX2 and AVX-512 (they agree). PyTorch's MKL streams for Bernoulli
+and exponential samples are switched off since 2.5.
 """
 
 from __future__ import annotations
@@ -39,16 +39,25 @@ from pellucid.tensor.sampling_checks import (
     check_uniform_bounds,
     cpp_name,
     refuse_dtype,
+    refuse_wide_unsigned,
     require_floating,
     scalar_name,
     shown,
 )
-from pellucid.tensor.uniform import c_library, round_to, unit_float32, unit_float64
+from pellucid.tensor.uniform import (
+    c_library,
+    integers_53_bits,
+    round_to,
+    unit_float32,
+    unit_float64,
+)
+
 
 def fill_in_memory_order(array: np.ndarray, samples: np.ndarray) -> None:
-    """Write `samples` `(array.size,)` into `array` in the order in which its elements lie in memory.
+    """Write `samples` `(array.size,)` into `array`, in the order of its elements in memory.
 
-    For a contiguous array that is its own order; for a transposed one the transpose's, and so on for any strides.
+    For a contiguous array that is its own order; for a transposed one the transpose's, and so on
+    for any strides.
     """
     order = memory_order([array.strides], array.shape)[::-1]
     inside_out = array.transpose(order)
@@ -88,10 +97,11 @@ def normal(
     *,
     contiguous: bool = True,
 ) -> np.ndarray:
-    """`count` normal samples; complex `kind`: both parts with the standard deviation `std / sqrt(2)`.
+    """`count` normal samples of floating or complex `kind`.
 
-    `contiguous`: whether the tensor to be filled is row-major; the kernel that PyTorch chooses, and with it every
-    number, depends on it. RuntimeError if `std` is negative.
+    The two parts of a complex sample have the standard deviation `std / sqrt(2)` each.
+    `contiguous`: whether the tensor to be filled is row-major; the kernel that PyTorch chooses, and
+    with it every number, depends on it. RuntimeError if `std` is negative.
     """
     if not std >= 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {shown(std)}")
@@ -116,7 +126,7 @@ def normal(
 def normal_of(
     generator: Generator, mean: np.ndarray | float, std: np.ndarray | float, kind: dtype
 ) -> np.ndarray:
-    """`torch.normal` with tensors: one sample for each element of `mean` and `std` broadcast, in that shape.
+    """`torch.normal` with tensors: a sample for each element of `mean` and `std`, broadcast.
 
     `kind` is the dtype of the result. RuntimeError if an element of `std` is negative.
     """
@@ -133,10 +143,8 @@ def normal_of(
     return samples
 
 
-def exponential(
-    generator: Generator, count: int, kind: dtype, rate: float = 1.0
-) -> np.ndarray:
-    """`count` samples of density `rate * exp(-rate * x)`: `-log(1 - u) / rate`. RuntimeError unless rate > 0."""
+def exponential(generator: Generator, count: int, kind: dtype, rate: float = 1.0) -> np.ndarray:
+    """`count` samples of density `rate * exp(-rate * x)`. RuntimeError unless rate > 0."""
     if not rate > 0:
         raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={shown(rate)}")
     if count:
@@ -185,20 +193,22 @@ def bernoulli(generator: Generator, count: int, kind: dtype, p: float = 0.5) -> 
     """`count` ones with probability `p`, else zeros. RuntimeError unless 0 <= p <= 1."""
     if not 0 <= p <= 1:
         raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={shown(p)}")
-    if count and (kind.is_complex or kind.name in ("uint16", "uint32", "uint64")):
-        refuse_dtype("bernoulli_scalar_cpu_", kind)
-    return (unit_float64(generator, count) < p).astype(kind.numpy)
+    if count:
+        refuse_wide_unsigned("bernoulli_scalar_cpu_", kind)
+    threshold = math.ceil(p * 2.0**53)  # exact: the integers below it are the uniforms below p
+    return (integers_53_bits(generator, count) < threshold).astype(kind.numpy)
 
 
 def bernoulli_of(generator: Generator, p: np.ndarray, kind: dtype) -> np.ndarray:
-    """A one with probability `p[i]`, else zero, for each i: `p` is `(n,)`, floating, in drawing order.
+    """A one with probability `p[i]`, else zero: `p` is `(n,)`, floating, in drawing order.
 
-    Probabilities in float64 are compared with 53 random bits, all others with 24. RuntimeError unless 0 <= p <= 1.
+    Probabilities in float64 are compared with 53 random bits, all others with 24. RuntimeError
+    unless 0 <= p <= 1.
     """
     if not np.all((p >= p.dtype.type(0)) & (p <= p.dtype.type(1))):
         raise RuntimeError(
-            "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  A probability lies in [0, 1]: "
-            "apply sigmoid or clamp(0, 1) first."
+            "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  "
+            "A probability lies in [0, 1]: apply sigmoid or clamp(0, 1) first."
         )
     if p.dtype == np.float64:
         return (unit_float64(generator, p.size) < p).astype(kind.numpy)
@@ -206,7 +216,8 @@ def bernoulli_of(generator: Generator, p: np.ndarray, kind: dtype) -> np.ndarray
 
 
 def dropout_noise(generator: Generator, count: int, kind: dtype, p: float) -> np.ndarray:
-    """What dropout multiplies by, 0 < p < 1: 0 with probability `p`, else `1 / (1 - p)` in floating `kind`.
+    """What dropout multiplies by, 0 < p < 1: 0 with probability `p`, else `1 / (1 - p)` in floating
+    `kind`.
 
     Feature dropout draws the same for `(N, C, 1, …)`: count = N * C.
     """
@@ -217,10 +228,14 @@ def dropout_noise(generator: Generator, count: int, kind: dtype, p: float) -> np
 
 
 def geometric(generator: Generator, count: int, kind: dtype, p: float) -> np.ndarray:
-    """The number of trials up to the first success: `ceil(log u / log(1 - p))`. RuntimeError unless 0 < p < 1."""
+    """The number of trials up to the first success: `ceil(log u / log(1 - p))`. RuntimeError unless
+    0 < p < 1.
+    """
     if not 0 < p < 1:
         raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={shown(p)}")
-    if count and (kind is bool_ or kind.is_complex or kind.name in ("uint16", "uint32", "uint64")):
+    if count:
+        refuse_wide_unsigned("geometric_cpu", kind)
+    if count and kind is bool_:
         refuse_dtype("geometric_cpu", kind)
     trials = np.ceil(c_library("log", unit_float64(generator, count)) / math.log1p(-p))
     if kind.is_floating_point:

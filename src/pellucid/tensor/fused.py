@@ -1,13 +1,16 @@
 """Fused multiply-add in NumPy: `x * scale + shift` rounded once, as one FMA instruction gives it.
 
-PyTorch's kernels for AVX2 and AVX-512 are compiled with FMA contraction: their `x * (to - from) + from` rounds
-once. NumPy rounds twice, and about half of all samples then differ in the last bit. Here the exact sum is kept as
-an unevaluated pair of floats, rounded to odd, and rounded once more to the result; rounding to odd first keeps the
-second rounding honest (Boldo & Melquiond, "Emulation of FMA and correctly rounded sums", IEEE TC 57(4), 2008).
-Finite values only, far from overflow and underflow.
+PyTorch's kernels for AVX2 and AVX-512 are compiled with FMA contraction: their `x * (to - from) +
+from` rounds once. NumPy rounds twice, and about half of all samples then differ in the last bit.
+Here the exact sum is kept as an unevaluated pair of floats, rounded to odd, and rounded once more
+to the result; rounding to odd first keeps the second rounding honest (Boldo & Melquiond, "Emulation
+of FMA and correctly rounded sums", IEEE TC 57(4), 2008). Finite values only, far from overflow and
+underflow.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -46,14 +49,16 @@ def _two_product(a: np.ndarray, b: float) -> tuple[np.ndarray, np.ndarray]:
     return product, error
 
 
-def _halves(a: np.ndarray | np.float64) -> tuple[np.ndarray, np.ndarray]:
+def _halves(a: Any) -> tuple[Any, Any]:
     big = a * _SPLITTER
     high = big - (big - a)
     return high, a - high
 
 
 def _round_to_odd(high: np.ndarray, low: np.ndarray) -> np.ndarray:
-    """`high + low` (|low| at most half an ulp of high): if inexact, the neighbour whose last bit is 1."""
+    """`high + low` (|low| at most half an ulp of high): if inexact, the neighbour whose last bit is
+    1.
+    """
     is_even = (high.view(np.int64) & 1) == 0
     (places,) = np.nonzero((low != 0) & is_even)
     if places.size:

@@ -1,12 +1,13 @@
 """`Generator`: the Mersenne Twister behind every random operator, with PyTorch's CPU state layout.
 
-The engine is MT19937 (Matsumoto & Nishimura 1998). NumPy's compiled `MT19937` twists and tempers the words; this
-module decides what PyTorch's engine decides: how a seed becomes a state, where in a block of 624 words the next
-draw stands, how two words make 64 bits (the first one is the high half), and how all of this is written as 5056
-bytes, so that a state saved by PyTorch continues here, and the other way round.
+The engine is MT19937 (Matsumoto & Nishimura 1998). NumPy's compiled `MT19937` twists and tempers
+the words; this module decides what PyTorch's engine decides: how a seed becomes a state, where in a
+block of 624 words the next draw stands, how two words make 64 bits (the first one is the high
+half), and how all of this is written as 5056 bytes, so that a state saved by PyTorch continues
+here, and the other way round.
 
-What is drawn is counted in 32-bit *words*: a distribution that takes as many words as PyTorch's leaves the stream
-where PyTorch leaves it (`pellucid.tensor.distributions`).
+What is drawn is counted in 32-bit *words*: a distribution that takes as many words as PyTorch's
+leaves the stream where PyTorch leaves it (`pellucid.tensor.distributions`).
 """
 
 from __future__ import annotations
@@ -19,27 +20,36 @@ from typing import Any
 import numpy as np
 
 from pellucid.tensor.device import CPU, device, require_cpu
+from pellucid.tensor.dtype import uint8
+from pellucid.tensor.tensor import Tensor, adopt
 
 BLOCK = 624
-"""Words in one state of MT19937: that many draws are made from it before it is twisted into the next state."""
+"""Words in one state of MT19937: that many draws are made from it before it is twisted into the
+next state.
+"""
 
 DEFAULT_SEED = 67280421310721
 """The seed of a `Generator()` nobody has seeded (c10::default_rng_seed_val)."""
 
 STATE_BYTES = 5056
-"""Size of a saved state: PyTorch's legacy structure with 64-bit words and one cached float behind it."""
+"""Size of a saved state: PyTorch's legacy structure with 64-bit words and one cached float behind
+it.
+"""
 
-_HEADER = struct.Struct("<QiiQ")  # seed, draws left before the next twist + 1, seeded, index of the next word
-_NORMALS = struct.Struct("<dddixxxxf?xxx")  # x, y, rho of the double cache, its validity; float cache, validity
+# Seed; draws before the next twist, plus one; whether seeded; index of the next word.
+_HEADER = struct.Struct("<QiiQ")
+# x, y, rho of the float64 normal (y is used) and its validity; the float32 normal and its validity.
+_NORMALS = struct.Struct("<dddixxxxf?xxx")
 _WORDS = slice(_HEADER.size, _HEADER.size + 8 * BLOCK)
 
 
 class Generator:
     """A stream of pseudo-random words on the CPU; the same seed gives PyTorch's numbers.
 
-    A generator holds the 624-word state, the position in it, and the second half of the last Box-Muller pair
-    (`next_double_normal`), which the scalar normal sampler hands out first. `lock` is held by every sampler while it
-    draws: threads may share a generator, each call gets words of its own, their order is the threads' order.
+    A generator holds the 624-word state, the position in it, and the second half of the last
+    Box-Muller pair (`next_double_normal`), which the scalar normal sampler hands out first. `lock`
+    is held by every sampler while it draws: threads may share a generator, each call gets words of
+    its own, their order is the threads' order.
 
     Args: `device`: "cpu" (others are refused, RuntimeError).
     """
@@ -53,7 +63,8 @@ class Generator:
     # -- seeds
 
     def manual_seed(self, seed: int) -> Generator:
-        """Start the stream of `seed`, from -2**63 to 2**64 - 1 (negative: counted from 2**64), and return self.
+        """Start the stream of `seed`, from -2**63 to 2**64 - 1 (negative: counted from 2**64), and
+        return self.
 
         The engine uses the low 32 bits only, as PyTorch's does; `initial_seed` remembers all 64.
         """
@@ -78,7 +89,7 @@ class Generator:
 
     def _seed_with(self, seed: int) -> None:
         self._seed = seed
-        self._engine.seed(seed & 0xFFFFFFFF)  # Knuth's recurrence, as init_genrand of the 2002 reference code
+        self._engine.seed(seed & 0xFFFFFFFF)  # init_genrand of the reference code of 2002
         self._words = _NO_WORDS
         self._next = BLOCK
         self._is_untouched = True
@@ -118,12 +129,16 @@ class Generator:
         return self.random() << 32 | self.random()
 
     def words64(self, count: int) -> np.ndarray:
-        """The next `2 * count` words in pairs: uint64 `(count,)`, the first of a pair is the high half."""
+        """The next `2 * count` words in pairs: uint64 `(count,)`, the first of a pair is the high
+        half.
+        """
         pairs = self.words(2 * count).reshape(count, 2).astype(np.uint64)
         return pairs[:, 0] << np.uint64(32) | pairs[:, 1]
 
     def _tempered(self, count: int) -> np.ndarray:
-        """`count` words from NumPy's engine; it stands at the end of a block before and after whole blocks."""
+        """`count` words from NumPy's engine; it stands at the end of a block before and after whole
+        blocks.
+        """
         return self._engine.randint(0, 2**32, size=count, dtype=np.uint32)
 
     # -- states
@@ -133,27 +148,24 @@ class Generator:
         with self.lock:
             index = 0 if self._is_untouched else self._next
             left = 1 if self._is_untouched else BLOCK - self._next + 1
-            state = self._engine.get_state(legacy=True)
-            double, single = self.next_double_normal, self._next_float_normal
-            return b"".join(
-                [
-                    _HEADER.pack(self._seed, left, 1, index),
-                    np.asarray(state[1]).astype("<u8").tobytes(),
-                    _NORMALS.pack(
-                        0.0, double or 0.0, 0.0, double is not None, single or 0.0, single is not None
-                    ),
-                ]
-            )
+            key = self._engine.get_state(legacy=False)["state"]["key"]
+            normals = self.next_double_normal, self._next_float_normal
+            y, single = (0.0 if normal is None else normal for normal in normals)
+            has_y, has_single = (normal is not None for normal in normals)
+            header = _HEADER.pack(self._seed, left, 1, index)
+            cache = _NORMALS.pack(0.0, y, 0.0, has_y, single, has_single)
+            return header + key.astype("<u8").tobytes() + cache
 
     def load_state_bytes(self, state: bytes) -> None:
-        """Continue from `state`, 5056 bytes of `state_bytes` or of PyTorch's `get_state().numpy().tobytes()`.
+        """Continue from `state`, 5056 bytes of `state_bytes` or of PyTorch's
+        `get_state().numpy().tobytes()`.
 
         RuntimeError for another size, or where the position in the block is impossible.
         """
         if len(state) != STATE_BYTES:
             raise RuntimeError(
-                f"Expected a CPUGeneratorImplState of size {STATE_BYTES} but found the input RNG state "
-                f"size to be {len(state)}"
+                f"Expected a CPUGeneratorImplState of size {STATE_BYTES} but found the input RNG "
+                f"state size to be {len(state)}"
             )
         seed, left, seeded, index = _HEADER.unpack_from(state)
         is_untouched = (left, index) == (1, 0)
@@ -165,13 +177,29 @@ class Generator:
             self._seed = seed
             self._is_untouched = is_untouched
             if is_untouched:
-                self._engine.set_state(("MT19937", key, BLOCK))
+                self._engine.set_state(("MT19937", key, BLOCK, 0, 0.0))
                 self._words, self._next = _NO_WORDS, BLOCK
             else:
-                self._engine.set_state(("MT19937", key, 0))
+                self._engine.set_state(("MT19937", key, 0, 0, 0.0))
                 self._words, self._next = self._tempered(BLOCK), index
             self.next_double_normal = double if has_double else None
             self._next_float_normal = single if has_single else None
+
+    def get_state(self) -> Tensor:
+        """The whole state as a uint8 tensor `(5056,)`, for `set_state` here or in PyTorch."""
+        return adopt(np.frombuffer(bytearray(self.state_bytes()), dtype=np.uint8))
+
+    def set_state(self, new_state: Tensor) -> Generator:
+        """Continue from a state of `get_state`, and return self.
+
+        TypeError for anything but a uint8 tensor, RuntimeError for one that is no state.
+        """
+        if not isinstance(new_state, Tensor):
+            raise TypeError(f"expected a torch.ByteTensor, but got {type(new_state).__name__}")
+        if new_state.dtype is not uint8:
+            raise TypeError("RNG state must be a torch.ByteTensor")
+        self.load_state_bytes(new_state._array.tobytes())
+        return self
 
     def clone_state(self) -> Generator:
         """A new generator that continues as this one would."""

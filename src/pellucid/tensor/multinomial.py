@@ -1,8 +1,9 @@
 """Drawing categories by weight, as `torch.multinomial` does.
 
-*Without replacement*, and for a single sample: every weight is divided by an exponential sample, and the largest
-quotients win (Efraimidis & Spirakis 2006; the same race as the Gumbel-max trick). *With replacement*: the position of
-a uniform in the cumulative sums. Sources: ATen/native/Distributions.cpp, ATen/native/cpu/MultinomialKernel.cpp.
+*Without replacement*, and for a single sample: every weight is divided by an exponential sample,
+and the largest quotients win (Efraimidis & Spirakis 2006; the same race as the Gumbel-max trick).
+*With replacement*: the position of a uniform in the cumulative sums. Sources:
+ATen/native/Distributions.cpp, ATen/native/cpu/MultinomialKernel.cpp.
 """
 
 from __future__ import annotations
@@ -24,17 +25,21 @@ def multinomial(
     replacement: bool,
     kind: dtype,
 ) -> np.ndarray:
-    """`samples` category indices for each row: `weights` `(k,)` or `(rows, k)` of floating `kind`, int64 result.
+    """`samples` category indices for each row of weights, int64 `(samples,)` or `(rows, samples)`.
 
-    Weights need not sum to one. Categories of weight zero are never drawn, unless more samples without replacement
-    are asked for than there are positive weights; which ones then follow is not defined. RuntimeError for negative,
-    infinite or NaN weights, for rows of zeros, and for more samples than categories without replacement.
+    `weights` is `(k,)` or `(rows, k)` of floating `kind` and need not sum to one. Without
+    replacement, equal quotients come in the order of their categories; PyTorch leaves their order
+    open. They are met in 16-bit dtypes, and where more categories are asked for than have a
+    positive weight. RuntimeError for negative, infinite or NaN weights, for rows of zeros, and for
+    more samples than categories without replacement.
     """
     _check(weights, samples, replacement, kind)
-    rows = weights.reshape(-1, weights.shape[-1])
     shape = weights.shape[:-1] + (samples,)
-    if not rows.size:
+    if 0 in shape:
         return np.empty(shape, dtype=np.int64)
+    if not weights.size:
+        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
+    rows = weights.reshape(-1, weights.shape[-1])
     with generator.lock:
         if replacement and samples > 1:
             chosen = [_positions(generator, row, samples, kind) for row in rows]
@@ -46,21 +51,21 @@ def _winners(generator: Generator, weights: np.ndarray, samples: int, kind: dtyp
     """The `samples` largest of weight over exponential, largest first."""
     wide = weights.astype(np.float32) if kind in REDUCED else weights
     if not np.all((wide >= 0) & (wide < np.inf)):
-        raise RuntimeError(
-            "probability tensor contains either `inf`, `nan` or element < 0"
-        )
+        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
     if np.any(wide.sum(axis=-1) == 0):
         raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
     races = np.empty_like(weights)  # keeps a transposed order, in which the samples are drawn
     fill_in_memory_order(races, exponential(generator, weights.size, kind))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         quotients = (wide / races.astype(wide.dtype)).astype(kind.numpy)
     ascending = np.argsort(-quotients.astype(wide.dtype), axis=-1, kind="stable")
     return ascending[..., :samples]
 
 
 def _positions(generator: Generator, row: np.ndarray, samples: int, kind: dtype) -> np.ndarray:
-    """Where `samples` uniforms fall in the cumulative weights, which are summed one after the other."""
+    """Where `samples` uniforms fall in the cumulative weights, which are summed one after the
+    other.
+    """
     wide = row.astype(np.float32) if kind in REDUCED else row
     if np.any(wide < 0) or np.any(np.isnan(wide)):
         raise RuntimeError("invalid multinomial distribution (encountering probability entry < 0)")

@@ -1,9 +1,9 @@
 """Random integers and permutations, as PyTorch's CPU kernels draw them.
 
-A word `w` becomes `low + w % range`: ranges below 2**28 take one 32-bit word, others two (the remainder of a 32-bit
-word would favour small values by up to 5 % there). Sources: uniform_int_from_to_distribution in
-ATen/core/DistributionsHelper.h, random_from_to_impl in ATen/native/DistributionTemplates.h, randperm_cpu in
-ATen/native/TensorFactories.cpp.
+A word `w` becomes `low + w % range`: ranges below 2**28 take one 32-bit word, others two (the
+remainder of a 32-bit word would favour small values by up to 5 % there). Sources:
+uniform_int_from_to_distribution in ATen/core/DistributionsHelper.h, random_from_to_impl in
+ATen/native/DistributionTemplates.h, randperm_cpu in ATen/native/TensorFactories.cpp.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pellucid.tensor.dtype import (
     uint64,
 )
 from pellucid.tensor.generator import Generator
-from pellucid.tensor.sampling_checks import cpp_name, largest, refuse_dtype
+from pellucid.tensor.sampling_checks import cpp_name, largest, refuse_dtype, refuse_wide_unsigned
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
@@ -48,11 +48,13 @@ def integers(
 ) -> np.ndarray:
     """`count` integers as values of `kind`, `(count,)` in drawing order.
 
-    * neither bound, `x.random_()`: 0 to the largest value; floating: 0 to 2**digits, the last integer of a gapless run;
+    * neither bound, `x.random_()`: 0 to the largest value; floating: 0 to 2**digits, the last
+      integer of a gapless run;
     * `low`, `x.random_(low, None)`: the same, from `low`; -2**63 means all 64-bit patterns;
     * both, `x.random_(low, high)` and `randint`: low to high - 1.
 
-    RuntimeError for an empty range or one beyond `kind`; UserWarning where a floating `kind` skips integers.
+    RuntimeError for an empty range or one beyond `kind`; UserWarning where a floating `kind` skips
+    integers.
     """
     if low is None:
         return _below_largest(generator, count, kind)
@@ -73,10 +75,9 @@ def integers(
 
 
 def _below_largest(generator: Generator, count: int, kind: dtype) -> np.ndarray:
-    if kind.is_complex or kind.name in ("uint16", "uint32", "uint64"):
-        if not count:
-            return np.empty(0, dtype=kind.numpy)
-        refuse_dtype("random_kernel_cpu", kind)
+    if not count:
+        return np.empty(0, dtype=kind.numpy)
+    refuse_wide_unsigned("random_kernel_cpu", kind)
     if kind is bool_:
         return (generator.words(count) & 1).astype(np.bool_)
     if kind is int64:
@@ -90,7 +91,8 @@ def _below_largest(generator: Generator, count: int, kind: dtype) -> np.ndarray:
 def _all_patterns(generator: Generator, count: int, kind: dtype) -> np.ndarray:
     kernel = "random_full_64_bits_range_kernel_cpu"
     if count and kind not in (int64, float64, float32, bfloat16):
-        if kind in (bool_, float16) or kind.is_complex or kind.name in ("uint16", "uint32", "uint64"):
+        refuse_wide_unsigned(kernel, kind)
+        if kind in (bool_, float16):
             refuse_dtype(kernel, kind)
         raise RuntimeError(f"{kernel} handles only int64, double, float and bfloat16")
     return _from_int64(generator.words64(count).view(np.int64), kind)
@@ -110,15 +112,14 @@ def _closed_range(low: int, high: int, kind: dtype) -> tuple[int, int]:
     """First and last integer of [low, high) for `kind`."""
     if low >= high:
         raise RuntimeError(
-            "random_ expects 'from' to be less than 'to', but got "
-            f"from={low} >= to={high}"
+            f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
         )
     if kind.is_floating_point:
         low, high = _raise_to_value(low, kind), _lower_to_value(high, kind)
         if low >= high:
             raise RuntimeError(
-                "random_ expects 'from' casted to dtype to be less than 'to' casted to dtype, but got "
-                f"from={low} >= to={high}"
+                "random_ expects 'from' casted to dtype to be less than 'to' casted to dtype, "
+                f"but got from={low} >= to={high}"
             )
     elif kind.is_complex:
         raise RuntimeError(
@@ -142,14 +143,16 @@ def _open_range(low: int, kind: dtype) -> tuple[int, int]:
     low = _raise_to_value(low, kind)
     if low >= last:
         raise RuntimeError(
-            "random_ expects 'from' casted to dtype to be less than or equal to 'to_inc' casted to "
-            f"dtype, but got from={low} > to_inc={last}"
+            "random_ expects 'from' casted to dtype to be less than or equal to 'to_inc' "
+            f"casted to dtype, but got from={low} > to_inc={last}"
         )
     return low, last
 
 
 def _as_value(integer: int, kind: dtype) -> int:
-    """`integer` rounded to a value of floating `kind`; beyond all of them, what an x86 conversion gives."""
+    """`integer` rounded to a value of floating `kind`; beyond all of them, what an x86 conversion
+    gives.
+    """
     through = np.float64 if kind is float64 else np.float32
     with np.errstate(over="ignore"):
         value = float(np.asarray(through(integer)).astype(kind.numpy))
@@ -165,7 +168,7 @@ def _raise_to_value(low: int, kind: dtype) -> int:
 
 
 def _lower_to_value(high: int, kind: dtype) -> int:
-    """The next value of `kind` below `high`, where `high - 1` would be rounded to `high` or above."""
+    """The next value of `kind` below `high`, where `high - 1` would not be rounded below it."""
     rounded = _as_value(high - 1, kind)
     if rounded >= high:
         high = rounded - 2 ** (abs(high - 1).bit_length() - _DIGITS[kind])
@@ -183,10 +186,10 @@ def _check_bounds(low: int, last: int, kind: dtype) -> None:
     for name, bound in (("from", low), ("to - 1", last)):
         if abs(bound) > 2**digits:
             warnings.warn(
-                f"{name} is out of bounds [-(2^{digits}), 2^{digits}]. Due to precision limitations "
-                f"{cpp_name(kind)} can support discrete uniform distribution only within this range. "
-                "This warning will become an error in version 1.7 release, please fix the code in "
-                "advance",
+                f"{name} is out of bounds [-(2^{digits}), 2^{digits}]. Due to precision "
+                f"limitations {cpp_name(kind)} can support discrete uniform distribution only "
+                "within this range. This warning will become an error in version 1.7 release, "
+                "please fix the code in advance",
                 UserWarning,
                 stacklevel=4,
             )
@@ -225,10 +228,10 @@ def randperm(generator: Generator, n: int, kind: dtype = int64) -> np.ndarray:
     return _from_int64(np.array(order, dtype=np.int64), kind)
 
 
-def _grown_permutation(
-    generator: Generator, n: int, kind: dtype, chunk: int = 2**20
-) -> np.ndarray:
-    """A permutation grown from empty ("inside-out"): place i takes what stands at a place up to i, which takes i."""
+def _grown_permutation(generator: Generator, n: int, kind: dtype, chunk: int = 2**20) -> np.ndarray:
+    """A permutation grown from empty ("inside-out"): place i takes what stands at a place up to i,
+    which takes i.
+    """
     order = np.empty(n, dtype=np.int64)
     for start in range(0, n, chunk):
         choices = np.arange(start, min(start + chunk, n), dtype=np.uint64) + np.uint64(1)
@@ -242,7 +245,8 @@ def _grown_permutation(
 def _check_permutation(n: int, kind: dtype) -> None:
     if n < 0:
         raise RuntimeError(f"Trying to create tensor with negative dimension {n}: [{n}]")
-    if kind is bool_ or kind.is_complex or kind.name in ("uint16", "uint32", "uint64"):
+    refuse_wide_unsigned("randperm", kind)
+    if kind is bool_:
         refuse_dtype("randperm", kind)
     if kind in _PERMUTATION_LIMITS:
         if n > 2 ** _DIGITS[kind] + 1:

@@ -1,10 +1,11 @@
 """Samplers that try until they succeed: Poisson, gamma, binomial, Dirichlet.
 
-How many words a sample takes depends on the words, so these run one element at a time in Python, in float64, with the
-C library's functions. As in PyTorch, an element's parameters are what it is drawn from, and the elements are drawn in
-order. The methods: transformed rejection (W. Hörmann, "The transformed rejection method for generating Poisson random
-variables", 1993; "The generation of binomial random variates", 1993), Marsaglia & Tsang's gamma method (2000), and
-sums of logarithms or products for small means. Sources: ATen/native/Distributions.h and Distributions.cpp.
+How many words a sample takes depends on the words, so these run one element at a time in Python, in
+float64, with the C library's functions. As in PyTorch, an element's parameters are what it is drawn
+from, and the elements are drawn in order. The methods: transformed rejection (W. Hörmann, "The
+transformed rejection method for generating Poisson random variables", 1993; "The generation of
+binomial random variates", 1993), Marsaglia & Tsang's gamma method (2000), and sums of logarithms or
+products for small means. Sources: ATen/native/Distributions.h and Distributions.cpp.
 """
 
 from __future__ import annotations
@@ -13,25 +14,22 @@ import math
 
 import numpy as np
 
-from pellucid.tensor.box_muller import normals_one_at_a_time
+from pellucid.tensor.box_muller import one_normal
 from pellucid.tensor.dtype import dtype, float32, float64
 from pellucid.tensor.generator import Generator
 from pellucid.tensor.sampling_checks import refuse_dtype
-from pellucid.tensor.uniform import round_to
+from pellucid.tensor.uniform import one_unit, round_to
 
 _SMALL_MEAN = 10.0
-"""Below this mean, Poisson and binomial samples are counted; from it on, they are drawn by rejection."""
+"""Below this mean, Poisson and binomial samples are counted; from it on, they are drawn by
+rejection.
+"""
 
 _TINY = {float32: float(np.finfo(np.float32).tiny), float64: float(np.finfo(np.float64).tiny)}
 _BELOW_ONE = {
     float32: float(np.nextafter(np.float32(1), np.float32(0))),
     float64: math.nextafter(1.0, 0.0),
 }
-
-
-def _unit(generator: Generator) -> float:
-    """One uniform in [0, 1) from two words."""
-    return (generator.random64() & (2**53 - 1)) * 2.0**-53
 
 
 def poisson(generator: Generator, rate: np.ndarray, kind: dtype) -> np.ndarray:
@@ -56,10 +54,10 @@ def _poisson(generator: Generator, rate: float) -> int:
     if rate == 0:
         return 0
     least = math.exp(-rate)
-    events, product = 0, _unit(generator)
+    events, product = 0, one_unit(generator)
     while product > least:
         events += 1
-        product *= _unit(generator)
+        product *= one_unit(generator)
     return events
 
 
@@ -70,8 +68,8 @@ def _poisson_by_rejection(generator: Generator, rate: float) -> int:
     inverse_alpha = 1.1239 + 1.1328 / (b - 3.4)
     squeeze = 0.9277 - 3.6224 / (b - 2)
     while True:
-        u = _unit(generator) - 0.5
-        v = _unit(generator)
+        u = one_unit(generator) - 0.5
+        v = one_unit(generator)
         margin = 0.5 - abs(u)
         k = _floor((2 * a / margin + b) * u + rate + 0.43) if margin else -1
         if margin >= 0.07 and v <= squeeze:
@@ -95,45 +93,57 @@ def _log(x: float) -> float:
 
 
 def standard_gamma(generator: Generator, alpha: np.ndarray, kind: dtype) -> np.ndarray:
-    """A sample of density `x**(alpha - 1) exp(-x)` for each alpha: `alpha` is `(n,)`, float32 or float64 `kind`."""
+    """A sample of density `x**(alpha - 1) exp(-x)` for each alpha: `alpha` is `(n,)`, float32 or
+    float64 `kind`.
+    """
     if kind not in _TINY:
         refuse_dtype("gamma_cpu", kind)
     with generator.lock:
         samples = [_gamma(generator, a, kind) for a in alpha.tolist()]
-    return np.maximum(np.array(samples).astype(kind.numpy), kind.numpy.type(_TINY[kind]))
+    return _at_least(np.array(samples, dtype=np.float64).astype(kind.numpy), _TINY[kind])
 
 
 def dirichlet(generator: Generator, alpha: np.ndarray, kind: dtype) -> np.ndarray:
-    """Points of the simplex: gamma samples for `alpha` `(…, k)`, divided by their sums over the last axis."""
+    """Points of the simplex: gamma samples for `alpha` `(…, k)`, divided by their sums.
+
+    The sums run over the last axis; a different order of summation may change the last bits.
+    """
     if kind not in _TINY:
         refuse_dtype("dirichlet", kind)
     with generator.lock:
         samples = [_gamma(generator, a, float64) for a in alpha.ravel().tolist()]
-    gammas = np.maximum(np.array(samples, dtype=np.float64), _TINY[float64]).reshape(alpha.shape)
+    gammas = _at_least(np.array(samples, dtype=np.float64), _TINY[float64]).reshape(alpha.shape)
     points = (gammas / gammas.sum(axis=-1, keepdims=True)).astype(kind.numpy)
-    return np.clip(points, kind.numpy.type(_TINY[kind]), kind.numpy.type(_BELOW_ONE[kind]))
+    return np.minimum(_at_least(points, _TINY[kind]), kind.numpy.type(_BELOW_ONE[kind]))
+
+
+def _at_least(x: np.ndarray, least: float) -> np.ndarray:
+    """`x`, but `least` where it is smaller or NaN."""
+    return np.where(x > least, x, x.dtype.type(least))
 
 
 def _gamma(generator: Generator, alpha: float, kind: dtype) -> float:
-    """One gamma sample; alpha is kept in `kind`, everything else in float64 (Marsaglia & Tsang 2000)."""
+    """One gamma sample; alpha is kept in `kind`, everything else in float64 (Marsaglia & Tsang
+    2000).
+    """
     keep = kind.numpy.type
     scale = 1.0
     if alpha < 1:
         if alpha == 0:
             return 0.0
-        scale = _power(1 - _unit(generator), float(keep(1) / keep(alpha)))
+        scale = _power(1 - one_unit(generator), float(keep(1) / keep(alpha)))
         alpha = float(keep(alpha) + keep(1))
     d = float(keep(alpha) - keep(_THIRD))
     c = 1.0 / math.sqrt(9.0 * d) if d > 0 else math.nan
     while True:
         y = 0.0
         while not y > 0:
-            x = float(normals_one_at_a_time(generator, 1, 0.0, 1.0)[0])
+            x = one_normal(generator)
             y = 1.0 + c * x
             if math.isnan(y):
                 break
         v = y * y * y
-        u = 1 - _unit(generator)
+        u = 1 - one_unit(generator)
         if u < 1.0 - _SQUEEZE * (x * x) * (x * x):
             return scale * d * v
         if _log(u) < 0.5 * (x * x) + d * (1.0 - v + _log(v)):
@@ -157,7 +167,9 @@ def _power(base: float, exponent: float) -> float:
 def binomial(
     generator: Generator, count: np.ndarray, probability: np.ndarray, kind: dtype
 ) -> np.ndarray:
-    """Successes in `count[i]` trials of `probability[i]`: both `(n,)` of floating `kind`, as is the result."""
+    """Successes in `count[i]` trials of `probability[i]`: both `(n,)` of floating `kind`, as is the
+    result.
+    """
     if kind not in _TINY:
         refuse_dtype("binomial_cpu", kind)
     pairs = zip(count, probability, strict=True)
@@ -186,7 +198,7 @@ def _few_successes(generator: Generator, count: np.floating, p: np.floating) -> 
     log_failure = float(np.log1p(-p))
     trials, successes = 0.0, 0
     while True:
-        trials += math.ceil(_log(_unit(generator)) / log_failure)
+        trials += math.ceil(_log(one_unit(generator)) / log_failure)
         if trials > count:
             return float(successes)
         successes += 1
@@ -204,8 +216,8 @@ def _binomial_by_rejection(generator: Generator, count: np.floating, p: np.float
     mode = float(np.floor((count + one) * p))
     n = float(count)
     while True:
-        u = _unit(generator) - 0.5
-        v = _unit(generator)
+        u = one_unit(generator) - 0.5
+        v = one_unit(generator)
         margin = 0.5 - abs(u)
         k = float(_floor((2 * a / margin + b) * u + centre)) if margin else -1.0
         if k < 0 or k > n:

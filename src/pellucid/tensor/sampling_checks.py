@@ -1,7 +1,7 @@
 """What samplers refuse, in PyTorch's words.
 
-PyTorch's messages name element types in three dialects: the scalar type ("Int"), the C++ type ("int"), and Python's
-("torch.int32"). The first two are here.
+PyTorch's messages name element types in three dialects: the scalar type ("Int"), the C++ type
+("int"), and Python's ("torch.int32"). The first two are here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from pellucid.tensor.dtype import dtype, float64
+from pellucid.tensor.dtype import dtype
 
 _CPP_NAMES = {
     "bool": "bool",
@@ -61,13 +61,15 @@ def require_floating(distribution: str, kind: dtype, name: str) -> None:
     """RuntimeError unless `kind` is floating; `name` is how PyTorch spells it in this message."""
     if not kind.is_floating_point:
         raise RuntimeError(
-            f"{distribution} distribution is a continuous probability distribution. dtype must be a "
-            f"floating point but you specified {name}"
+            f"{distribution} distribution is a continuous probability distribution. "
+            f"dtype must be a floating point but you specified {name}"
         )
 
 
 def check_uniform_bounds(low: float, high: float, kind: dtype) -> None:
-    """RuntimeError unless [low, high) is an interval whose ends and length are values of floating `kind`."""
+    """RuntimeError unless [low, high) is an interval whose ends and length are values of floating
+    `kind`.
+    """
     if not kind.is_floating_point:
         refuse_dtype("check_uniform_bounds", kind)
     most = largest(kind)
@@ -79,8 +81,15 @@ def check_uniform_bounds(low: float, high: float, kind: dtype) -> None:
             "uniform_ expects to return a [from, to) range, but found "
             f"from={shown(low)} > to={shown(high)}"
         )
-    if kind is not float64 and high - low > most or high - low == float("inf"):
+    if high - low > most:
         raise RuntimeError(
-            f"uniform_ expects to-from <= std::numeric_limits<{scalar_name(kind)}>::max(), but found "
-            f"to={shown(high)} and from={shown(low)} which result in to-from to exceed the limit"
+            f"uniform_ expects to-from <= std::numeric_limits<{scalar_name(kind)}>::max(), but "
+            f"found to={shown(high)} and from={shown(low)} which result in to-from to exceed the "
+            "limit"
         )
+
+
+def refuse_wide_unsigned(kernel: str, kind: dtype) -> None:
+    """NotImplementedError for complex, uint16, uint32, uint64, which most kernels lack."""
+    if kind.is_complex or kind.name in ("uint16", "uint32", "uint64"):
+        refuse_dtype(kernel, kind)
