@@ -1,0 +1,95 @@
+"""Reading arguments as PyTorch's parser does: sizes in any spelling, dims, lists of tensors; TypeErrors in its words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import index as to_index
+from typing import Any
+
+from pellucid.tensor.layout import normalize_dim, normalize_dims
+from pellucid.tensor.tensor import Tensor
+
+_INT = {int}
+
+
+def wrong_type(name: str, parameter: str, position: int, wanted: str, value: Any) -> TypeError:
+    """The TypeError for an argument of another type than `wanted`."""
+    return TypeError(
+        f"{name}(): argument '{parameter}' (position {position}) must be {wanted}, "
+        f"not {type(value).__name__}"
+    )
+
+
+def integer(name: str, parameter: str, position: int, value: Any) -> int:
+    """`value` as a Python int: ints, NumPy integers and integer tensors of one element count.
+
+    Raises: TypeError for anything else, bool included.
+    """
+    if type(value) is int:
+        return value
+    if not isinstance(value, bool):
+        try:
+            return to_index(value)
+        except TypeError:
+            pass
+    raise wrong_type(name, parameter, position, "int", value)
+
+
+def integers(name: str, parameter: str, position: int, values: Any) -> tuple[int, ...]:
+    """A sequence of ints (or one int) as a tuple. Raises TypeError for anything else."""
+    if isinstance(values, (tuple, list)):
+        if set(map(type, values)) <= _INT:
+            return tuple(values)
+        found = []
+        for place, value in enumerate(values):
+            try:
+                found.append(integer(name, parameter, position, value))
+            except TypeError:
+                raise TypeError(
+                    f"{name}(): argument '{parameter}' (position {position}) must be tuple of "
+                    f"ints, but found element of type {type(value).__name__} at pos {place}"
+                ) from None
+        return tuple(found)
+    if isinstance(values, Tensor) and values._layout.shape:
+        raise wrong_type(name, parameter, position, "tuple of ints", values)
+    try:
+        return (integer(name, parameter, position, values),)
+    except TypeError:
+        raise wrong_type(name, parameter, position, "tuple of ints", values) from None
+
+
+def sizes(name: str, given: Sequence[Any], parameter: str = "size") -> tuple[int, ...]:
+    """The sizes in `f(2, 3)`, `f((2, 3))` and `f([2, 3])` alike; `given` is the call's `*args`."""
+    if len(given) == 1 and isinstance(given[0], (tuple, list)):
+        given = given[0]
+    return integers(name, parameter, 1, tuple(given))
+
+
+def tensor(name: str, parameter: str, position: int, value: Any) -> Tensor:
+    """`value`, which must be a tensor. Raises TypeError otherwise."""
+    if not isinstance(value, Tensor):
+        raise wrong_type(name, parameter, position, "Tensor", value)
+    return value
+
+
+def tensors(name: str, value: Any, parameter: str = "tensors", position: int = 1) -> list[Tensor]:
+    """A list or tuple of tensors as a list. Raises TypeError for anything else in or around it."""
+    if not isinstance(value, (list, tuple)):
+        raise wrong_type(name, parameter, position, "tuple of Tensors", value)
+    for place, each in enumerate(value):
+        if not isinstance(each, Tensor):
+            raise TypeError(
+                f"expected Tensor as element {place} in argument {position - 1}, "
+                f"but got {type(each).__name__}"
+            )
+    return list(value)
+
+
+def dims_of(dim: Any, ndim: int) -> tuple[int, ...]:
+    """The dimensions a reduction runs over: all for None and (), else normalised and without duplicates."""
+    if dim is None:
+        return tuple(range(ndim))
+    if isinstance(dim, (tuple, list)):
+        return normalize_dims(tuple(dim), ndim) if len(dim) else tuple(range(ndim))
+    axis = normalize_dim(dim, ndim)
+    return (axis,) if ndim else ()
