@@ -1,0 +1,1 @@
+"""The parts `Module` is made of, one concern a file."""

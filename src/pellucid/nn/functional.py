@@ -1,0 +1,14 @@
+"""`nn.functional`: every operator described for it in `pellucid.ops`, and attention.
+
+The operators come from the registry; `pellucid.nn.functional.softmax` is described in `ops/`.
+"""
+
+from pellucid.nn._functional_attention import _canonical_mask as _canonical_mask
+from pellucid.nn._functional_attention import _mha_shape_check as _mha_shape_check
+from pellucid.nn._functional_attention import _none_or_dtype as _none_or_dtype
+from pellucid.nn._functional_attention import (
+    multi_head_attention_forward as multi_head_attention_forward,
+)
+from pellucid.ops.spec import namespace
+
+globals().update(namespace("nn.functional"))
