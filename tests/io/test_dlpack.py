@@ -15,19 +15,6 @@ torch = pytest.importorskip("torch")
 DTYPES = [element.name for element in all_dtypes()]
 
 
-class Producer:
-    """A tensor of Pellucid as other libraries meet it."""
-
-    def __init__(self, tensor):
-        self.tensor = tensor
-
-    def __dlpack__(self, **options):
-        return dlpack.capsule_of(self.tensor, **options)
-
-    def __dlpack_device__(self):
-        return dlpack.device_of(self.tensor)
-
-
 @pytest.mark.parametrize("name", DTYPES)
 def test_every_dtype_both_ways_without_a_copy(name):
     theirs = torch.ones(2, 3).to(getattr(torch, name))
@@ -36,7 +23,7 @@ def test_every_dtype_both_ways_without_a_copy(name):
     assert ours.data_ptr() == theirs.data_ptr()
     assert tuple(ours.shape) == (2, 3)
     assert ours._array.tobytes() == theirs.view(torch.uint8).numpy().tobytes()
-    for exported in (Producer(ours), dlpack.to_dlpack(ours)):
+    for exported in (ours, dlpack.to_dlpack(ours)):
         back = torch.from_dlpack(exported)
         assert back.dtype == theirs.dtype
         assert back.data_ptr() == theirs.data_ptr()
@@ -49,7 +36,7 @@ def test_strides_and_writes_are_shared():
     assert tuple(ours.stride()) == theirs.stride()
     ours._array[0, 0] = 50
     assert theirs[0, 0] == 50
-    back = torch.from_dlpack(Producer(ours))
+    back = torch.from_dlpack(ours)
     assert back.stride() == theirs.stride()
     back[0, 1] = 60
     assert theirs[0, 1] == 60

@@ -79,8 +79,12 @@ def test_skip_refused_keeps_tensors_and_leaves_placeholders():
 def test_whole_modules_are_refused_and_their_state_dict_can_be_read(new_format):
     model = Net()
     file = saved(model, _use_new_zipfile_serialization=new_format)
-    with pytest.raises(pio.UnpicklingError, match="Unsupported global"):
+    with pytest.raises(
+        pio.UnpicklingError, match=r"In all, \d names are refused: .*\n.*holds a whole nn\.Module"
+    ):
         pio.load(file, weights_only=False)
+    file.seek(0)
+    assert f"{Net.__module__}.Net" in pio.get_unsafe_globals_in_checkpoint(file)
     file.seek(0)
     tensors = pio.load(file, skip_refused=True).state_dict()
     reference = model.state_dict()

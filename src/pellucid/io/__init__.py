@@ -5,7 +5,7 @@ Reading a file never runs anything that is in it.
 
 from pellucid.io import dlpack, numpy, safetensors
 from pellucid.io.errors import ArchiveError, RefusedError, TruncatedFileError, UnpicklingError
-from pellucid.io.inspection import Report, inspect_pickle
+from pellucid.io.inspection import Report, get_unsafe_globals_in_checkpoint, inspect_pickle
 from pellucid.io.reader import load
 from pellucid.io.refused import Refused
 from pellucid.io.safe_globals import (
@@ -27,6 +27,7 @@ __all__ = [
     "clear_safe_globals",
     "dlpack",
     "get_safe_globals",
+    "get_unsafe_globals_in_checkpoint",
     "inspect_pickle",
     "load",
     "numpy",

@@ -71,7 +71,7 @@ def physical(tensor: Tensor, metadata: dict[str, bool]) -> Tensor:
 
 
 @functools.cache
-def own_names(kind: type) -> frozenset[str]:
+def own_names(kind: Any) -> frozenset[str]:
     """Attributes that the instances of a class have or may get from the class itself."""
     names: set[str] = set()
     for base in kind.__mro__:
@@ -81,7 +81,8 @@ def own_names(kind: type) -> frozenset[str]:
 
 def attributes_of(tensor: Tensor) -> dict[str, Any]:
     """The Python attributes a program put on a tensor (`t.name = "x"`), not its own fields."""
-    fields = own_names(type(tensor))
+    kind: Any = type(tensor)
+    fields = own_names(kind)
     return {name: value for name, value in vars(tensor).items() if name not in fields}
 
 

@@ -155,3 +155,8 @@ def _set_type_code(capsule: Any, old: int, new: int) -> bool:
         return False
     code[0] = new
     return True
+
+
+# `Tensor` is born without them: the methods by which other libraries ask for its memory.
+setattr(Tensor, "__dlpack__", capsule_of)  # noqa: B010
+setattr(Tensor, "__dlpack_device__", device_of)  # noqa: B010

@@ -227,7 +227,8 @@ class AllowList:
             return
         if type(state) is not dict or not all(type(key) is str for key in state):
             raise UnpicklingError("attributes must be a dictionary of names")
-        own = own_names(type(instance))
+        kind: Any = type(instance)
+        own = own_names(kind)
         for name in state:
             if name in own or name in vars(instance) or name.startswith("__"):
                 raise UnpicklingError(f"the attribute {name!r} would hide the object's own")

@@ -14,7 +14,7 @@ from pellucid.io.grammar import AllowList
 from pellucid.io.layout_check import checked_layout
 from pellucid.io.legacy import read_bytes, read_object
 from pellucid.io.machine import Machine
-from pellucid.io.reader import File, opened, pickle_of
+from pellucid.io.opening import File, opened, pickle_of
 from pellucid.io.refused import Refused
 from pellucid.tensor.dtype import dtype
 
@@ -183,6 +183,18 @@ def inspect_pickle(f: File) -> Report:
             return Report("damaged file", problem=str(error))
 
 
+def get_unsafe_globals_in_checkpoint(f: File) -> list[str]:
+    """The dotted names in a file that `load` would refuse, each once.
+
+    Raises:
+        UnpicklingError: the file cannot be read to its end, so there may be more.
+    """
+    report = inspect_pickle(f)
+    if report.problem:
+        raise UnpicklingError(report.problem)
+    return sorted({name for _, name in report.refused})
+
+
 def _inspect_zip(file: IO[bytes]) -> Report:
     archive = Archive(file)
     report = Report(f"zip archive of torch.save, {archive.length} bytes")
@@ -206,15 +218,11 @@ def _inspect_zip(file: IO[bytes]) -> Report:
 def _inspect_stream(file: IO[bytes], legacy: bool) -> Report:
     data = read_bytes(file)
     if legacy:
-        value, grammar, _ = read_object(data, NotesWorld(), encoding="latin1", skip_refused=True)
-        return Report(
-            f"torch.save's format before PyTorch 1.6, {len(data)} bytes",
-            2,
-            0,
-            [],
-            grammar.named,
-            value,
+        value, grammar, pickles = read_object(
+            data, NotesWorld(), encoding="latin1", skip_refused=True
         )
+        kind = f"torch.save's format before PyTorch 1.6, {len(data)} bytes"
+        return Report(kind, pickles.protocol, pickles.opcodes, [], grammar.named, value)
     grammar = AllowList(NotesWorld(), len(data), skip_refused=True, where="the file")
     machine = Machine(data, grammar, encoding="latin1", where="the file")
     report = Report(f"a plain pickle, not written by torch.save, {len(data)} bytes")

@@ -54,12 +54,14 @@ class LegacyWorld(TensorWorld):
 
 
 class Pickles:
-    """The pickles of a file, one at a time."""
+    """The pickles of a file, one at a time; `protocol` and `opcodes` are the last one's."""
 
     def __init__(self, data: memoryview, encoding: str) -> None:
         self.data = data
         self.encoding = encoding
         self.position = 0
+        self.protocol = 0
+        self.opcodes = 0
 
     def next(self, grammar: AllowList) -> Any:
         """Read the pickle at `position`."""
@@ -68,6 +70,7 @@ class Pickles:
         )
         value = machine.run()
         self.position = machine.position
+        self.protocol, self.opcodes = machine.protocol, machine.opcodes
         return value
 
 

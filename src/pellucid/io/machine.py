@@ -94,7 +94,7 @@ class Machine:
             self.opcodes += 1
             handler = handlers[data[at]]
             if handler is None:
-                self.fail(self._unsupported(data[at]))
+                return self.fail(self._unsupported(data[at]))
             if handler is stop:
                 return self.pop()
             handler(self)

@@ -72,7 +72,8 @@ def set_array_state(g: AllowList, array: np.ndarray, state: Any) -> None:
     _, shape, element, fortran, raw = state
     shape = _checked(shape, element, raw)
     g.budget.charge(len(raw), "numpy.ndarray")
-    array.__setstate__((1, shape, element, bool(fortran), bytes(raw)))
+    contents: Any = (1, shape, element, bool(fortran), bytes(raw))
+    array.__setstate__(contents)
 
 
 def from_buffer(g: AllowList, args: tuple[Any, ...]) -> np.ndarray:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -15,15 +12,13 @@ from pellucid.io.archive import Archive
 from pellucid.io.detect import ZIP, no_checkpoint
 from pellucid.io.errors import RefusedError, UnpicklingError
 from pellucid.io.grammar import AllowList
+from pellucid.io.inspection import inspect_pickle
 from pellucid.io.legacy import load_legacy
 from pellucid.io.locations import MapLocation, restorer
 from pellucid.io.machine import Machine
+from pellucid.io.opening import File, opened, pickle_of
+from pellucid.io.refused import Refused
 from pellucid.io.worlds import ZipWorld, map_file
-
-File = str | os.PathLike[str] | IO[bytes]
-
-MAX_PICKLE = 1 << 31
-"""A `data.pkl` beyond 2 GiB is taken for an attack: it holds names and shapes, not numbers."""
 
 _WAYS_OUT = (
     "\nNothing was run. Ways on:"
@@ -32,7 +27,7 @@ _WAYS_OUT = (
     "\n  with safe_globals([TheClass]): load(file)  if you know the class and trust the file"
 )
 _MODULE_HINT = (
-    "\nThe file seems to hold a whole nn.Module, whose classes only its own program has. Save "
+    "\nThe file holds a whole nn.Module, whose classes only its own program has. Save "
     "model.state_dict() there; or read it here with load(file, skip_refused=True).state_dict()."
 )
 
@@ -80,13 +75,14 @@ def load(
     if isinstance(f, (str, os.PathLike)) and os.fspath(f).endswith(".safetensors"):
         return safetensors.load_file(f, device=_safetensors_device(map_location))
     with opened(f) as file:
+        start = file.tell()
         problem = no_checkpoint(file)
         if problem is not None:
             raise problem
         try:
             return _load(file, f, map_location, bool(mmap), encoding, skip_refused)
         except RefusedError as error:
-            raise RefusedError(_advice(str(error), only)) from None
+            raise RefusedError(_advice(str(error), only, file, start)) from None
         except UnpicklingError as error:
             if only and type(error) is UnpicklingError:
                 raise UnpicklingError(f"Weights only load failed. {error}") from None
@@ -118,60 +114,19 @@ def _load(
     return Machine(data, grammar, encoding=encoding).run()
 
 
-def pickle_of(archive: Archive) -> bytes:
-    """The record `data.pkl`, after refusing archives of other programs.
-
-    Raises:
-        UnpicklingError: a TorchScript archive, or one without a pickle.
-    """
-    if "constants.pkl" in archive:
-        raise UnpicklingError(
-            "Cannot use ``weights_only=True`` with TorchScript archives passed to ``torch.load``. "
-            "The file is a TorchScript program (torch.jit.save): code, which is not run here. "
-            "Save model.state_dict() from the program that has the model"
-        )
-    if "data.pkl" not in archive:
-        some = ", ".join(sorted(archive.records)[:4])
-        raise UnpicklingError(
-            f"This zip archive has no {archive.folder}data.pkl: torch.save did not write it. "
-            f"It holds {some}, ..."
-        )
-    if archive.find("data.pkl").size > MAX_PICKLE:
-        raise UnpicklingError(f"data.pkl announces more than {MAX_PICKLE} bytes")
-    return archive.read("data.pkl")
-
-
-@contextlib.contextmanager
-def opened(f: Any) -> Iterator[IO[bytes]]:
-    """The file at a path, or the file itself if it can be read and positioned."""
-    if isinstance(f, (str, os.PathLike)):
-        with Path(f).open("rb") as file:
-            yield file
-        return
-    yield seekable(f)
-
-
-def seekable(f: Any) -> IO[bytes]:
-    """`f`, if it can be read and positioned.
-
-    Raises:
-        AttributeError: it has no `seek` or `tell`.
-    """
-    for name in ("seek", "tell", "read"):
-        if not hasattr(f, name):
-            raise AttributeError(
-                f"'{type(f).__name__}' object has no attribute '{name}'. You can only torch.load "
-                "from a file that is seekable. Please pre-load the data into a buffer like "
-                "io.BytesIO and try to load from it instead."
-            )
-    f.seek(f.tell())
-    return f
-
-
-def _advice(message: str, only: bool) -> str:
-    begin = "Weights only load failed. " if only else ""
-    looks_like_module = any(word in message for word in ("torch.nn.", "GLOBAL __main__.", ".model"))
-    return begin + message + (_MODULE_HINT if looks_like_module else "") + _WAYS_OUT
+def _advice(message: str, only: bool, file: IO[bytes], start: int) -> str:
+    """The message of a refusal, with all refused names and the ways on."""
+    file.seek(start)
+    report = inspect_pickle(file)
+    names = report.refused
+    text = ("Weights only load failed. " if only else "") + message
+    if len(names) > 1:
+        shown = ", ".join(f"{name} (byte {at})" for at, name in names[:8])
+        text += f"\nIn all, {len(names)} names are refused: {shown}{' ...' * (len(names) > 8)}"
+    value = report.value
+    if isinstance(value, Refused) and isinstance(value.state, dict) and "_modules" in value.state:
+        text += _MODULE_HINT
+    return text + _WAYS_OUT
 
 
 def _safetensors_device(map_location: Any) -> str:
