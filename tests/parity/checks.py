@@ -15,6 +15,7 @@ error_words the words the database demands of the message
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 from types import ModuleType
@@ -96,6 +97,8 @@ def subject_side(op: Any, library: ModuleType) -> Side:
             return None if value is None else translate(value, library)
         except MissingName as missing:
             return missing
+        except Exception as error:  # a room of the library that cannot be imported
+            return MissingName(f"{path}: {told(error)}")
 
     return Side(
         library,
@@ -113,6 +116,12 @@ def _at(library: ModuleType, path: str) -> Any:
         return None
 
 
+def seed(library: ModuleType) -> None:
+    """Start the library's random numbers afresh. One that has none yet differs where it matters."""
+    with contextlib.suppress(AttributeError, ImportError):
+        library.manual_seed(0)
+
+
 def invoke(library: ModuleType, function: Any, call: Any, *, requires_grad: bool = True) -> Outcome:
     """Build the inputs afresh, seed, and call."""
     inputs: Any = None
@@ -121,7 +130,7 @@ def invoke(library: ModuleType, function: Any, call: Any, *, requires_grad: bool
             raise function
         inputs = build(call, library, requires_grad=requires_grad)
         first, arguments, keywords = inputs
-        getattr(library, "manual_seed", int)(0)
+        seed(library)
         return Outcome(inputs, function(first, *arguments, **keywords))
     except Exception as error:  # whatever it is, it is the finding
         return Outcome(inputs, error=error)

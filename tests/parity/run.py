@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import importlib.util
 import json
 import os
 import sys
@@ -31,16 +32,23 @@ with warnings.catch_warnings():
     from tests.parity.samples import PROFILES
     from tests.parity.scope import FAMILIES, all_names
     from tests.parity.sweep import find_ops, full_name, run_op, sweep
+    from tests.parity.translate import resolve
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def subject() -> ModuleType:
-    """Pellucid, installed or from this checkout's `src`."""
-    with contextlib.suppress(ModuleNotFoundError):
-        return importlib.import_module("pellucid")
-    sys.path.insert(0, str(ROOT / "src"))
-    return importlib.import_module("pellucid")
+    """Pellucid, installed or from this checkout's `src`, with its common rooms loaded.
+
+    Loaded here, they are loaded once and not again in the process of each operator.
+    """
+    if importlib.util.find_spec("pellucid") is None:
+        sys.path.insert(0, str(ROOT / "src"))
+    library = importlib.import_module("pellucid")
+    for path in ("nn.functional", "linalg", "special", "autograd.grad"):
+        with contextlib.suppress(Exception):  # what is missing shows in the operators' findings
+            resolve(library, path)
+    return library
 
 
 def arguments(words: list[str] | None = None) -> argparse.Namespace:

@@ -15,7 +15,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
             as_strided broadcast_to broadcast_tensors broadcast_shapes chunk unsafe_chunk clone
             contiguous diagonal linalg.diagonal expand expand_as flatten unflatten ravel reshape
             reshape_as view view_as view_as_real view_as_complex movedim narrow permute select
-            slice split split_with_sizes unsafe_split tensor_split hsplit vsplit dsplit squeeze
+            split split_with_sizes unsafe_split tensor_split hsplit vsplit dsplit squeeze
             unsqueeze T H mT mH t transpose unbind unfold atleast_1d atleast_2d
             atleast_3d real imag conj resolve_conj resolve_neg positive to resize_ resize_as_
             sum_to_size diag diag_embed diagflat

@@ -24,6 +24,7 @@ from tests.parity.checks import (
     check_gradients,
     invoke,
     missing_name,
+    seed,
     told,
 )
 from tests.parity.compare import Findings, aliases, compare_trees, differ
@@ -120,7 +121,7 @@ def _with_out(side: Side, case: Case, like: Any, make: Callable) -> Outcome:
         inputs = build(case.call, library, requires_grad=False)
         out = buffers[0] if is_tensor(like) else tuple(buffers)
         first, arguments, keywords = inputs
-        getattr(library, "manual_seed", int)(0)
+        seed(library)
         result = side.function(first, *arguments, **keywords, out=out)
         return Outcome((inputs, buffers), result)
     except Exception as error:  # compared with what the other side does
