@@ -9,7 +9,7 @@ from typing import Any
 
 from pellucid.autograd import backward as _tape  # attaches the tape's methods to Tensor
 from pellucid.autograd.arithmetic import arithmetic
-from pellucid.ops import creation, dunders, matmul, memory, reductions, views
+from pellucid.ops import creation, dunders, from_data, matmul, memory, reductions, views
 from pellucid.ops.elementwise import arithmetic as _arithmetic_table
 from pellucid.ops.elementwise import comparison as _comparison
 from pellucid.ops.elementwise import exponential as _exponential
