@@ -72,7 +72,10 @@ class Header(NamedTuple):
 
 
 def load_file(filename: str | os.PathLike[str], device: Any = "cpu") -> dict[str, Tensor]:
-    """All tensors of a file, by name; each in fresh memory, written once.
+    """All tensors of a file, by name, in the order of their bytes.
+
+    They lie in one private mapping of the file, as with the library: bytes are read when they are
+    touched, and writing to a tensor does not change the file.
 
     Args:
         filename: the path.
@@ -82,10 +85,8 @@ def load_file(filename: str | os.PathLike[str], device: Any = "cpu") -> dict[str
         ArchiveError: the file breaks a rule of the format.
         FileNotFoundError: there is no such file.
     """
-    restore_to_cpu(Storage(0), str(device))
-    with Path(filename).open("rb") as file:
-        header = read_header(file, os.fstat(file.fileno()).st_size)
-        return {name: _read(file, header, entry) for name, entry in header.entries.items()}
+    with safe_open(filename, device=device) as file:
+        return {name: file.get_tensor(name) for name in file.offset_keys()}
 
 
 def load(data: bytes) -> dict[str, Tensor]:
@@ -313,19 +314,6 @@ def _check_cover(entries: dict[str, Entry], size: int) -> None:
         )
     if position < size:
         raise ArchiveError(f"{size - position} bytes behind the last tensor belong to none")
-
-
-def _read(file: IO[bytes], header: Header, entry: Entry) -> Tensor:
-    storage = Storage(entry.end - entry.begin)
-    file.seek(header.data_start + entry.begin)
-    view = bridge.storage_bytes(storage).data
-    done = 0
-    while done < len(view):
-        count = file.readinto(view[done:])  # type: ignore[attr-defined]
-        if not count:
-            raise TruncatedFileError("the file ends inside a tensor")
-        done += count
-    return _tensor(storage, entry)
 
 
 def _tensor(storage: Storage, entry: Entry) -> Tensor:
