@@ -78,12 +78,18 @@ def test_the_numbers_are_those_of_pytorch(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_example_learns_the_digits(tmp_path):
-    done = start(PELLUCID, "run", EXAMPLES / "digits_resnet18.py", cwd=tmp_path)
+def test_the_main_job_of_the_readme(tmp_path):
+    """The command is the README's own, in another folder: it learns the digits and reports."""
+    readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+    (job,) = re.findall(r"pellucid (run .*--explain .*)$", readme, re.MULTILINE)
+    words = [str(EXAMPLES.parent / word) if word.endswith(".py") else word for word in job.split()]
+    done = start(PELLUCID, *words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    last = done.stdout.splitlines()[-1]
-    assert last.startswith("reloaded from digits_resnet18.pt")
-    assert float(re.findall(r"test (\S+) %", last)[0]) >= 98
+    (last,) = re.findall(r"reloaded from digits_resnet18.pt: test (\S+) %", done.stdout)
+    assert float(last) >= 98
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "digits_resnet18.py" in page
+    assert not re.search(r"""(?:src|href)=["']?https?://""", page), "the page needs a network"
 
 
 @pytest.mark.parametrize("command", [PYTHON, PELLUCID], ids=["pytorch", "pellucid"])
