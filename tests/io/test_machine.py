@@ -139,6 +139,7 @@ WRONG = {
     "device": (b"ctorch\ndevice\nX\x04\x00\x00\x00moon\x85R.", "device type at start"),
     "tensor": (b"ctorch._utils\n_rebuild_tensor_v2\n)R.", "takes 6 or 7 arguments"),
     "range": (b"cbuiltins\nrange\nK\x00K\x01K\x00\x87R.", "range needs three integers"),
+    "slice": (b"cbuiltins\nslice\nNN]\x87R.", "slice needs three integers or None"),
     "dtype": (b"cnumpy\ndtype\nX\x01\x00\x00\x00O\x89\x88\x87R.", "a NumPy dtype 'O'"),
     "registry": (b"\x82\x01.", "EXT1 is not used by PyTorch"),
     "instance": (b"(ios\nsystem\n.", "INST is not used by PyTorch"),

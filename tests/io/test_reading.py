@@ -12,8 +12,12 @@ import numpy as np
 import pytest
 
 from pellucid import io as pio
+from pellucid.io._bridge import as_subclass
 from pellucid.tensor.device import device
-from pellucid.tensor.tensor import Tensor, from_numpy
+from pellucid.tensor.dtype import dtype_named
+from pellucid.tensor.layout import contiguous
+from pellucid.tensor.storage import Storage
+from pellucid.tensor.tensor import Tensor, from_numpy, make
 
 torch = pytest.importorskip("torch")
 
@@ -45,6 +49,10 @@ def own(value, **options):
     pio.save(value, buffer, **options)
     buffer.seek(0)
     return buffer
+
+
+class Tagged(Tensor):
+    """A tensor class of some program."""
 
 
 NAME = f"{Config.__module__}.Config"
@@ -222,6 +230,27 @@ def test_map_location():
         pio.load(saved(torch.ones(1)), map_location=3)
 
 
+def test_map_location_must_return_a_storage():
+    with pytest.raises(TypeError, match="map_location must return None or a storage"):
+        pio.load(saved(torch.ones(1)), map_location=lambda storage, location: 3)
+
+
+def test_tensor_classes_of_the_program():
+    tensor = make(Storage(8), contiguous((2,)), dtype_named("float32"))
+    tensor._array[...] = 4
+    tagged = as_subclass(tensor, Tagged)
+    tagged.tag = "x"
+    file = own([tagged])
+    with pytest.raises(pio.UnpicklingError, match="Tagged was not an allowed global"):
+        pio.load(file)
+    file.seek(0)
+    with pio.safe_globals([Tagged]):
+        loaded = pio.load(file)[0]
+    assert type(loaded) is Tagged
+    assert loaded.tag == "x"
+    assert loaded._array.tolist() == [4, 4]
+
+
 def test_files_are_left_where_they_are_wanted(tmp_path):
     path = tmp_path / "two.pt"
     with path.open("wb") as file:
@@ -262,6 +291,8 @@ def test_wrong_arguments(tmp_path):
         pio.save(1, tmp_path / "no" / "x.pt")
     with pytest.raises(RuntimeError, match="when explicit pickle_module is specified"):
         pio.load(own(1), pickle_module=pickle, weights_only=True)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'skip_refuse'"):
+        pio.load(own(1), skip_refuse=True)
     with pytest.raises(RuntimeError, match="pickle_module 'zipfile' is not used"):
         pio.save(1, io.BytesIO(), pickle_module=zipfile)
 

@@ -19,6 +19,9 @@ from pellucid.tensor.tensor import Tensor, make
 
 PARAMETER = ("pellucid.nn.parameter", "Parameter")
 
+HOOKS = "_backward_hooks"
+"""An attribute that is never saved."""
+
 
 def parameter_class() -> Any:
     """The class `pellucid.nn.Parameter`."""
@@ -83,7 +86,16 @@ def attributes_of(tensor: Tensor) -> dict[str, Any]:
     """The Python attributes a program put on a tensor (`t.name = "x"`), not its own fields."""
     kind: Any = type(tensor)
     fields = own_names(kind)
-    return {name: value for name, value in vars(tensor).items() if name not in fields}
+    return {
+        name: value for name, value in vars(tensor).items() if name not in fields and name != HOOKS
+    }
+
+
+def as_subclass(tensor: Tensor, kind: Any) -> Tensor:
+    """The same tensor as an instance of `kind`, a subclass of `Tensor`."""
+    made = object.__new__(kind)
+    vars(made).update(vars(tensor))
+    return made
 
 
 def plain_data(parameter: Tensor) -> Tensor:

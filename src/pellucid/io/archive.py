@@ -76,7 +76,8 @@ class Archive:
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file
         self.base = file.tell()
-        self.length = file.seek(0, os.SEEK_END) - self.base
+        file.seek(0, os.SEEK_END)
+        self.length = file.tell() - self.base
         entries, size, offset = self._end_record()
         self.records = {record.name: record for record in self._directory(entries, size, offset)}
         self._check_overlap(offset)

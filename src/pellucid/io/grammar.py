@@ -13,7 +13,7 @@ from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
-from pellucid.io._bridge import own_names
+from pellucid.io._bridge import as_subclass, own_names
 from pellucid.io.budget import Budget
 from pellucid.io.element_types import StorageType
 from pellucid.io.errors import RefusedError, UnpicklingError
@@ -233,6 +233,17 @@ class AllowList:
             if name in own or name in vars(instance) or name.startswith("__"):
                 raise UnpicklingError(f"the attribute {name!r} would hide the object's own")
         vars(instance).update(state)
+
+    def user_tensor(self, data: Any, kind: type, state: Any) -> Any:
+        """`data` as a tensor class that the user added, with its state."""
+        if not issubclass(kind, self.world.tensor_class):
+            raise UnpicklingError(f"{_named(kind)} is no class of tensors")
+        made = as_subclass(data, kind)
+        if hasattr(kind, "__setstate__"):
+            made.__setstate__(state)
+        else:
+            self.set_attributes(made, state)
+        return made
 
     # -- internals
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any
+
+import numpy as np
 
 from pellucid.io.archive import Archive
 from pellucid.io.detect import LEGACY, ZIP, no_checkpoint
@@ -16,6 +19,7 @@ from pellucid.io.legacy import read_bytes, read_object
 from pellucid.io.machine import Machine
 from pellucid.io.opening import File, opened, pickle_of
 from pellucid.io.refused import Refused
+from pellucid.tensor.device import device
 from pellucid.tensor.dtype import dtype
 
 MAX_LINES = 200
@@ -265,6 +269,8 @@ def _children(value: Any) -> list[tuple[Any, Any]]:
         return [(name, part) for name, part in parts if part]
     if isinstance(value, dict):
         return list(value.items())
+    if isinstance(value, argparse.Namespace):
+        return list(vars(value).items())
     if isinstance(value, (list, tuple)) and not _is_plain(value):
         return list(enumerate(value))
     return []
@@ -297,4 +303,8 @@ def _short(value: Any) -> str:
         return f"{type(value).__name__} of {len(value)}"
     if isinstance(value, (TensorNote, StorageNote, Refused)):
         return repr(value)
-    return repr(value)[:100]
+    if value is None or isinstance(value, (bool, int, float, complex, slice, range, dtype, device)):
+        return repr(value)
+    if isinstance(value, np.ndarray):
+        return f"numpy.ndarray {value.dtype.name}{list(value.shape)}"
+    return f"{type(value).__module__}.{type(value).__qualname__}"

@@ -37,7 +37,7 @@ def checked_layout(
             f"a tensor of {len(shape)} dimensions with {len(strides)} strides: {shape} {strides}"
         )
     if type(offset) is not int or not 0 <= offset <= _MAX // itemsize:
-        raise UnpicklingError(f"a storage offset must be an integer >= 0, got {_brief(offset)}")
+        raise UnpicklingError(f"a storage offset must be an integer >= 0, got {brief(offset)}")
     if any(stride > _MAX // itemsize for stride in strides):
         raise UnpicklingError(f"strides beyond 63 bits of bytes: {strides}")
     elements = 1
@@ -62,21 +62,21 @@ def checked_layout(
 def _sizes(what: str, values: Any) -> tuple[int, ...]:
     if not isinstance(values, (tuple, list)) or len(values) > MAX_DIMS:
         raise UnpicklingError(
-            f"{what} must be a tuple of at most {MAX_DIMS} integers, got {_brief(values)}"
+            f"{what} must be a tuple of at most {MAX_DIMS} integers, got {brief(values)}"
         )
     if not all(type(value) is int and 0 <= value <= _MAX for value in values):
-        raise UnpicklingError(f"{what} must be integers from 0 to 2**63 - 1, got {_brief(values)}")
+        raise UnpicklingError(f"{what} must be integers from 0 to 2**63 - 1, got {brief(values)}")
     return tuple(values)
 
 
-def _brief(value: Any) -> str:
+def brief(value: Any) -> str:
     """What to call a value of the file in a message, without printing all of a hostile one."""
     if type(value) is int:
         return (
             str(value) if value.bit_length() < 128 else f"an integer of {value.bit_length()} bits"
         )
     if isinstance(value, (tuple, list)):
-        shown = ", ".join(_brief(item) for item in value[:8] if type(item) is int)
+        shown = ", ".join(brief(item) for item in value[:8] if type(item) is int)
         return (
             f"{type(value).__name__} of {len(value)} ({shown}{', ...' if len(value) > 8 else ''})"
         )

@@ -18,6 +18,7 @@ from pellucid.io import _bridge as bridge
 from pellucid.io.element_types import StorageType
 from pellucid.io.errors import TruncatedFileError, UnpicklingError
 from pellucid.io.grammar import AllowList, World
+from pellucid.io.layout_check import brief
 from pellucid.io.machine import Machine
 from pellucid.io.worlds import Restore, TensorWorld
 from pellucid.tensor.storage import Storage
@@ -79,7 +80,8 @@ def read_bytes(file: IO[bytes]) -> memoryview:
     if isinstance(file, io.BytesIO):
         return file.getbuffer()[file.tell() :].toreadonly()
     start = file.tell()
-    size = file.seek(0, os.SEEK_END) - start
+    file.seek(0, os.SEEK_END)
+    size = file.tell() - start
     file.seek(start)
     data = bytearray(size)
     readinto = getattr(file, "readinto", None)
@@ -106,7 +108,7 @@ def read_object(
         )
     version = pickles.next(plain)
     if version != PROTOCOL_VERSION:
-        raise UnpicklingError(f"Invalid protocol version: {str(version)[:20]}")
+        raise UnpicklingError(f"Invalid protocol version: {brief(version)}")
     if not isinstance(pickles.next(plain), dict):
         raise UnpicklingError("the description of the writing machine is no dictionary")
     grammar = AllowList(world, len(data), skip_refused=skip_refused, where=where)

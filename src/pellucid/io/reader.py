@@ -68,6 +68,9 @@ def load(
         TruncatedFileError: the same, and an `EOFError`.
         RuntimeError: `map_location` (or the file) asks for a device that is not there.
     """
+    unknown = set(pickle_load_args) - {"encoding", "errors", "fix_imports"}
+    if unknown:
+        raise TypeError(f"load() got an unexpected keyword argument {min(unknown)!r}")
     only = weights_only is not False
     if only and pickle_module is not None and weights_only:
         raise RuntimeError("Can not safely load weights when explicit pickle_module is specified")

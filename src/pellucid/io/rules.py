@@ -78,11 +78,13 @@ def rebuild_from_type(g: AllowList, args: tuple[Any, ...]) -> Any:
     function, kind, arguments, state = args
     expect(any(function is known for known in REBUILDERS), "not a function that rebuilds tensors")
     expect(type(arguments) is tuple, "the arguments of a rebuild function must be a tuple")
-    if kind is not g.world.tensor_class and kind is not g.known_parameter:
-        raise RefusedError(f"a tensor of the class {getattr(kind, '__name__', kind)!r}")
     made = function(g, arguments)
     if kind is g.known_parameter and type(made) is not kind:
         made = g.parameter(made, False)
+    elif id(kind) in g.user_objects and isinstance(kind, type):
+        return g.user_tensor(made, kind, state)
+    elif kind is not g.world.tensor_class and kind is not g.known_parameter:
+        raise RefusedError(f"a tensor of the class {getattr(kind, '__name__', 'unknown')!r}")
     g.set_attributes(made, state)
     return made
 
@@ -183,14 +185,19 @@ def a_complex(g: AllowList, args: tuple[Any, ...]) -> complex:
 
 def a_slice(g: AllowList, args: tuple[Any, ...]) -> slice:
     """`slice(start, stop, step)`."""
-    expect(len(args) == 3, f"slice takes 3 arguments, got {len(args)}")
+    plain = all(part is None or _is_int64(part) for part in args)
+    expect(len(args) == 3 and plain, "slice needs three integers or None")
     return slice(*args)
+
+
+def _is_int64(value: Any) -> bool:
+    return type(value) is int and -(1 << 63) <= value < 1 << 63
 
 
 def a_range(g: AllowList, args: tuple[Any, ...]) -> range:
     """`range(start, stop, step)`."""
     expect(
-        len(args) == 3 and all(type(part) is int for part in args) and args[2] != 0,
+        len(args) == 3 and all(map(_is_int64, args)) and args[2] != 0,
         "range needs three integers, the last not 0",
     )
     return range(*args)
@@ -199,14 +206,14 @@ def a_range(g: AllowList, args: tuple[Any, ...]) -> range:
 def size(g: AllowList, args: tuple[Any, ...]) -> Size:
     """`torch.Size((2, 3))`."""
     values = _one_sequence("torch.Size", g, args)
-    expect(all(type(value) is int for value in values), "torch.Size needs integers")
+    expect(all(map(_is_int64, values)), "torch.Size needs integers")
     return Size(values)
 
 
 def a_device(g: AllowList, args: tuple[Any, ...]) -> device:
     """`torch.device("cpu")`, `torch.device("cuda", 0)`."""
     plain = len(args) in (1, 2) and type(args[0]) is str and len(args[0]) < 64
-    expect(plain and (len(args) == 1 or type(args[1]) is int), "torch.device needs a name")
+    expect(plain and (len(args) == 1 or args[1] in range(256)), "torch.device needs a name")
     try:
         return device(*args)
     except RuntimeError as error:

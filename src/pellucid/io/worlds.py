@@ -55,6 +55,11 @@ class TensorWorld:
         found = self.storages.get(key)
         if found is None:
             found = self.restore(self.bytes_of(kind, key, nbytes), location)
+            if not isinstance(found, Storage):
+                raise TypeError(
+                    "map_location must return None or a storage, it returned "
+                    f"{type(found).__name__}"
+                )
             self._enter(key, found, kind)
         elif found.nbytes() < nbytes:
             raise UnpicklingError(
@@ -70,7 +75,7 @@ class TensorWorld:
     def _part(self, root: Storage, kind: StorageType, view: Any) -> Storage:
         """Old files: a storage that is part of another, `(key, offset, numel)` in elements."""
         plain = isinstance(view, tuple) and len(view) == 3 and isinstance(view[0], (str, bytes))
-        if not plain or not all(type(part) is int and part >= 0 for part in view[1:]):
+        if not plain or not all(type(part) is int and 0 <= part < 1 << 60 for part in view[1:]):
             raise UnpicklingError("a storage view needs a key, an offset and a length")
         key = str(view[0])
         found = self.storages.get(key)

@@ -262,7 +262,8 @@ class Pickler(pickle._Pickler):
         self.memoize(obj)  # type: ignore[attr-defined]
 
     def _reduce_tensor(self, tensor: Tensor) -> Any:
-        if type(tensor) is not Tensor and not _is_parameter(tensor):
+        kind: Any = type(tensor)
+        if not _is_parameter(tensor) and kind.__reduce_ex__ is not Tensor.__reduce_ex__:
             return NotImplemented
         state = bridge.attributes_of(tensor)
         if _is_parameter(tensor):
@@ -272,8 +273,8 @@ class Pickler(pickle._Pickler):
                 return rebuild_parameter_with_state, (plain, tensor._requires_grad, hooks, state)
             return rebuild_parameter, (plain, tensor._requires_grad, hooks)
         function, args = self._rebuild(tensor)
-        if state:
-            return rebuild_from_type, (function, Tensor, args, state)
+        if state or kind is not Tensor:
+            return rebuild_from_type, (function, kind, args, state)
         return function, args
 
     def _rebuild(self, tensor: Tensor) -> tuple[Any, tuple[Any, ...]]:
