@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import gzip
 import importlib
 import io
@@ -42,17 +43,6 @@ SKIP = (
     "torch.test.",
     "torch.utils.benchmark.examples",
 )
-FOREIGN = (
-    "typing",
-    "collections",
-    "functools",
-    "abc",
-    "enum",
-    "dataclasses",
-    "contextlib",
-    "types",
-    "warnings",
-)
 
 
 def is_private(dotted: str) -> bool:
@@ -67,30 +57,36 @@ def kind_of(value: Any) -> str:
     return "f" if callable(value) else "v"
 
 
-def belongs(value: Any, package: str) -> bool:
-    """Whether a module attribute is the package's own, not something it imported from elsewhere."""
+def belongs(name: str, value: Any, package: str) -> bool:
+    """Whether a module attribute is the package's own, not something it imported from elsewhere.
+
+    Foreign is what can be found under its own name in a module outside the package.
+    """
     if isinstance(value, types.ModuleType):
         return value.__name__.split(".")[0] == package
     home = getattr(value, "__module__", None)
-    if not isinstance(home, str):
+    if not isinstance(home, str) or home.split(".")[0] in (package, "builtins"):
         return True
-    root = home.split(".")[0]
-    return root in (package, "builtins") or (
-        root not in FOREIGN and root not in sys.stdlib_module_names
-    )
+    called = getattr(value, "__name__", None) or getattr(value, "_name", None) or name
+    return getattr(sys.modules.get(home), str(called), None) is not value
 
 
 def imported_names(module: types.ModuleType, package: str) -> Kinds:
     """name -> kind of what a living module shows."""
     names: Kinds = {}
-    for name in dir(module):
+    shown = set(dir(module))
+    if (
+        type(module) is not types.ModuleType
+    ):  # a module with properties, such as torch.backends.cudnn
+        shown |= set(dir(type(module))) - set(dir(types.ModuleType))
+    for name in sorted(shown):
         if name.startswith("__"):
             continue
         try:
             value = getattr(module, name)
         except Exception:  # a lazy attribute that this build cannot make
             continue
-        if belongs(value, package):
+        if name in getattr(module, "__all__", ()) or belongs(name, value, package):
             names[name] = kind_of(value)
     return names
 
@@ -120,6 +116,21 @@ def parsed_names(source: str, package: str) -> Kinds:
                 kind = "c" if alias.name[:1].isupper() else "f"
                 names.setdefault(alias.asname or alias.name, kind)
     return {name: kind for name, kind in names.items() if not name.startswith("__") and name != "*"}
+
+
+def star_imports(source: str, module: str, is_package: bool) -> list[str]:
+    """The modules whose public names `module` takes over with `from … import *`."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return []
+    base = module.split(".") if is_package else module.split(".")[:-1]
+    found = []
+    for node in toplevel(tree.body):
+        if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
+            front = base[: len(base) - node.level + 1] if node.level else []
+            found.append(".".join([*front, *filter(None, [node.module])]))
+    return found
 
 
 def toplevel(body: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -169,15 +180,14 @@ def collect_torch() -> tuple[dict[str, Kinds], Classes]:
     for name, read in sources(Path(torch.__file__).parent):
         if name.startswith(SKIP):
             continue
+        modules[name] = parsed_names(read(), "torch")
         if is_private(name):
-            modules[name] = parsed_names(read(), "torch")
             continue
-        try:
+        with contextlib.suppress(Exception):  # optional parts, whose dependencies may not be there
             module = importlib.import_module(name)
-        except Exception:  # an optional part whose own dependencies are not installed
-            modules[name] = parsed_names(read(), "torch")
-            continue
-        modules[name] = imported_names(module, "torch")
+            living = imported_names(module, "torch")
+            hidden = modules[name] if type(module) is not types.ModuleType else {}
+            modules[name] = {n: k for n, k in hidden.items() if hasattr(module, n)} | living
     extension_modules(importlib.import_module("torch._C"), modules, "torch")
     return modules, public_classes(modules)
 
@@ -206,6 +216,19 @@ def class_members(cls: type) -> list[str]:
     """Public names a class itself defines; of `Tensor` all, for most are in a compiled base."""
     own = dir(cls) if cls.__module__ == "torch" and cls.__name__ == "Tensor" else vars(cls)
     return sorted(name for name in own if not name.startswith("_"))
+
+
+def collect_torchvision(root: Path) -> dict[str, Kinds]:
+    """Modules of torchvision, by reading; names taken over with `import *` are followed."""
+    texts = {name: read() for name, read in sources(root)}
+    modules = {name: parsed_names(text, "torchvision") for name, text in texts.items()}
+    packages = {name.rpartition(".")[0] for name in texts}
+    for _ in range(3):  # chains of stars are short
+        for name, text in texts.items():
+            for source in star_imports(text, name, name in packages):
+                public = {n: k for n, k in modules.get(source, {}).items() if n[0] != "_"}
+                modules[name] = public | modules[name]
+    return modules
 
 
 def add_submodules(modules: dict[str, Kinds]) -> None:
@@ -243,8 +266,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     modules, classes = collect_torch()
     if options.torchvision is not None:
-        for name, read in sources(options.torchvision):
-            modules[name] = parsed_names(read(), "torchvision")
+        modules.update(collect_torchvision(options.torchvision))
     add_submodules(modules)
     buffer = io.BytesIO()
     with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, filename="") as packed:

@@ -3,11 +3,11 @@
 import json
 
 import pytest
+from subprocesses import PELLUCID, start
 
 from pellucid.compat import differences
 from pellucid.compat.survey import survey
 from pellucid.compat.survey.report import judge
-from subprocesses import PELLUCID, start
 
 
 def found(folder, text, others=()):
@@ -128,6 +128,7 @@ def step(anything):
     anything.to_mkldnn()
     anything.append(1)
     "text".index("t")
+    anything.rename("x")
     np.to_mkldnn()
     Mine().sparse_mask()
 class Mine:
@@ -140,8 +141,13 @@ class Net(torch.nn.Module):
     )
     assert names["torch.Tensor.to_mkldnn"][:2] == ("missing", [4, 5, 8])
     assert names["torch.Tensor.abs"][0] == "there"
-    assert names["torch.Tensor.to_dense"][1] == [18]
-    unlisted = ("torch.Tensor.append", "torch.Tensor.index", "torch.Tensor.sparse_mask")
+    assert names["torch.Tensor.to_dense"][1] == [19]
+    unlisted = (
+        "torch.Tensor.rename",
+        "torch.Tensor.append",
+        "torch.Tensor.index",
+        "torch.Tensor.sparse_mask",
+    )
     assert not names.keys() & set(unlisted)
 
 

@@ -3,11 +3,11 @@
 import json
 
 import pytest
+from subprocesses import PELLUCID, start
 
 from pellucid.cli.run import Program, execute
 from pellucid.instrument import PermissionDenied
 from pellucid.version import PELLUCID as VERSION
-from subprocesses import PELLUCID, start
 
 
 def test_version():

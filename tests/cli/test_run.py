@@ -9,7 +9,6 @@ import time
 import zipfile
 
 import pytest
-
 from subprocesses import PELLUCID, PYTHON, start
 
 WORLD = """
@@ -88,8 +87,18 @@ def test_modules_packages_folders_and_archives_run_as_under_python(tmp_path):
         ("missing.py",),
     ):
         ours = start(PELLUCID, "run", *arguments, cwd=tmp_path)
+        parsed = start(PELLUCID, "--verbose", "run", *arguments, cwd=tmp_path)
         pythons = start(PYTHON, *arguments, cwd=tmp_path)
-        assert (ours.stdout, ours.returncode) == (pythons.stdout, pythons.returncode), arguments
+        wanted = (pythons.stdout, pythons.returncode)
+        assert (ours.stdout, ours.returncode) == wanted, arguments
+        assert (parsed.stdout, parsed.returncode) == wanted, arguments
+
+
+def test_a_program_finds_nothing_of_the_command_line_in_its_process(tmp_path):
+    (tmp_path / "program.py").write_text(
+        "import sys; print(sorted({'typer', 'rich', 'click', 'pydantic'} & sys.modules.keys()))"
+    )
+    assert start(PELLUCID, "run", "program.py", cwd=tmp_path).stdout == "[]\n"
 
 
 def test_a_script_elsewhere_finds_the_modules_beside_it(tmp_path):

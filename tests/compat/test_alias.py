@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import pytest
-
 from subprocesses import PELLUCID, PYTHON, start, under_alias
 
 SAME = """

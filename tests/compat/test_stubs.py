@@ -4,9 +4,9 @@ import copy
 import pickle
 
 import pytest
+from subprocesses import under_alias
 
 from pellucid.compat import MissingName
-from subprocesses import under_alias
 
 IMPORTS = """
 import torch

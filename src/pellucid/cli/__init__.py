@@ -1,3 +1,3 @@
 """The command line: `pellucid run`, `check`, `env`."""
 
-from pellucid.cli.app import main as main
+from pellucid.cli.entry import main as main

@@ -1,6 +1,6 @@
 """`python -m pellucid.cli` is `pellucid`."""
 
-from pellucid.cli.app import main
+from pellucid.cli.entry import main
 
 if __name__ == "__main__":
     main()

@@ -12,8 +12,8 @@ import typer
 
 from pellucid.cli.check import check_command
 from pellucid.cli.environment import env_command
-from pellucid.cli.run import Program, execute, run_arguments
-from pellucid.instrument import granted, timings
+from pellucid.cli.run import Program, run_arguments
+from pellucid.instrument import timings
 from pellucid.version import PELLUCID
 
 app = typer.Typer(
@@ -44,10 +44,10 @@ def options(
     ] = False,
 ) -> None:
     """Options that go before the command."""
-    logger = logging.getLogger("pellucid.cli")
-    logger.propagate = False  # what the program does with logging is the program's own affair
-    logger.addHandler(logging.StreamHandler() if verbose else logging.NullHandler())
-    logger.setLevel(logging.DEBUG)
+    if verbose:
+        logger = logging.getLogger("pellucid.cli")
+        logger.setLevel(logging.DEBUG)
+        logger.addHandler(logging.StreamHandler())
     if show_timings:
         atexit.register(timings.print)
 
@@ -87,9 +87,8 @@ app.command("check")(check_command)
 app.command("env")(env_command)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """The entry point. Never returns normally: it ends as the command, or the program, ends."""
-    given = sys.argv[1:] if arguments is None else arguments
+def parse(given: list[str]) -> Program:
+    """Do what `given` says; returns only for `run`, with the program to run."""
     programs: list[Program] = []
     hook = sys.excepthook
     try:
@@ -98,5 +97,4 @@ def main(arguments: list[str] | None = None) -> None:
         if not programs:
             raise
     sys.excepthook = hook  # typer has put its own there
-    with granted("program:execute", to="`pellucid run`"):
-        execute(programs[0])
+    return programs[0]

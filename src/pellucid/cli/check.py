@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from pellucid.compat.survey import Finding, Survey, survey
 from pellucid.instrument import log, timing
@@ -73,6 +70,9 @@ def as_data(result: Survey) -> dict[str, object]:
 
 def show(result: Survey, every: bool) -> None:
     """Print the survey as a table and a summary."""
+    from rich.console import Console
+    from rich.table import Table
+
     console = Console(highlight=False)
     listed = result.findings if every else result.having("missing", "unknown", "differs")
     if listed:
@@ -80,7 +80,9 @@ def show(result: Survey, every: bool) -> None:
         for heading in ("name", "verdict", "lines", "note"):
             table.add_column(heading, overflow="fold")
         for finding in listed:
-            table.add_row(*row(finding, result))
+            name, verdict, *others = row(finding, result)
+            coloured = f"[{COLOURS[verdict]}]{verdict}[/]"
+            table.add_row(name, coloured, *others)
         console.print(table)
     counts = ", ".join(
         f"{len(result.having(verdict))} {verdict}"
@@ -91,15 +93,14 @@ def show(result: Survey, every: bool) -> None:
     console.print(f"{result.script}: {len(result.findings)} names in {files}: {counts}")
 
 
-def row(finding: Finding, result: Survey) -> tuple[Text, ...]:
-    """One line of the table."""
+def row(finding: Finding, result: Survey) -> tuple[str, ...]:
+    """One line of the table: name, verdict, lines, note."""
     remarks = [finding.note] if finding.note else []
     if finding.guarded and finding.verdict in ("missing", "unknown"):
         remarks.append("the program is prepared for its absence")
     if finding.guess:
         remarks.append("if that is a tensor")
-    verdict = Text(finding.verdict, style=COLOURS[finding.verdict])
-    return Text(finding.name), verdict, Text(lines(finding, result)), Text("; ".join(remarks))
+    return finding.name, finding.verdict, lines(finding, result), "; ".join(remarks)
 
 
 def lines(finding: Finding, result: Survey) -> str:

@@ -42,6 +42,27 @@ class Program:
         return self.script if self.script is not None else str(self.module)
 
 
+def program_of(given: list[str]) -> Program | None:
+    """The program that a plain `run …` command line names; None leaves the matter to the parser.
+
+    The common case is read here, so that the program starts at once and finds nothing in its
+    process that only a command line parser needs. Help and errors are the parser's.
+    """
+    if given[:1] != ["run"]:
+        return None
+    rest, explain, ledger = given[1:], None, False
+    while rest and rest[0] in ("--ledger", "--explain"):
+        if rest.pop(0) == "--ledger":
+            ledger = True
+        elif rest:
+            explain = Path(rest.pop(0))
+    if rest[:1] == ["-m"] and len(rest) > 1:
+        return Program(None, rest[1], tuple(rest[2:]), explain, ledger)
+    if rest and not rest[0].startswith("-"):
+        return Program(rest[0], None, tuple(rest[1:]), explain, ledger)
+    return None
+
+
 def run_arguments(given: list[str]) -> list[str]:
     """`given` with `--` put after `-m MODULE`: as with `python -m`, the rest is the module's."""
     if "run" not in given:

@@ -5,7 +5,11 @@ One sentence each: what differs, and what to do about it where something can be 
 
 from __future__ import annotations
 
-DIFFERENCES: dict[str, str] = {}
+DIFFERENCES: dict[str, str] = {
+    "torch.load": "runs no code from the file with weights_only=False either: objects beyond "
+    "tensors and plain containers need torch.serialization.add_safe_globals",
+    "torch.cuda": "there is one device, the CPU, as in PyTorch's CPU build",
+}
 
 
 def difference(name: str) -> str | None:

@@ -8,12 +8,11 @@ as ever.
 
 from __future__ import annotations
 
+import importlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from importlib.metadata import Distribution, DistributionFinder
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -51,26 +50,6 @@ class StubLoader(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """Nothing to run: its names are made when they are asked for."""
-
-
-class AliasDistribution(Distribution):
-    """What `importlib.metadata` reads about `torch` while the alias is installed."""
-
-    def __init__(self, name: str) -> None:
-        self.alias = name
-
-    def read_text(self, filename: str) -> str | None:
-        if filename == "METADATA":
-            return (
-                "Metadata-Version: 2.1\n"
-                f"Name: {self.alias}\nVersion: {aliases.DISTRIBUTIONS[self.alias]}\n"
-                "Summary: PyTorch's programming model, provided by Pellucid\n"
-            )
-        return f"{self.alias}\n" if filename == "top_level.txt" else None
-
-    def locate_file(self, path: Any) -> Path:
-        package = sys.modules[aliases.ALIASES["torch"]].__path__[0]
-        return Path(package, str(path))
 
 
 class AliasFinder(MetaPathFinder):
@@ -126,17 +105,11 @@ class AliasFinder(MetaPathFinder):
         loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
 
-    def find_distributions(
-        self, context: DistributionFinder.Context | None = None
-    ) -> Iterable[Distribution]:
-        wanted = None if context is None else context.name
-        return _distributions(None if wanted is None else wanted.lower().replace("-", "_"))
-
-
-def _distributions(wanted: str | None) -> Iterator[Distribution]:
-    for name in aliases.DISTRIBUTIONS:
-        if wanted in (None, name):
-            yield AliasDistribution(name)
+    def find_distributions(self, context: Any = None) -> Iterable[Any]:
+        """Answer `importlib.metadata`, which is loaded only in programs that ask it."""
+        room = importlib.import_module("pellucid.compat.distributions")
+        found: Iterable[Any] = room.distributions(None if context is None else context.name)
+        return found
 
 
 def explain_missing(module: ModuleType) -> None:

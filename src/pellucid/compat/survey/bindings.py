@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
+import datetime
+import io
+import logging
+import re
+import subprocess
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
 
 from pellucid.compat import names
 
@@ -46,11 +55,13 @@ NOT_TENSORS = frozenset(
         "use_deterministic_algorithms",
     ]
 )
-BUILTIN_ATTRIBUTES = frozenset(
-    name
-    for kind in (str, bytes, list, dict, set, tuple, int, float, complex, range, slice, type)
-    for name in dir(kind)
+# Whatever these have is no sign of a tensor.
+EVERYDAY = (
+    *(str, bytes, list, dict, set, tuple, int, float, complex, range, slice, type, BaseException),
+    *(Path, argparse.Namespace, datetime.datetime, datetime.timedelta, Enum, logging.Logger),
+    *(io.TextIOWrapper, re.Pattern, re.Match, threading.Thread, subprocess.Popen, logging.Handler),
 )
+EVERYDAY_ATTRIBUTES = frozenset(name for kind in EVERYDAY for name in dir(kind))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pellucid.compat import aliases, names
 from pellucid.compat.survey.bindings import (
-    BUILTIN_ATTRIBUTES,
+    EVERYDAY_ATTRIBUTES,
     OTHER,
     TENSOR,
     UNKNOWN,
@@ -41,7 +41,7 @@ class Use:
 class Scan:
     """What one file uses, and what its top-level names stand for (for files that import it)."""
 
-    uses: list[Use] = field(default_factory=list)
+    uses: dict[Use, None] = field(default_factory=dict)  # in order
     scope: Scope = field(default_factory=Scope)
     defined: set[str] = field(default_factory=set)
 
@@ -81,9 +81,8 @@ class _Reader(ast.NodeVisitor):
             self.later.pop(0)()
 
     def use(self, name: str, line: int, guess: bool = False) -> None:
-        use = Use(name, line, self.guards > 0, guess)
-        if use not in self.result.uses:
-            self.result.uses.append(use)
+        if not name.rpartition(".")[2].startswith("__"):  # torch.__version__ and its like are there
+            self.result.uses.setdefault(Use(name, line, self.guards > 0, guess))
 
     # Imports.
 
@@ -152,7 +151,7 @@ class _Reader(ast.NodeVisitor):
         """Whether of all that is known only tensors have an attribute `name`."""
         return (
             name in names.class_members("torch.Tensor")
-            and name not in BUILTIN_ATTRIBUTES
+            and name not in EVERYDAY_ATTRIBUTES
             and name not in self.result.defined
             and not any(name in names.class_members(f"torch.{cls}") for cls in _LIKE_TENSORS)
         )
