@@ -32,6 +32,7 @@ class Api(Place):
         self.nn = Place("nn.functional")
         self.linalg = Place("linalg")
         self.special = Place("special")
+        self.internal = Place("internal")
 
 
 F = Api()

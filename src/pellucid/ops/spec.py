@@ -31,7 +31,8 @@ class OpSpec:
 
     `body` is the reference, `gradient` its rules (see ARCHITECTURE.md), `where` the public places, `kind` one of "fresh", "view",
     "composite", "pointwise". `parameters` are the body's, `variadic` the name of its `*args` if it has one, `fields` the names of its
-    outputs if they are a named tuple. `writes` is the in-place form's direct way to compute, if the family has one.
+    outputs if they are a named tuple. `writes` is the in-place form's direct way to compute, if the family has one. `measured` are the
+    parameters whose layout (not the data, so a later write does not matter) a formula asks for: `input_layout` for `input`.
     """
 
     name: str
@@ -48,6 +49,7 @@ class OpSpec:
     variadic: str = ""
     defaults: dict[str, Any] = field(default_factory=dict)
     fields: tuple[str, ...] = ()
+    measured: tuple[str, ...] = ()
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The call's arguments by parameter name, defaults filled in."""
@@ -59,7 +61,18 @@ class OpSpec:
         else:
             bound.update(zip(self.parameters, args, strict=False))
         bound.update(kwargs)
+        for name in self.measured:
+            bound[name + "_layout"] = layout_of(bound[name])
         return bound
+
+
+def layout_of(value: Any) -> Any:
+    """The layout of a tensor, the layouts of a list of them, None for anything else."""
+    if isinstance(value, Tensor):
+        return value._layout
+    if isinstance(value, (list, tuple)):
+        return tuple(layout_of(each) for each in value)
+    return None
 
 
 class Registry:
@@ -156,6 +169,7 @@ def describe(
         variadic=variadic,
         defaults=defaults,
         fields=tuple(fields),
+        measured=tuple(p for p in parameters if any(p + "_layout" in rule.wants for rule in rules)),
     )
 
 

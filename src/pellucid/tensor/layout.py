@@ -67,8 +67,11 @@ from pellucid.tensor.layout_value import (
 from pellucid.tensor.layout_view import (
     contiguity_formula,
     flatten_shape,
+    joined_pairs,
+    pairs,
     unflatten,
     view,
+    view_dtype,
     view_obstacle,
 )
 
@@ -108,8 +111,10 @@ __all__ = [
     "diagonal",
     "expand",
     "flatten_shape",
+    "joined_pairs",
     "movedim",
     "narrow",
+    "pairs",
     "permute",
     "select",
     "slice_dim",
@@ -119,6 +124,7 @@ __all__ = [
     "unfold",
     "unsqueeze",
     "view",
+    "view_dtype",
     # explanations
     "contiguity_formula",
     "view_obstacle",

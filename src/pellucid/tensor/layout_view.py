@@ -174,3 +174,73 @@ def unflatten(layout: Layout, dim: int, sizes: Ints) -> Layout | NoView:
             ) from None
         raise RuntimeError(f"unflatten got an unexpected error:\n{error}") from None
     return view(layout, (*layout.shape[:axis], *filled, *layout.shape[axis + 1 :]))
+
+
+@cached
+def view_dtype(layout: Layout, old: int, new: int) -> Layout:
+    """Read the same bytes as elements of `new` bytes instead of `old`.
+
+    The last axis, whose stride must then be 1, shrinks or grows; the others keep their bytes.
+
+    >>> view_dtype(Layout((2, 4), (4, 1), 4), 4, 8)
+    Layout(shape=(2, 2), strides=(2, 1), offset=2)
+
+    Raises: RuntimeError when the last axis is not dense or the sizes do not divide.
+    """
+    if old == new:
+        return layout
+    shape, strides, offset = layout
+    tail = "to view these elements (different element sizes), but got"
+    if not shape:
+        raise RuntimeError("self.dim() cannot be 0 to view these elements (different element sizes)")
+    if strides[-1] != 1:
+        raise RuntimeError(f"self.stride(-1) must be 1 {tail} {strides[-1]}")
+    if old > new:
+        ratio = old // new
+        return Layout(
+            (*shape[:-1], shape[-1] * ratio),
+            (*[stride * ratio for stride in strides[:-1]], 1),
+            offset * ratio,
+        )
+    ratio = new // old
+    divisible = [("self.size(-1)", shape[-1]), ("self.storage_offset()", offset)]
+    divisible += [(f"self.stride({axis})", step) for axis, step in enumerate(strides[:-1])]
+    for name, value in divisible:
+        if value % ratio:
+            raise RuntimeError(f"{name} must be divisible by {ratio} {tail} {value}")
+    return Layout(
+        (*shape[:-1], shape[-1] // ratio),
+        (*[stride // ratio for stride in strides[:-1]], 1),
+        offset // ratio,
+    )
+
+
+@cached
+def pairs(layout: Layout) -> Layout:
+    """Each element seen as two of half the size, in a last axis.
+
+    >>> pairs(Layout((3,), (2,), 1))
+    Layout(shape=(3, 2), strides=(4, 1), offset=2)
+    """
+    shape, strides, offset = layout
+    return Layout((*shape, 2), (*[stride * 2 for stride in strides], 1), offset * 2)
+
+
+@cached
+def joined_pairs(layout: Layout) -> Layout:
+    """The opposite of `pairs`: a last axis of size 2 and stride 1 seen as one element.
+
+    Raises: RuntimeError when the last axis is not such, or another stride or the offset is odd.
+    """
+    shape, strides, offset = layout
+    if not shape:
+        raise RuntimeError("Input tensor must have one or more dimensions")
+    if shape[-1] != 2:
+        raise RuntimeError("Tensor must have a last dimension of size 2")
+    if strides[-1] != 1:
+        raise RuntimeError("Tensor must have a last dimension with stride 1")
+    if any(stride % 2 for stride in strides[:-1]):
+        raise RuntimeError("Tensor must have a stride divisible by 2 for all but last dimension")
+    if offset % 2:
+        raise RuntimeError("Tensor must have a storage_offset divisible by 2")
+    return Layout(shape[:-1], tuple([stride // 2 for stride in strides[:-1]]), offset // 2)
