@@ -244,6 +244,10 @@ def test_tensor_classes_of_the_program():
     with pytest.raises(pio.UnpicklingError, match="Tagged was not an allowed global"):
         pio.load(file)
     file.seek(0)
+    plain = pio.load(file, skip_refused=True)[0]
+    assert type(plain) is Tensor
+    assert plain._array.tolist() == [4, 4]
+    file.seek(0)
     with pio.safe_globals([Tagged]):
         loaded = pio.load(file)[0]
     assert type(loaded) is Tagged

@@ -19,7 +19,14 @@ from pellucid.io.element_types import StorageType
 from pellucid.io.errors import RefusedError, UnpicklingError
 from pellucid.io.numpy_rules import set_array_state, set_dtype_state
 from pellucid.io.refused import Refused
-from pellucid.io.rules import CALLS, PARAMETER, TENSOR, VALUES, parameter_of
+from pellucid.io.rules import (
+    CALLS,
+    PARAMETER,
+    TENSOR,
+    VALUES,
+    parameter_of,
+    rebuild_from_type,
+)
 from pellucid.io.safe_globals import BLOCKED_MODULES, allowed_by_user
 from pellucid.tensor.dtype import dtype
 
@@ -119,6 +126,8 @@ class AllowList:
             self._error(
                 f"Trying to call reduce for unrecognized function {_named(function)}", offset
             )
+        if rule is rebuild_from_type and len(args) == 4 and isinstance(args[1], Refused):
+            args = (args[0], self.world.tensor_class, *args[2:])  # the tensor without its class
         if any(isinstance(part, Refused) for part in args):
             return self._note(Refused(_named(function), offset, args, called=True))
         try:
