@@ -77,7 +77,7 @@ class TensorWorld:
         plain = isinstance(view, tuple) and len(view) == 3 and isinstance(view[0], (str, bytes))
         if not plain or not all(type(part) is int and 0 <= part < 1 << 60 for part in view[1:]):
             raise UnpicklingError("a storage view needs a key, an offset and a length")
-        key = str(view[0])
+        key = view[0].decode("latin1") if isinstance(view[0], bytes) else view[0]
         found = self.storages.get(key)
         if found is None:
             begin = view[1] * kind.dtype.itemsize

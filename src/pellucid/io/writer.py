@@ -299,8 +299,13 @@ class Pickler(pickle._Pickler):
 
 
 def _is_parameter(tensor: Tensor) -> bool:
-    kind = type(tensor)
-    return (kind.__module__, kind.__name__) == bridge.PARAMETER
+    """Whether `tensor` is written as a `Parameter`: one, or of a subclass that writes itself so."""
+    kind: Any = type(tensor)
+    return any(
+        (base.__module__, base.__name__) == bridge.PARAMETER
+        and base.__reduce_ex__ is kind.__reduce_ex__
+        for base in kind.__mro__
+    )
 
 
 class TorchName(str):
