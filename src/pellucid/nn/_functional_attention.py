@@ -8,7 +8,7 @@ from typing import Any
 
 from pellucid import ops
 from pellucid.ops.api import Place
-from pellucid.tensor.dtype import bool as bool_
+from pellucid.tensor.dtype import bool_
 from pellucid.tensor.dtype import dtype as DType
 from pellucid.tensor.tensor import Tensor
 

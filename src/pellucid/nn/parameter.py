@@ -11,7 +11,19 @@ from typing import Any
 
 from pellucid import ops
 from pellucid.autograd.modes import no_grad
-from pellucid.tensor.tensor import Tensor
+from pellucid.tensor.tensor import Tensor, make
+
+
+def share_as(cls: type[Any], data: Tensor, requires_grad: bool) -> Any:
+    """A leaf of class `cls` over the memory of `data`."""
+    if requires_grad and not (data.is_floating_point() or data.is_complex()):
+        raise RuntimeError(
+            "Only Tensors of floating point and complex dtype can require gradients. "
+            f"These are {data.dtype}: pass requires_grad=False."
+        )
+    leaf = make(data._storage, data._layout, data.dtype)
+    leaf.__class__ = cls
+    return leaf.requires_grad_(requires_grad)
 
 
 class _MarkedTensorMeta(type(Tensor)):  # type: ignore[misc]
@@ -43,7 +55,7 @@ class Parameter(Tensor, metaclass=_MarkedTensorMeta):
         if data is None:
             data = ops.empty(0)
         if type(data) is Tensor or type(data) is Parameter:
-            return Tensor._make_subclass(cls, data, requires_grad)
+            return share_as(cls, data, requires_grad)
         leaf = data.detach().requires_grad_(requires_grad)
         if type(leaf) is not type(data):
             raise RuntimeError(
@@ -57,7 +69,7 @@ class Parameter(Tensor, metaclass=_MarkedTensorMeta):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
         if id(self) not in memo:
-            memo[id(self)] = type(self)(self.data.clone(), self.requires_grad)
+            memo[id(self)] = type(self)(self.detach().clone(), self.requires_grad)
         return memo[id(self)]
 
     def __repr__(self, *, tensor_contents: str | None = None) -> str:
@@ -70,9 +82,7 @@ class Parameter(Tensor, metaclass=_MarkedTensorMeta):
 
 def rebuild_parameter(data: Tensor, requires_grad: bool, hooks: Any) -> Parameter:
     """Make the parameter that a pickle describes (`hooks` is empty: hooks are never saved)."""
-    parameter = Parameter(data, requires_grad)
-    parameter._backward_hooks = hooks
-    return parameter
+    return Parameter(data, requires_grad)
 
 
 class Buffer(Tensor, metaclass=_MarkedTensorMeta):
@@ -147,7 +157,7 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):
     def __new__(
         cls, requires_grad: bool = True, device: Any = None, dtype: Any = None
     ) -> UninitializedParameter:
-        return Tensor._make_subclass(cls, ops.empty(0, device=device, dtype=dtype), requires_grad)
+        return share_as(cls, ops.empty(0, device=device, dtype=dtype), requires_grad)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> UninitializedParameter:
         if id(self) not in memo:
@@ -168,7 +178,7 @@ class UninitializedBuffer(UninitializedTensorMixin, Tensor):
         persistent: bool = True,
     ) -> UninitializedBuffer:
         data = ops.empty(0, device=device, dtype=dtype)
-        buffer = Tensor._make_subclass(cls, data, requires_grad)
+        buffer = share_as(cls, data, requires_grad)
         buffer.persistent = persistent
         buffer._is_buffer = True
         return buffer

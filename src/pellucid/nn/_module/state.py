@@ -117,7 +117,7 @@ class StateMixin:
         """
         if args:
             warnings.warn(
-                "Positional args are being deprecated, use kwargs instead: "
+                "Positional args are being deprecated, use kwargs instead. Write "
                 "state_dict(destination=…, prefix=…, keep_vars=…).",
                 FutureWarning,
                 stacklevel=2,
