@@ -1,4 +1,4 @@
-"""Data sets and samplers give PyTorch's indices and leave the generators where PyTorch leaves them."""
+"""Data sets and samplers give PyTorch's indices and leave generators where PyTorch does."""
 
 from __future__ import annotations
 

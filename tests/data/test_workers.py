@@ -303,7 +303,7 @@ def test_large_messages(in_files: bool, monkeypatch) -> None:
     assert [v.tolist() for v in values[:2]] == [v.tolist() for v in sent[:2]]
     assert values[2] == "text"
     here.close()
-    with pytest.raises(EOFError, match="^$"):
+    with pytest.raises(EOFError, match=r"^$"):
         there.receive()
     there.close()
 

@@ -89,7 +89,7 @@ def _mapping_like(original: Any, values: dict[Any, Any]) -> Any:
             clone = copy.copy(original)
             clone.update(values)
             return clone
-        return type(original)(values)  # type: ignore[call-arg]
+        return type(original)(values)
     except TypeError:
         return values
 
@@ -102,7 +102,7 @@ def _sequence_like(original: Any, values: list[Any]) -> Any:
             for index, value in enumerate(values):
                 clone[index] = value
             return clone
-        return type(original)(values)  # type: ignore[call-arg]
+        return type(original)(values)
     except TypeError:
         return values
 

@@ -111,13 +111,7 @@ class DataLoader(Generic[T_co]):
 
         if batch_sampler is not None:
             batch_size, drop_last = None, False
-        if sampler is None:
-            if is_stream:
-                sampler = _InfiniteConstantSampler()
-            elif shuffle:
-                sampler = RandomSampler(dataset, generator=generator)  # type: ignore[arg-type]
-            else:
-                sampler = SequentialSampler(dataset)  # type: ignore[arg-type]
+        sampler = self._sampler(is_stream, bool(shuffle), generator) if sampler is None else sampler
         if batch_size is not None:
             batch_sampler = BatchSampler(sampler, batch_size, drop_last)
         self.batch_size = batch_size
@@ -133,6 +127,13 @@ class DataLoader(Generic[T_co]):
         self._iterator = None
         self.check_worker_number_rationality()
         self._initialized = True
+
+    def _sampler(self, is_stream: bool, shuffle: bool, generator: Generator | None) -> Any:
+        """The sampler for a loader that was given none."""
+        if is_stream:
+            return _InfiniteConstantSampler()
+        source: Any = self.dataset
+        return RandomSampler(source, generator=generator) if shuffle else SequentialSampler(source)
 
     def _get_iterator(self) -> _BaseDataLoaderIter:
         if self.num_workers == 0:

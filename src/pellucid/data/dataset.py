@@ -125,7 +125,8 @@ class StackDataset(Dataset[Any]):
 def _items(dataset: Any, indices: Sequence[Any]) -> list[Any]:
     """The samples at `indices`, in one call where the data set offers it."""
     if callable(getattr(dataset, "__getitems__", None)):
-        return dataset.__getitems__(indices)  # type: ignore[no-any-return]
+        items: list[Any] = dataset.__getitems__(indices)
+        return items
     return [dataset[index] for index in indices]
 
 
@@ -196,9 +197,9 @@ class Subset(Dataset[T_co]):
         own = type(self)
         if own.__getitem__ is not Subset.__getitem__ and own.__getitems__ is Subset.__getitems__:
             raise NotImplementedError(
-                f"{own.__name__} overrides __getitem__ but not __getitems__. When subclassing Subset "
-                "and overriding __getitem__, you must also override __getitems__ to ensure DataLoader "
-                "works correctly with your custom logic. A simple implementation:\n\n"
+                f"{own.__name__} overrides __getitem__ but not __getitems__. When subclassing "
+                "Subset and overriding __getitem__, you must also override __getitems__ to ensure "
+                "DataLoader works correctly with your custom logic. A simple implementation:\n\n"
                 "def __getitems__(self, indices):\n"
                 "    return [self.__getitem__(idx) for idx in indices]"
             )

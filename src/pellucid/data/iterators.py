@@ -81,8 +81,8 @@ class _BaseDataLoaderIter:
         )
         if self._num_workers > 0:
             message += (
-                "For multiprocessing data-loading, this could be caused by not properly configuring "
-                "the IterableDataset replica at each worker. Please see "
+                "For multiprocessing data-loading, this could be caused by not properly "
+                "configuring the IterableDataset replica at each worker. Please see "
                 "https://pytorch.org/docs/stable/data.html#torch.utils.data.IterableDataset for "
                 "examples."
             )

@@ -102,7 +102,7 @@ class WorkerPool:
         return RuntimeError(f"DataLoader worker (pid(s) {pids}) exited unexpectedly ({ends})")
 
     def stop(self) -> None:
-        """End all workers: they see their channel closed, and are terminated if they take too long."""
+        """End all workers: their channel is closed; those that take too long are terminated."""
         if os.getpid() != self.owner:  # a forked copy of this object has no say
             return
         for channel in self.channels:

@@ -39,7 +39,7 @@ _HAS_FILES_IN_MEMORY = hasattr(os, "memfd_create") and hasattr(socket, "send_fds
 
 
 class Channel:
-    """One end of a connection between two processes. Not for use by two threads in one direction."""
+    """One end of a connection between two processes. One thread at a time may send, one receive."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection

@@ -139,7 +139,8 @@ def _answer_requests(
     channel: Channel, job: Job, worker_id: int, requests: queue.SimpleQueue[Any]
 ) -> None:
     where = f"in DataLoader worker process {worker_id}"
-    fetcher, failure = None, None
+    fetcher: Any = None
+    failure: ExceptionWrapper | None = None
     try:
         if job.init_fn is not None:
             job.init_fn(worker_id)
@@ -165,11 +166,9 @@ def _answer_requests(
         else:
             try:
                 answer = fetcher.fetch(index)
-            except StopIteration if job.is_stream else ():
-                answer = IterationEnd(worker_id)
-                exhausted = True
-            except Exception:
-                answer = ExceptionWrapper(where)
+            except Exception as error:
+                exhausted = job.is_stream and isinstance(error, StopIteration)
+                answer = IterationEnd(worker_id) if exhausted else ExceptionWrapper(where)
         _send(channel, number, answer, where)
         del answer
 

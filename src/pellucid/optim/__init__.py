@@ -1,7 +1,9 @@
 """Optimisers and learning-rate schedules: `torch.optim`."""
 
+import importlib
+from typing import Any
+
 from pellucid.optim import lr_scheduler as lr_scheduler
-from pellucid.optim import swa_utils as swa_utils
 from pellucid.optim.adadelta import Adadelta as Adadelta
 from pellucid.optim.adagrad import Adagrad as Adagrad
 from pellucid.optim.adam import Adam as Adam
@@ -33,3 +35,9 @@ __all__ = [
     "lr_scheduler",
     "swa_utils",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "swa_utils":  # averaged models are modules, and optimisers do without `pellucid.nn`
+        return importlib.import_module("pellucid.optim.swa_utils")
+    raise AttributeError(f"module 'pellucid.optim' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Adagrad: each element's step shrinks with the sum of its squared gradients (Duchi et al. 2011)."""
+"""Adagrad: steps shrink with the sum of squared gradients (Duchi et al. 2011)."""
 
 from __future__ import annotations
 

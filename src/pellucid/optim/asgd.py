@@ -18,6 +18,7 @@ from pellucid.optim.elementwise import (
     number,
     real,
     revive,
+    set_counter,
 )
 from pellucid.optim.optimizer import Group, Params
 from pellucid.tensor.tensor import Tensor
@@ -83,8 +84,8 @@ class ASGD(ElementwiseOptimizer):
         """The η and mu of this step; those of the next one are put into the state."""
         eta, mu = state["eta"].item(), state["mu"].item()
         lr = number(group["lr"])
-        state["eta"].fill_(lr / ((1 + group["lambd"] * lr * step) ** group["alpha"]))
-        state["mu"].fill_(1 / max(1, step - group["t0"]))
+        set_counter(state["eta"], lr / ((1 + group["lambd"] * lr * step) ** group["alpha"]))
+        set_counter(state["mu"], 1 / max(1, step - group["t0"]))
         return eta, mu
 
     def _numbers(self, group: Group, step: float, state: dict[str, Any]) -> Sequence[Any]:

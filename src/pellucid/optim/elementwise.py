@@ -147,10 +147,15 @@ class ElementwiseOptimizer(Optimizer):
 def count(state: dict[str, Any]) -> float:
     """Add one to the step counter and return it."""
     counter = state["step"]
-    step = counter._array.item() + 1.0
-    counter._array.fill(step)
-    counter._bump_version()
+    step: float = counter._array.item() + 1.0
+    set_counter(counter, step)
     return step
+
+
+def set_counter(counter: Tensor, value: float) -> None:
+    """Write a 0-dim state tensor."""
+    counter._array.fill(value)
+    counter._bump_version()
 
 
 def as_arrays(kind: np.dtype[Any], numbers: Sequence[Any]) -> Numbers:
@@ -181,7 +186,7 @@ def in_blocks(rule: Rule, arrays: list[Array], numbers: Numbers) -> None:
 
 
 def descent(param: Array, grad: Array, decay: Array | None, maximize: bool) -> Array:
-    """The direction to go against: `grad` or, to climb, `-grad`; plus `decay * param` (L2 penalty)."""
+    """The direction to go against: `grad` (to climb, `-grad`) plus `decay * param` (L2 penalty)."""
     if maximize:
         grad = np.negative(grad)
     if decay is not None:
@@ -315,7 +320,7 @@ def revive(
         for name, value in defaults.items():
             group.setdefault(name, value)
         for param in group["params"]:
-            state = optimizer.state.get(param)
+            state = optimizer.state.get(param) or {}
             for name in counters if state else ():
                 if not isinstance(state[name], Tensor):
                     kind = counter_dtype(group)

@@ -86,7 +86,7 @@ class StrongWolfe:
         return bool(abs(point.slope) <= -self.c2 * self.start.slope)
 
     def _bracket(self, t: Any) -> tuple[list[Point], bool]:
-        """Grow the step until a minimum must lie between two points, or one point is good already."""
+        """Grow the step until a minimum must lie between two points, or a point is good already."""
         before = replace(self.start, t=0, grad=self.start.grad.clone())
         now = self._at(t)
         while self.iterations < self.max_evaluations:

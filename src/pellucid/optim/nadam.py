@@ -98,8 +98,10 @@ class NAdam(ElementwiseOptimizer):
         beta1, decay = group["betas"][0], group["momentum_decay"]
         now = beta1 * (1.0 - 0.5 * 0.96 ** (step * decay))
         ahead = beta1 * (1.0 - 0.5 * 0.96 ** ((step + 1) * decay))
-        state["mu_product"] *= now
-        product = state["mu_product"].item()
+        product = state["mu_product"]._array
+        np.multiply(product, now, out=product)
+        state["mu_product"]._bump_version()
+        product = product.item()
         return (1.0 - now) / (1.0 - product), ahead / (1.0 - product * ahead)
 
     def _numbers(self, group: Group, step: float, state: dict[str, Any]) -> Sequence[Any]:

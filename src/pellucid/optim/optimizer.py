@@ -14,8 +14,8 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from pellucid.autograd.hooks import RemovableHandle
 from pellucid.autograd.modes import is_grad_enabled, set_grad_enabled
+from pellucid.autograd.node import RemovableHandle
 from pellucid.optim import checkpoint
 from pellucid.tensor.tensor import Tensor
 
@@ -62,8 +62,7 @@ def register_optimizer_step_post_hook(hook: Callable[..., Any]) -> RemovableHand
 
 
 def _register(hooks: Hooks, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-    handle = RemovableHandle(hooks)
-    hooks[handle.id] = hook
+    handle = RemovableHandle(hooks, hook)
     if prepend:
         hooks.move_to_end(handle.id, last=False)
     return handle
@@ -112,7 +111,13 @@ class Optimizer:
     state: defaultdict[Any, Any]
     param_groups: list[Group]
     defaults: dict[str, Any]
-    step: Any
+
+    _optimizer_step_pre_hooks: Hooks
+    _optimizer_step_post_hooks: Hooks
+    _optimizer_state_dict_pre_hooks: Hooks
+    _optimizer_state_dict_post_hooks: Hooks
+    _optimizer_load_state_dict_pre_hooks: Hooks
+    _optimizer_load_state_dict_post_hooks: Hooks
 
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         self.defaults = defaults
@@ -206,7 +211,7 @@ class Optimizer:
 
     # -- stepping
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[no-redef]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters once from their `.grad`. `closure` computes the loss anew and
         returns it.
         """
@@ -233,7 +238,7 @@ class Optimizer:
 
     def _patch_step_function(self) -> None:
         """Let the class's `step` call the hooks, once for each class an instance is made of."""
-        cls = type(self)
+        cls: Any = type(self)
         if not getattr(cls.step, "hooked", False):
             cls.step = self.profile_hook_step(cls.step)
             cls.step.hooked = True

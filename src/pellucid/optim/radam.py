@@ -155,7 +155,7 @@ def _radam(
     add_square_(square, grad, beta2, weight2)
     change = mean / correction1
     change *= lr
-    if root is not None:
+    if root is not None and rectified is not None:
         scale = np.sqrt(square)
         scale += eps
         np.divide(root, scale, out=scale)

@@ -16,7 +16,8 @@ from pellucid.optim.elementwise import scalar
 from pellucid.optim.optimizer import Group, Optimizer
 from pellucid.tensor.tensor import Tensor
 
-Rate = float | Tensor
+Rate = Any
+"""A learning rate: a float, or a one-element tensor that is written in place."""
 
 _HOW_TO = (
     "See more details at https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate"
@@ -116,9 +117,9 @@ class LRScheduler:
         elif not getattr(self.optimizer, "_opt_called", False):
             warnings.warn(
                 "Detected call of `lr_scheduler.step()` before `optimizer.step()`. In PyTorch "
-                "1.1.0 and later, you should call them in the opposite order: `optimizer.step()` before "
-                "`lr_scheduler.step()`.  Failure to do this will result in PyTorch skipping the "
-                f"first value of the learning rate schedule. {_HOW_TO}",
+                "1.1.0 and later, you should call them in the opposite order: "
+                "`optimizer.step()` before `lr_scheduler.step()`.  Failure to do this will result "
+                f"in PyTorch skipping the first value of the learning rate schedule. {_HOW_TO}",
                 UserWarning,
                 stacklevel=3,
             )
@@ -150,7 +151,8 @@ class LRScheduler:
     def _warn_if_called_by_user(self) -> None:
         if not self._get_lr_called_within_step:
             warnings.warn(
-                "To get the last learning rate computed by the scheduler, please use `get_last_lr()`.",
+                "To get the last learning rate computed by the scheduler, "
+                "please use `get_last_lr()`.",
                 UserWarning,
                 stacklevel=3,
             )
@@ -166,7 +168,7 @@ def computing(scheduler: LRScheduler) -> Iterator[None]:
         scheduler._get_lr_called_within_step = False
 
 
-def _notice_steps(optimizer: Optimizer) -> None:
+def _notice_steps(optimizer: Any) -> None:
     """Let `optimizer.step` leave the mark `_opt_called`, by which schedulers notice a wrong order
     of calls.
     """

@@ -201,7 +201,7 @@ class ReduceLROnPlateau(LRScheduler):
     def step(  # type: ignore[override]
         self, metrics: SupportsFloat, epoch: int | None = None
     ) -> None:
-        """Look at the metric of an epoch; reduce the rates if it has not got better for too long."""
+        """Look at an epoch's metric; reduce the rates if it has not got better for too long."""
         current = float(metrics)
         if epoch is None:
             epoch = self.last_epoch + 1

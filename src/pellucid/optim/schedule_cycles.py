@@ -141,7 +141,7 @@ class CyclicLR(_WithMomentum):
         return [low + (high - low) * height * scale for low, high in pairs]
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the optimizer; of a user's `scale_fn` only the fields of callable objects."""
+        """Everything but the optimizer; of a user's `scale_fn` the fields of a callable object."""
         state = super().state_dict()
         state.pop("_scale_fn_ref", None)
         state["_scale_fn_custom"] = saved_callable(state.pop("_scale_fn_custom"))

@@ -45,7 +45,7 @@ class _ByFunctions(LRScheduler):
         return {**state, "lr_lambdas": [saved_callable(function) for function in self.lr_lambdas]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over a `state_dict()`; the functions stay, callable objects get their fields back."""
+        """Take over a `state_dict()`; functions stay, callable objects get their fields back."""
         fields = state_dict["lr_lambdas"]
         super().load_state_dict({k: v for k, v in state_dict.items() if k != "lr_lambdas"})
         for function, saved in zip(self.lr_lambdas, fields, strict=True):

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent, with momentum (Polyak 1964) and Nesterov's (Sutskever et al. 2013)."""
+"""Gradient descent with momentum (Polyak 1964) or Nesterov's (Sutskever et al. 2013)."""
 
 from __future__ import annotations
 

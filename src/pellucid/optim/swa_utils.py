@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from pellucid import ops
 from pellucid.autograd.modes import no_grad
+from pellucid.nn.module import Module
 from pellucid.nn.modules.batchnorm import _BatchNorm
-from pellucid.nn.modules.module import Module
 from pellucid.optim.optimizer import Optimizer
 from pellucid.optim.schedule_base import LRScheduler, Rate, one_per_group
 from pellucid.tensor.dtype import int64
@@ -90,7 +90,7 @@ def get_ema_avg_fn(decay: float = 0.999) -> Average:
 
 
 def get_swa_avg_fn() -> Average:
-    """A function that returns the average of `num_averaged + 1` values, the last of them `current`."""
+    """A function that returns the average of `num_averaged + 1` values, `current` the last."""
 
     @no_grad()
     def swa_update(average: Tensor, current: Tensor, num_averaged: Any) -> Tensor:
