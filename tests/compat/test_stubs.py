@@ -99,6 +99,35 @@ except AttributeError as error:
     )
 
 
+def test_questions_after_missing_parts_are_answered_with_no(tmp_path):
+    under_alias(
+        tmp_path,
+        """
+import torch
+from torch.distributed import is_available
+assert is_available() is False and torch.distributed.is_initialized() is False
+assert torch.distributed.is_available is is_available
+assert torch.xpu.device_count() == 0 and torch.compiler.is_compiling() is False
+assert is_available.__module__ == "torch.distributed" and "False" in is_available.__doc__
+from pellucid.compat import LEDGER
+assert [entry.name for entry in LEDGER if entry.used] == []
+""",
+    )
+
+
+def test_notes_to_compilers_leave_a_function_as_it_is(tmp_path):
+    under_alias(
+        tmp_path,
+        """
+import torch, torch._dynamo
+def f(): return 1
+for decorate in (torch._dynamo.disable, torch._dynamo.allow_in_graph, torch.jit.unused,
+                 torch._dynamo.disable(recursive=False), torch.jit.ignore, torch.compiler.disable):
+    assert decorate(f)() == 1, decorate
+""",
+    )
+
+
 def test_a_name_that_nobody_has_fails_at_its_import(tmp_path):
     under_alias(
         tmp_path,

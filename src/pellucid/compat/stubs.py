@@ -12,6 +12,7 @@ import dis
 import importlib
 from abc import ABCMeta
 from collections.abc import Callable
+from functools import cache
 from types import FrameType, ModuleType
 from typing import Any, NoReturn
 
@@ -22,6 +23,30 @@ from pellucid.compat.ledger import LEDGER, caller
 # instruction: they are told the truth, that the name is not there.
 TAKING = frozenset(
     {"LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM", "IMPORT_STAR", "IMPORT_NAME", "CALL_INTRINSIC_1"}
+)
+# PyTorch's own questions after parts that a build may lack. They have a true answer here.
+ANSWERS: dict[str, bool | int] = {
+    "is_available": False,
+    "is_built": False,
+    "is_initialized": False,
+    "is_compiling": False,
+    "is_dynamo_compiling": False,
+    "is_exporting": False,
+    "is_scripting": False,
+    "is_tracing": False,
+    "device_count": 0,
+}
+# Notes to PyTorch's compilers, put on functions as decorators: run eagerly, nothing changes.
+MARKS = frozenset(
+    {
+        "torch.compiler.allow_in_graph",
+        "torch.compiler.disable",
+        "torch._dynamo.allow_in_graph",
+        "torch._dynamo.disable",
+        "torch.jit.export",
+        "torch.jit.ignore",
+        "torch.jit.unused",
+    }
 )
 _stubs: dict[str, MissingType] = {}
 
@@ -188,6 +213,32 @@ class StubModule(ModuleType):
         return f"<module {self.__name__!r}: in PyTorch, not in Pellucid>"
 
 
+def is_neutral(name: str) -> bool:
+    """Whether PyTorch's `name` does what it does also where the part it belongs to is missing."""
+    if name in MARKS:
+        return True
+    return name.rpartition(".")[2] in ANSWERS and names.kind_of(name) == "function"
+
+
+def mark(function: Any = None, *_: Any, **__: Any) -> Any:
+    """A note to a compiler that is not there: gives the function back, bare or with arguments."""
+    return function if callable(function) else lambda decorated: decorated
+
+
+@cache
+def answer(name: str) -> Callable[[], bool | int]:
+    """PyTorch's function `name`, which asks for a part that Pellucid lacks: it is not there."""
+    module, _, short = name.rpartition(".")
+
+    def ask() -> bool | int:
+        return ANSWERS[short]
+
+    ask.__name__ = ask.__qualname__ = short
+    ask.__module__ = module
+    ask.__doc__ = f"{ANSWERS[short]}: Pellucid does not have what `{name}` asks for."
+    return ask
+
+
 def missing_attribute(owner: str, name: str) -> Any:
     """What `owner.name` is when Pellucid has no such attribute: a stub, or the honest error."""
     full = f"{owner}.{name}"
@@ -195,6 +246,8 @@ def missing_attribute(owner: str, name: str) -> Any:
     frame, _ = caller()
     if kind == "module" and aliases.exists(aliases.target_of(full)):
         return importlib.import_module(full)  # there, and not imported yet
+    if is_neutral(full):
+        return mark if full in MARKS else answer(full)
     if kind is None or not wants_value(frame):
         raise absent(owner, name)
     return importlib.import_module(full) if kind == "module" else stub(full, kind)

@@ -13,6 +13,7 @@ from typing import Any
 
 from pellucid.compat import aliases, names
 from pellucid.compat.differences import difference
+from pellucid.compat.stubs import is_neutral
 from pellucid.compat.survey.scan import Scan, scan
 
 VERDICTS = {
@@ -138,6 +139,8 @@ def judge(name: str) -> tuple[str, str]:
     if not rest and not names.is_module(module):
         return "unknown", VERDICTS["unknown"]
     kind = names.kind_of(f"{module}.{rest[0]}") if rest else "module"
+    if rest and is_neutral(f"{module}.{rest[0]}"):
+        return "there", ""
     if not _has(module, rest[:2] if kind == "class" else rest[:1]):
         return "missing", f"a {kind if len(rest) < 2 else 'member'} of PyTorch's"
     note = difference(name)
