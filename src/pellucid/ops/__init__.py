@@ -15,6 +15,7 @@ from pellucid.ops.elementwise import arithmetic as _arithmetic_table
 from pellucid.ops.elementwise import comparison as _comparison
 from pellucid.ops.elementwise import exponential as _exponential
 from pellucid.ops.nn import convolution as _convolution
+from pellucid.ops.nn import normalisation as _normalisation
 from pellucid.ops.spec import namespace, registry
 
 
