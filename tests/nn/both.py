@@ -21,6 +21,9 @@ import pellucid
 
 torch = pytest.importorskip("torch", reason="PyTorch is what these programs are compared with")
 
+BACKENDS = ("nested tensors", "oneDNN")
+"""Warnings about how PyTorch computes, not about what: Pellucid has none of these."""
+
 Program = Callable[[Any], Any]
 
 
@@ -64,7 +67,11 @@ def outcome(program: Program, library: ModuleType) -> tuple[Any, list[str]]:
             result = plain(program(library))
         except Exception as error:
             result = f"{type(error).__name__}: {first_sentence(str(error))}"
-    told = [f"{w.category.__name__}: {first_sentence(str(w.message))}" for w in caught]
+    told = [
+        f"{w.category.__name__}: {first_sentence(str(w.message))}"
+        for w in caught
+        if not any(name in str(w.message) for name in BACKENDS)
+    ]
     return result, told
 
 

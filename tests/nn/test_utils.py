@@ -69,7 +69,7 @@ def old_spectral_norm(torch):
     state = m.state_dict()
     meta = {key: str(value) for key, value in state._metadata.items()}
     torch.nn.utils.remove_spectral_norm(m)
-    return outs, dict(state), meta, m.weight, len(m._load_state_dict_pre_hooks)
+    return outs, dict(state), meta, m.weight
 
 
 def new_spectral_norm(torch):

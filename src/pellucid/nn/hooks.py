@@ -9,9 +9,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pellucid.autograd.function import Function
 from pellucid.autograd.modes import is_grad_enabled
-from pellucid.tensor.tensor import Tensor
+from pellucid.autograd.node import Node, edge_of
+from pellucid.autograd.views import MULTI_VIEW
+from pellucid.tensor.tensor import Tensor, make
 
 Hooks = OrderedDict[int, Callable[..., Any]]
 
@@ -174,17 +175,42 @@ def register_module_full_backward_hook(hook: Callable[..., Any]) -> RemovableHan
     return _register(GLOBAL.backward, hook)
 
 
-class BackwardHookFunction(Function):
-    """Passes tensors through unchanged: one node of the tape that all of them go through."""
+class PassThrough(Node):
+    """Hands every gradient on as it is: one node that several tensors go through."""
 
-    @staticmethod
-    def forward(ctx: Any, *args: Tensor) -> tuple[Tensor, ...]:
-        ctx.mark_non_differentiable(*[arg for arg in args if not arg.requires_grad])
-        return args
+    __slots__ = ()
 
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        return grads
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        super().__init__("BackwardHookFunctionBackward", [edge_of(t) for t in tensors])
+        self.outputs = len(tensors)
+
+    def apply(self, grads: list[Tensor | None]) -> Sequence[Tensor | None]:
+        """The gradients themselves."""
+        return list(grads)
+
+    def release(self) -> None:
+        """Nothing is saved."""
+
+
+def pass_through(tensors: Sequence[Tensor]) -> tuple[Any, list[Tensor]]:
+    """A `PassThrough` node, and aliases of `tensors` that come out of it.
+
+    Tensors that want no gradient are returned themselves. The aliases refuse to be written in
+    place, as PyTorch's do: the write would go around the node.
+    """
+    node = PassThrough(tensors)
+    aliases = []
+    for number, tensor in enumerate(tensors):
+        if not tensor.requires_grad:
+            aliases.append(tensor)
+            continue
+        alias = make(tensor._storage, tensor._layout, tensor.dtype)
+        alias._base = tensor if tensor._base is None else tensor._base
+        alias._view = MULTI_VIEW
+        alias._view_version = tensor._storage.version
+        alias._grad_fn, alias._output_nr, alias._requires_grad = node, number, True
+        aliases.append(alias)
+    return node, aliases
 
 
 class BackwardHook:
@@ -225,8 +251,7 @@ class BackwardHook:
         tensors = [args[i] for i in positions]
         if not (is_grad_enabled() and any(t.requires_grad for t in tensors)):
             return args, None
-        passed = BackwardHookFunction.apply(*tensors)
-        node = next(t.grad_fn for t in passed if t.grad_fn is not None)
+        node, passed = pass_through(tensors)
         node.register_hook(hook)
         replaced = list(args)
         for position, tensor in zip(positions, passed, strict=True):

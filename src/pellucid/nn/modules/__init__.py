@@ -1,6 +1,8 @@
 """All layers, containers and losses, by PyTorch's names."""
 
 from pellucid.nn.module import Module as Module
+from pellucid.nn.modules import module as module
+from pellucid.nn.modules import utils as utils
 from pellucid.nn.modules.activation import CELU as CELU
 from pellucid.nn.modules.activation import ELU as ELU
 from pellucid.nn.modules.activation import GELU as GELU
