@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 
 import numpy as np
 import pytest
@@ -181,7 +182,8 @@ def test_the_grad_mode_comes_back_after_an_error() -> None:
 def test_hooks_are_called_in_pytorchs_order(framework: str) -> None:
     seen: list = []
     optimizer = MODULE[framework].SGD([leaf(framework)], lr=0.1)
-    module = optim.optimizer if framework == "pellucid" else torch.optim.optimizer
+    package = "pellucid" if framework == "pellucid" else "torch"
+    module = importlib.import_module(f"{package}.optim.optimizer")
 
     def note(name: str):
         def hook(owner, args, kwargs) -> None:

@@ -31,7 +31,7 @@ class WorkerPool:
         self.owner = os.getpid()
         self.processes: list[Any] = []
         self.channels: list[Channel] = []
-        self._ready: deque[Channel] = deque()
+        self._ready: deque[Any] = deque()
         try:
             for worker_id in range(job.num_workers):
                 self._start(context, job, worker_id)
@@ -77,9 +77,10 @@ class WorkerPool:
         seconds.
         """
         deadline = time.monotonic() + timeout if timeout > 0 else None
+        connections = [channel.connection for channel in self.channels]
         while not self._ready:
             span = CHECK if deadline is None else min(CHECK, max(0.0, deadline - time.monotonic()))
-            self._ready.extend(wait(self.channels, span))  # type: ignore[arg-type]
+            self._ready.extend(wait(connections, span))
             if self._ready:
                 break
             if deadline is not None and time.monotonic() >= deadline:
@@ -87,11 +88,11 @@ class WorkerPool:
             dead = [i for i, process in enumerate(self.processes) if not process.is_alive()]
             if dead:
                 raise self._death(dead)
-        channel = self._ready.popleft()
+        worker_id = connections.index(self._ready.popleft())
         try:
-            return channel.receive()
+            return self.channels[worker_id].receive()
         except (EOFError, OSError) as error:
-            raise self._death([self.channels.index(channel)]) from error
+            raise self._death([worker_id]) from error
 
     def _death(self, worker_ids: list[int]) -> RuntimeError:
         dead = [self.processes[worker_id] for worker_id in worker_ids]

@@ -68,12 +68,15 @@ def get_swa_multi_avg_fn() -> MultiAverage:
 
     @no_grad()
     def swa_update(averages: list[Tensor], currents: list[Tensor], num_averaged: Any) -> None:
+        if not _is_continuous(averages):
+            raise RuntimeError(
+                "Integer division with addcdiv is no longer supported: integer buffers, such as "
+                "num_batches_tracked, have no average of equal weights. use_buffers=False copies "
+                "them; get_ema_multi_avg_fn rounds them down"
+            )
         share = 1.0 / (int(num_averaged) + 1)
         for average, current in zip(averages, currents, strict=True):
-            if _is_continuous(averages):
-                average.lerp_(current, share)
-            else:
-                average.add_((current - average) * share)
+            average.lerp_(current, share)
 
     return swa_update
 
