@@ -1,8 +1,10 @@
 """Modules, their parameters, and functions of layers; PyTorch's `torch.nn`."""
 
+from pellucid.nn import attention as attention
 from pellucid.nn import functional as functional
 from pellucid.nn import init as init
 from pellucid.nn import modules as modules
+from pellucid.nn import parallel as parallel
 from pellucid.nn import parameter as parameter
 from pellucid.nn import utils as utils
 from pellucid.nn.module import Module as Module
@@ -167,6 +169,7 @@ from pellucid.nn.modules.transformer import TransformerEncoderLayer as Transform
 from pellucid.nn.modules.upsampling import Upsample as Upsample
 from pellucid.nn.modules.upsampling import UpsamplingBilinear2d as UpsamplingBilinear2d
 from pellucid.nn.modules.upsampling import UpsamplingNearest2d as UpsamplingNearest2d
+from pellucid.nn.parallel import DataParallel as DataParallel
 from pellucid.nn.parameter import Buffer as Buffer
 from pellucid.nn.parameter import Parameter as Parameter
 from pellucid.nn.parameter import UninitializedBuffer as UninitializedBuffer

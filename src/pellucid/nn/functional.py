@@ -9,6 +9,9 @@ from pellucid.nn._functional_attention import _none_or_dtype as _none_or_dtype
 from pellucid.nn._functional_attention import (
     multi_head_attention_forward as multi_head_attention_forward,
 )
+from pellucid.nn._functional_linear_cross_entropy import (
+    linear_cross_entropy as linear_cross_entropy,
+)
 from pellucid.ops.spec import namespace
 
 globals().update(namespace("nn.functional"))
