@@ -10,6 +10,7 @@ from typing import Any
 from pellucid.autograd import api as _tape  # attaches the tape's methods to Tensor
 from pellucid.autograd.arithmetic import arithmetic
 from pellucid.ops import creation, dunders, from_data, matmul, memory, reductions, views
+from pellucid.ops import indexing as _indexing
 from pellucid.ops import joining as _joining
 from pellucid.ops.elementwise import arithmetic as _arithmetic_table
 from pellucid.ops.elementwise import comparison as _comparison

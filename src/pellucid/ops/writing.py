@@ -1,0 +1,93 @@
+"""`writer`: operators that write into some places of their first argument.
+
+`index_put`, `scatter`, `masked_fill`, … are described by one body that writes into a tensor it is
+given. The out-of-place form runs it on a copy, the in-place form on the tensor itself.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from pellucid.autograd.modes import state
+from pellucid.ops.dispatch import operator
+from pellucid.ops.inplace import after_write, before_write, shares_memory, tell_write
+from pellucid.ops.spec import Gradient, OpSpec, registry
+from pellucid.tensor.events import listeners
+from pellucid.tensor.layout import contiguous, empty_like_layout
+from pellucid.tensor.tensor import Tensor, empty
+
+
+def writer(
+    *,
+    where: str = "torch Tensor",
+    gradient: Gradient,
+    name: str | None = None,
+    out: bool = False,
+    row_major: bool = False,
+    aliases: Sequence[str] = (),
+) -> Callable[[Callable[..., None]], Callable[..., Any]]:
+    """Describe an operator by a body `(input, ...) -> None` that writes into `input._array`.
+
+    The body checks everything before it writes. Enters the out-of-place form, which keeps the
+    input's order of strides unless `row_major`, and the in-place form with `_` behind its name.
+    """
+
+    def decorate(body: Callable[..., None]) -> Callable[..., Any]:
+        @functools.wraps(body)
+        def fresh(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+            layout = input._layout
+            kept = contiguous(layout.shape) if row_major else empty_like_layout(layout)
+            copied = empty(kept, input.dtype)
+            np.copyto(copied._array, input._array)
+            body(copied, *args, **kwargs)
+            return copied
+
+        call = operator(where=where, gradient=gradient, name=name, out=out, aliases=aliases)(fresh)
+        write = _in_place(call.spec, body)  # type: ignore[attr-defined]
+        for each in (write.__name__, *(alias + "_" for alias in aliases)):
+            registry.put("Tensor", each, write)
+        call.in_place = write  # type: ignore[attr-defined]
+        return call
+
+    return decorate
+
+
+def _in_place(spec: OpSpec, body: Callable[..., None]) -> Callable[..., Tensor]:
+    def write(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        start = perf_counter() if listeners else 0.0
+        old = before_write(spec, self, args, kwargs)
+        enabled, state.grad = state.grad, False
+        try:
+            body(self, *args, **kwargs)
+        finally:
+            state.grad = enabled
+        after_write(spec, self, old, args, kwargs)
+        if listeners:
+            tell_write(write.__name__, self, args, start)
+        return self
+
+    write.__name__ = write.__qualname__ = spec.name + "_"
+    write.__doc__ = f"In-place form of `{spec.name}`: writes into this tensor and returns it."
+    write.spec = spec  # type: ignore[attr-defined]
+    return write
+
+
+def refuse_shared(target: Tensor, *sources: Any) -> None:
+    """Refuse to write into memory that a source is read from at the same time."""
+    for source in sources:
+        if (
+            isinstance(source, Tensor)
+            and shares_memory(target, source)
+            and target._layout.is_non_overlapping_and_dense
+            and source._layout.is_non_overlapping_and_dense
+        ):
+            raise RuntimeError(
+                "unsupported operation: some elements of the input tensor and the written-to "
+                "tensor refer to a single memory location. Please clone() the tensor before "
+                "performing the operation."
+            )
