@@ -115,8 +115,8 @@ def freeze(tree: Any) -> Any:
 
 
 def _freeze_tensor(tensor: torch.Tensor, storages: dict) -> TensorRecipe:
-    if tensor.layout is not torch.strided or tensor.is_quantized:
-        raise CannotFreeze(f"a {tensor.layout} tensor of {tensor.dtype}")
+    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
+        raise CannotFreeze(f"a {tensor.layout} tensor of {tensor.dtype} on {tensor.device}")
     name = dtype_name(tensor.dtype)
     if name not in NUMPY_DTYPES:
         raise CannotFreeze(f"NumPy has no {name}")

@@ -33,6 +33,9 @@ from tests.parity.samples import Case
 # Where PyTorch's own `out=` result is not a function of the inputs.
 UNSETTLED_OUT = {"native_batch_norm": "an `out=` that is resized keeps uninitialised numbers"}
 
+# PyTorch 2.13 itself dies of a segmentation fault when a batched `out` is laid out backwards.
+NO_TRANSPOSED_OUT = frozenset(("tril", "triu", "lu_unpack", "linalg.lu"))
+
 
 def check_variants(op: Any, case: Case, reference: Side, subject: Side) -> Findings:
     """Method and aliases, in-place variant, `out=`."""
@@ -104,6 +107,8 @@ def check_out(op: Any, case: Case, reference: Side, subject: Side) -> str | None
     if plain.error or not all(is_tensor(x) for _, x in leaves(plain.result)):
         return "nothing to check"
     for form, make in OUT_FORMS.items():
+        if form == "transposed" and op.name in NO_TRANSPOSED_OUT:
+            continue
         outcomes = []
         for side in (reference, subject):
             outcomes.append(_with_out(side, case, plain.result, make))
