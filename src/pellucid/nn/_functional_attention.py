@@ -194,8 +194,8 @@ def multi_head_attention_forward(
         is_causal = is_causal and key_padding_mask is None
     _check_sizes(query, key, value, embed_dim_to_check, num_heads, use_separate_proj_weight)
     if use_separate_proj_weight:
-        weights = (q_proj_weight, k_proj_weight, v_proj_weight)
-        q, k, v = _in_projection((query, key, value), weights, in_proj_bias)
+        separate = (q_proj_weight, k_proj_weight, v_proj_weight)
+        q, k, v = _in_projection((query, key, value), separate, in_proj_bias)
     else:
         if in_proj_weight is None:
             raise AssertionError("use_separate_proj_weight is False but in_proj_weight is None")

@@ -3,6 +3,9 @@
 The operators come from the registry; `pellucid.nn.functional.softmax` is described in `ops/`.
 """
 
+from difflib import get_close_matches
+from typing import Any
+
 from pellucid.nn._functional_attention import _canonical_mask as _canonical_mask
 from pellucid.nn._functional_attention import _mha_shape_check as _mha_shape_check
 from pellucid.nn._functional_attention import _none_or_dtype as _none_or_dtype
@@ -15,3 +18,10 @@ from pellucid.nn._functional_linear_cross_entropy import (
 from pellucid.ops.spec import namespace
 
 globals().update(namespace("nn.functional"))
+
+
+def __getattr__(name: str) -> Any:
+    """Name the functions that a name may have been meant for."""
+    close = get_close_matches(name, globals(), n=3)
+    meant = f"; did you mean {', '.join(close)}?" if close else ""
+    raise AttributeError(f"module 'torch.nn.functional' has no attribute '{name}'{meant}")

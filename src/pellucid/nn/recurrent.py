@@ -172,7 +172,7 @@ def run(
             if batch_sizes is None:
                 output, final = run_layer(*arguments)
             else:
-                output, final = run_packed_layer(*arguments, batch_sizes)
+                output, final = run_packed_layer(*arguments, batch_sizes=batch_sizes)
             outputs.append(output)
             last.append(final)
         input = outputs[0] if directions == 1 else ops.cat(outputs, outputs[0].dim() - 1)

@@ -230,7 +230,7 @@ class HookedCall:
     def run_always_called_hooks(self) -> None:
         """After a failure: the hooks registered with `always_call=True` that did not run yet."""
         module = self.module
-        always = (
+        always: tuple[tuple[str, Any, Any, Any], ...] = (
             ("global module", GLOBAL.forward, GLOBAL.forward_always_called, {}),
             (
                 "module",

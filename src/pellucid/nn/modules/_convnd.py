@@ -24,8 +24,9 @@ class _ConvNd(Module):
     The weight is (out, in/groups, *kernel), for a transposed convolution (in, out/groups, *kernel).
     """
 
-    weight: Tensor
-    bias: Tensor | None
+    weight: Any
+    bias: Any  # Tensor | None
+    padding: Any  # one number per dimension, or "same" or "valid"
 
     def __init__(
         self,
@@ -215,6 +216,13 @@ class _ConvTransposeNd(_ConvNd):
 class _LazyConvXdMixin(LazyModuleMixin):
     """Mixed in before a convolution: weight and bias wait for the first input."""
 
+    weight: Any
+    bias: Any
+    groups: int
+    transposed: bool
+    kernel_size: tuple[int, ...]
+    _dimensions: int
+
     def __init__(self, out_channels: int, kernel_size: Any, *args: Any, **kwargs: Any) -> None:
         names = ["stride", "padding", "dilation", "groups", "bias", "padding_mode"]
         if issubclass(self.cls_to_become, _ConvTransposeNd):  # type: ignore[arg-type]
@@ -224,7 +232,7 @@ class _LazyConvXdMixin(LazyModuleMixin):
         options = dict(zip(names, args, strict=False)) | kwargs
         wants_bias = options.pop("bias", True)
         super().__init__(0, 0, kernel_size, bias=False, **options)
-        like = {name: options.get(name) for name in ("device", "dtype")}
+        like: dict[str, Any] = {name: options.get(name) for name in ("device", "dtype")}
         self.weight = UninitializedParameter(**like)
         self.out_channels = out_channels
         if wants_bias:

@@ -28,11 +28,11 @@ class _NormBase(Module):
     """
 
     _version = 2  # version 2 added num_batches_tracked
-    weight: Tensor | None
-    bias: Tensor | None
-    running_mean: Tensor | None
-    running_var: Tensor | None
-    num_batches_tracked: Tensor | None
+    weight: Any  # Tensor | None, like the following
+    bias: Any
+    running_mean: Any
+    running_var: Any
+    num_batches_tracked: Any
 
     def __init__(
         self,

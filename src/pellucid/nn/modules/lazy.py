@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pellucid.nn.parameter import is_lazy
@@ -17,6 +17,13 @@ class LazyModuleMixin:
     """
 
     cls_to_become: type[Any] | None = None
+    _parameters: dict[str, Any]
+    _buffers: dict[str, Any]
+    _non_persistent_buffers_set: set[str]
+    _register_load_state_dict_pre_hook: Callable[..., Any]
+    register_forward_pre_hook: Callable[..., Any]
+    _get_name: Callable[[], str]
+    reset_parameters: Callable[[], None]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -59,9 +66,7 @@ class LazyModuleMixin:
     def _infer_parameters(self, module: Any, args: tuple[Any, ...], kwargs: Any = None) -> None:
         module.initialize_parameters(*args, **(kwargs or {}))
         if module.has_uninitialized_params():
-            raise RuntimeError(
-                f"module {self._get_name()} has not been fully initialized"  # type: ignore[attr-defined]
-            )
+            raise RuntimeError(f"module {self._get_name()} has not been fully initialized")
         module._initialize_hook.remove()
         module._load_hook.remove()
         del module._initialize_hook, module._load_hook

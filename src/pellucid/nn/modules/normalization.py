@@ -83,8 +83,8 @@ class LayerNorm(Module):
         bias: whether there is a bias beside it, 0 at first.
     """
 
-    weight: Tensor | None
-    bias: Tensor | None
+    weight: Any  # Tensor | None, as the bias is
+    bias: Any
 
     def __init__(
         self,
@@ -135,8 +135,8 @@ class GroupNorm(Module):
         bias: whether each channel has a bias too, 0 at first.
     """
 
-    weight: Tensor | None
-    bias: Tensor | None
+    weight: Any  # Tensor | None, as the bias is
+    bias: Any
 
     def __init__(
         self,
@@ -191,7 +191,7 @@ class RMSNorm(Module):
         elementwise_affine: whether there is a weight, of that shape and 1 at first.
     """
 
-    weight: Tensor | None
+    weight: Any  # Tensor | None
 
     def __init__(
         self,

@@ -210,7 +210,7 @@ class ParameterDict(Module):
     def __ror__(self, other: ParameterDict) -> ParameterDict:
         merged = other.copy()
         merged.update(self)
-        return merged  # type: ignore[return-value]
+        return merged
 
     def __ior__(self, other: ParameterDict) -> Self:
         self.update(other)

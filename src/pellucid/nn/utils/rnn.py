@@ -138,13 +138,13 @@ def pack_padded_sequence(
         enforce_sorted: they fall already; otherwise the batch is sorted, and `sorted_indices`
             remembers how.
     """
-    lengths = ops.as_tensor(lengths).to(dtype=dtypes.int64)
+    counted: Any = ops.as_tensor(lengths).to(dtype=dtypes.int64)
     sorted_indices = None
     if not enforce_sorted:
-        lengths, sorted_indices = ops.sort(lengths, descending=True)
+        counted, sorted_indices = ops.sort(counted, descending=True)
         input = input.index_select(0 if batch_first else 1, sorted_indices)
     padded = input.transpose(0, 1) if batch_first else input
-    counts = lengths.tolist()
+    counts = counted.tolist()
     _check_lengths(padded, counts)
     sizes = _batch_sizes(counts)
     time, batch = padded.shape[:2]

@@ -10,7 +10,7 @@ from typing import Any
 from pellucid.nn.module import Module
 from pellucid.tensor.tensor import Tensor
 
-_MISSING = object()
+_MISSING: Any = object()
 
 
 def functional_call(
