@@ -245,6 +245,53 @@ def test_optimizers_can_be_pickled_with_their_state() -> None:
     again.step()
 
 
+# -- optimizers of matrices
+
+
+def run_on_matrices(name: str, options: dict, framework: str):
+    make = from_numpy if framework == "pellucid" else torch.from_numpy
+    shapes = [(6, 4), (3, 5)] if name == "Muon" else [(6, 4), (2, 3, 5), (4,), ()]
+    rng = np.random.default_rng(2)
+    values = [np.asarray(rng.standard_normal(shape), np.float32) for shape in shapes]
+    params = [make(value).requires_grad_() for value in values]
+    module = optim if framework == "pellucid" else torch.optim
+    optimizer = getattr(module, name)(params, **options)
+    for _ in range(6):
+        for param in params:
+            param.grad = make(np.asarray(rng.standard_normal(tuple(param.shape)), np.float32))
+        optimizer.step()
+    return params, optimizer
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("Muon", {"lr": 0.1}),
+        ("Muon", {"lr": 0.1, "nesterov": False, "adjust_lr_fn": "match_rms_adamw"}),
+        ("Adafactor", {"lr": 0.1}),
+        ("Adafactor", {"lr": 0.1, "weight_decay": 0.1, "eps": (1e-4, 1e-2), "maximize": True}),
+    ],
+)
+def test_optimizers_of_matrices(name: str, options: dict) -> None:
+    params, optimizer = run_on_matrices(name, options, "pellucid")
+    wanted, reference = run_on_matrices(name, options, "torch")
+    tolerance = 2e-2 if name == "Muon" else 2e-5  # Muon computes in bfloat16
+    for mine, theirs in zip(params, wanted, strict=True):
+        np.testing.assert_allclose(numbers(mine), numbers(theirs), rtol=tolerance, atol=tolerance)
+    assert repr(optimizer) == repr(reference)
+    mine, theirs = optimizer.state_dict()["state"], reference.state_dict()["state"]
+    for number in theirs:
+        assert set(mine[number]) == set(theirs[number])
+        for key in theirs[number]:
+            found, expected = numbers(mine[number][key]), numbers(theirs[number][key])
+            np.testing.assert_allclose(found, expected, rtol=2e-5, atol=1e-6)
+
+
+def test_muon_wants_matrices() -> None:
+    with pytest.raises(ValueError, match="Muon only supports 2D parameters whereas we found"):
+        optim.Muon(parameters("float32", "pellucid"))
+
+
 # -- L-BFGS
 
 

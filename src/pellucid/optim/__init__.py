@@ -5,12 +5,14 @@ from typing import Any
 
 from pellucid.optim import lr_scheduler as lr_scheduler
 from pellucid.optim.adadelta import Adadelta as Adadelta
+from pellucid.optim.adafactor import Adafactor as Adafactor
 from pellucid.optim.adagrad import Adagrad as Adagrad
 from pellucid.optim.adam import Adam as Adam
 from pellucid.optim.adamax import Adamax as Adamax
 from pellucid.optim.adamw import AdamW as AdamW
 from pellucid.optim.asgd import ASGD as ASGD
 from pellucid.optim.lbfgs import LBFGS as LBFGS
+from pellucid.optim.muon import Muon as Muon
 from pellucid.optim.nadam import NAdam as NAdam
 from pellucid.optim.optimizer import Optimizer as Optimizer
 from pellucid.optim.radam import RAdam as RAdam
@@ -23,10 +25,12 @@ __all__ = [
     "LBFGS",
     "SGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
+    "Muon",
     "NAdam",
     "Optimizer",
     "RAdam",
