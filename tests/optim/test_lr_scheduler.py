@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from pellucid import optim
-from pellucid.optim import swa_utils
 from pellucid.tensor.tensor import from_numpy
 
 torch = pytest.importorskip("torch")
@@ -184,23 +183,6 @@ def test_plateau(mode: str, threshold_mode: str) -> None:
             optimizer.step()
             scheduler.step(metric)
             rows.append(scheduler.get_last_lr())
-        return rows, scheduler.state_dict()
-
-    assert rates("pellucid") == rates("torch")
-
-
-@pytest.mark.parametrize("strategy", ["cos", "linear"])
-@pytest.mark.parametrize("epochs", [0, 4])
-def test_swalr(strategy: str, epochs: int) -> None:
-    def rates(framework: str):
-        module = swa_utils if framework == "pellucid" else torch.optim.swa_utils
-        optimizer = optimizer_of(framework)
-        scheduler = module.SWALR(optimizer, [0.01, 0.02], epochs, strategy)
-        rows = []
-        for _ in range(7):
-            rows.append(scheduler.get_last_lr())
-            optimizer.step()
-            scheduler.step()
         return rows, scheduler.state_dict()
 
     assert rates("pellucid") == rates("torch")

@@ -7,7 +7,7 @@ import importlib
 import numpy as np
 import pytest
 
-from pellucid import nn
+from pellucid import nn, optim
 from pellucid.autograd.modes import no_grad
 from pellucid.optim import swa_utils
 from pellucid.tensor.tensor import from_numpy
@@ -110,3 +110,21 @@ def test_counts_have_no_average_of_equal_weights(framework: str) -> None:
     averaged.update_parameters(model)
     with pytest.raises(RuntimeError, match="Integer division with addcdiv is no longer supported"):
         averaged.update_parameters(model)
+
+
+@pytest.mark.parametrize("strategy", ["cos", "linear"])
+@pytest.mark.parametrize("epochs", [0, 4])
+def test_swalr(strategy: str, epochs: int) -> None:
+    def rates(framework: str):
+        _, module, make = MODULES[framework]
+        groups = [{"params": make(np.ones(2)).requires_grad_(), "lr": lr} for lr in (0.2, 0.05)]
+        optimizer = (optim if framework == "pellucid" else torch.optim).SGD(groups)
+        scheduler = module.SWALR(optimizer, [0.01, 0.02], epochs, strategy)
+        rows = []
+        for _ in range(7):
+            rows.append(scheduler.get_last_lr())
+            optimizer.step()
+            scheduler.step()
+        return rows, scheduler.state_dict()
+
+    assert rates("pellucid") == rates("torch")
