@@ -118,6 +118,9 @@ def _at(library: ModuleType, path: str) -> Any:
 
 def seed(library: ModuleType) -> None:
     """Start the library's random numbers afresh. One that has none yet differs where it matters."""
+    if library is torch:  # `torch.manual_seed` notes the call stack for devices that are not here
+        torch.default_generator.manual_seed(0)
+        return
     with contextlib.suppress(AttributeError, ImportError):
         library.manual_seed(0)
 

@@ -43,21 +43,19 @@ class ExtraOp:
         return self.dtypes
 
     @property
-    def error_inputs_func(self) -> Callable | None:
-        return self.errors
+    def error_inputs_func(self) -> Callable[[Any, str], Iterator[ErrorInput]] | None:
+        errors = self.errors
+        return None if errors is None else lambda op, device: errors()
 
     def supported_dtypes(self, device: str) -> frozenset[torch.dtype]:
         return self.dtypes
 
-    def sample_inputs(
-        self, device: str, dtype: torch.dtype, *, requires_grad: bool
+    @staticmethod
+    def sample_inputs_func(
+        op: ExtraOp, device: str, dtype: torch.dtype, requires_grad: bool
     ) -> Iterator[SampleInput]:
         with torch.no_grad():
-            yield from self.samples(dtype, requires_grad)
-
-    def error_inputs(self, device: str) -> Iterator[ErrorInput]:
-        assert self.errors is not None
-        yield from self.errors()
+            yield from op.samples(dtype, requires_grad)
 
 
 def _tensor(shape: tuple[int, ...], dtype: torch.dtype, grad: bool) -> torch.Tensor:

@@ -32,7 +32,7 @@ with warnings.catch_warnings():
     from tests.parity.samples import PROFILES
     from tests.parity.scope import FAMILIES, all_names
     from tests.parity.sweep import find_ops, full_name, run_op, sweep
-    from tests.parity.translate import resolve
+    from tests.parity.translate import public_paths, resolve
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,6 +45,7 @@ def subject() -> ModuleType:
     if importlib.util.find_spec("pellucid") is None:
         sys.path.insert(0, str(ROOT / "src"))
     library = importlib.import_module("pellucid")
+    public_paths()
     for path in ("nn.functional", "linalg", "special", "autograd.grad"):
         with contextlib.suppress(Exception):  # what is missing shows in the operators' findings
             resolve(library, path)

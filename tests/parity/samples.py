@@ -1,5 +1,8 @@
 """The inputs PyTorch's database offers for an operator, drawn the same way each time.
 
+The database's sample functions are called directly: its own iterators set the seed anew for every
+sample, which gives all samples the same numbers and costs more than most operators.
+
 Beside the database's own samples come, for some, the same values in another memory layout
 (transposed, every second element, channels last): strides of results are decided there.
 """
@@ -111,7 +114,7 @@ def _sample_cases(op: Any, profile: Profile, dtype: str, cap: int) -> Iterator[C
     continuous = torch_dtype.is_floating_point or torch_dtype.is_complex
     grad = continuous and op.supports_autograd and torch_dtype in op.backward_dtypes
     seed_all(op.name, op.variant_test_name, dtype)
-    source = op.sample_inputs("cpu", torch_dtype, requires_grad=grad)
+    source = op.sample_inputs_func(op, "cpu", torch_dtype, grad)
     drawn = [s for s in itertools.islice(source, LONGEST_LIST) if _is_small(s)]
     main = dtype in MAIN_DTYPES
     for order, (index, sample) in enumerate(evenly(drawn, cap)):
@@ -131,7 +134,7 @@ def _sample_cases(op: Any, profile: Profile, dtype: str, cap: int) -> Iterator[C
 
 def _reference_cases(op: Any, profile: Profile, dtype: str) -> Iterator[Case]:
     seed_all(op.name, op.variant_test_name, dtype, "reference")
-    source = op.reference_inputs("cpu", getattr(torch, dtype), requires_grad=False)
+    source = op.reference_inputs_func(op, "cpu", getattr(torch, dtype), False)
     drawn = [s for s in itertools.islice(source, LONGEST_LIST) if _is_small(s)]
     for index, sample in evenly(drawn, profile.reference):
         yield from _frozen(f"reference {index}", sample, dtype)
@@ -139,7 +142,7 @@ def _reference_cases(op: Any, profile: Profile, dtype: str) -> Iterator[Case]:
 
 def _error_cases(op: Any, profile: Profile) -> Iterator[Case]:
     seed_all(op.name, op.variant_test_name, "error")
-    for index, error in evenly(list(op.error_inputs("cpu")), profile.errors):
+    for index, error in evenly(list(op.error_inputs_func(op, "cpu")), profile.errors):
         expected = (error.error_type, error.error_regex)
         yield from _frozen(f"error {index}", error.sample_input, "float32", error=expected)
 
