@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pellucid.tensor import dtype as dtypes
-from pellucid.tensor.generator import Generator
+from pellucid.tensor.random.generator import Generator
 
 SEEDS = (0, 1, 42, -3, 2**32 - 1, 2**40 + 17)
 SIZES = (0, 1, 2, 7, 15, 16, 17, 31, 33, 100, 1000, 70000)

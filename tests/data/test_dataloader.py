@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pellucid import data
-from pellucid.tensor.generator import Generator, default_generator
+from pellucid.tensor.random.generator import Generator, default_generator
 from pellucid.tensor.tensor import Tensor, from_numpy
 
 torch = pytest.importorskip("torch")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pellucid import data
-from pellucid.tensor.generator import Generator, default_generator
+from pellucid.tensor.random.generator import Generator, default_generator
 from pellucid.tensor.tensor import from_numpy
 
 torch = pytest.importorskip("torch")

@@ -17,7 +17,7 @@ import pytest
 
 from pellucid import data
 from pellucid.data import transport
-from pellucid.tensor.generator import default_generator
+from pellucid.tensor.random.generator import default_generator
 from pellucid.tensor.tensor import from_numpy
 
 torch = pytest.importorskip("torch")

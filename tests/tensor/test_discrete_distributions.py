@@ -3,18 +3,6 @@
 import numpy as np
 import pytest
 import torch
-
-from pellucid.tensor import dtype as dtypes
-from pellucid.tensor.distributions import (
-    bernoulli,
-    bernoulli_of,
-    dropout_noise,
-    geometric,
-)
-from pellucid.tensor.generator import Generator
-from pellucid.tensor.multinomial import multinomial
-from pellucid.tensor.random_integers import _grown_permutation, integers, randperm
-from pellucid.tensor.rejection import binomial, dirichlet, poisson, standard_gamma
 from reference_generator import (
     FLOATING,
     INTEGERS,
@@ -26,6 +14,18 @@ from reference_generator import (
     state_of,
     to_numpy,
 )
+
+from pellucid.tensor import dtype as dtypes
+from pellucid.tensor.random.distributions import (
+    bernoulli,
+    bernoulli_of,
+    dropout_noise,
+    geometric,
+)
+from pellucid.tensor.random.generator import Generator
+from pellucid.tensor.random.integers import _grown_permutation, integers, randperm
+from pellucid.tensor.random.multinomial import multinomial
+from pellucid.tensor.random.rejection import binomial, dirichlet, poisson, standard_gamma
 
 # -- discrete distributions
 

@@ -7,10 +7,19 @@ differently, so what is compared bit for bit in floating point is skipped there.
 import numpy as np
 import pytest
 import torch
+from reference_generator import (
+    FLOATING,
+    SEEDS,
+    SIZES,
+    Pair,
+    fused_kernels,
+    of,
+    to_numpy,
+)
 
 from pellucid.tensor import dtype as dtypes
-from pellucid.tensor.box_muller import fill_normal
-from pellucid.tensor.distributions import (
+from pellucid.tensor.random.box_muller import fill_normal
+from pellucid.tensor.random.distributions import (
     bernoulli,
     cauchy,
     exponential,
@@ -21,18 +30,9 @@ from pellucid.tensor.distributions import (
     normal_of,
     uniform,
 )
-from pellucid.tensor.fused import fused_multiply_add
-from pellucid.tensor.generator import Generator
-from pellucid.tensor.random_integers import integers, randperm
-from reference_generator import (
-    FLOATING,
-    SEEDS,
-    SIZES,
-    Pair,
-    fused_kernels,
-    of,
-    to_numpy,
-)
+from pellucid.tensor.random.fused import fused_multiply_add
+from pellucid.tensor.random.generator import Generator
+from pellucid.tensor.random.integers import integers, randperm
 
 # -- uniform and normal
 

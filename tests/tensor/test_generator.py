@@ -7,12 +7,12 @@ import threading
 import numpy as np
 import pytest
 import torch
+from reference_generator import SEEDS, Pair, state_of
 
 from pellucid.tensor import dtype as dtypes
-from pellucid.tensor import generator as generators
-from pellucid.tensor.distributions import normal
-from pellucid.tensor.generator import Generator
-from reference_generator import SEEDS, Pair, state_of
+from pellucid.tensor.random import generator as generators
+from pellucid.tensor.random.distributions import normal
+from pellucid.tensor.random.generator import Generator
 
 
 @pytest.mark.parametrize("seed", [*SEEDS, -1, -(2**63), 2**64 - 1])

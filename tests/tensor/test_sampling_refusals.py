@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pellucid.tensor import dtype as dtypes
-from pellucid.tensor.distributions import (
+from pellucid.tensor.random.distributions import (
     bernoulli,
     bernoulli_of,
     cauchy,
@@ -16,10 +16,10 @@ from pellucid.tensor.distributions import (
     normal_of,
     uniform,
 )
-from pellucid.tensor.generator import Generator
-from pellucid.tensor.multinomial import multinomial
-from pellucid.tensor.random_integers import integers, randperm
-from pellucid.tensor.rejection import poisson
+from pellucid.tensor.random.generator import Generator
+from pellucid.tensor.random.integers import integers, randperm
+from pellucid.tensor.random.multinomial import multinomial
+from pellucid.tensor.random.rejection import poisson
 
 G = Generator()
 HALF, FLOAT, INT = dtypes.float16, dtypes.float32, dtypes.int32

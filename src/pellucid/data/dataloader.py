@@ -18,7 +18,7 @@ from pellucid.data.iterators import (
 )
 from pellucid.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
 from pellucid.data.worker import get_worker_info
-from pellucid.tensor.generator import Generator
+from pellucid.tensor.random.generator import Generator
 
 __all__ = ["DataLoader", "default_collate", "default_convert", "get_worker_info"]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from pellucid import ops
-from pellucid.tensor.generator import Generator, default_generator
+from pellucid.tensor.random.generator import Generator, default_generator
 from pellucid.tensor.tensor import Tensor
 
 __all__ = [

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from pellucid import ops
 from pellucid.tensor.dtype import float64, int64
-from pellucid.tensor.generator import Generator
+from pellucid.tensor.random.generator import Generator
 from pellucid.tensor.tensor import Tensor
 
 __all__ = [

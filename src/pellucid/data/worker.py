@@ -16,7 +16,7 @@ import numpy as np
 from pellucid.data.exceptions import ExceptionWrapper
 from pellucid.data.fetch import create_fetcher
 from pellucid.data.transport import Channel
-from pellucid.tensor.generator import default_generator
+from pellucid.tensor.random.generator import default_generator
 
 __all__ = ["IterationEnd", "Job", "Resume", "WorkerInfo", "get_worker_info", "worker_loop"]
 

@@ -6,7 +6,7 @@ import inspect
 from typing import Any
 
 from pellucid.nn.module import Module
-from pellucid.tensor.generator import default_generator
+from pellucid.tensor.random.generator import default_generator
 
 
 def skip_init(module_cls: type[Module], *args: Any, **kwargs: Any) -> Module:

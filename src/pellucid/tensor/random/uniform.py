@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from pellucid.tensor.dtype import dtype, float32
-from pellucid.tensor.generator import Generator
+from pellucid.tensor.random.generator import Generator
 
 
 def unit_float32(generator: Generator, count: int) -> np.ndarray:

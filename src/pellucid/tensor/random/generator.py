@@ -7,7 +7,7 @@ half), and how all of this is written as 5056 bytes, so that a state saved by Py
 here, and the other way round.
 
 What is drawn is counted in 32-bit *words*: a distribution that takes as many words as PyTorch's
-leaves the stream where PyTorch leaves it (`pellucid.tensor.distributions`).
+leaves the stream where PyTorch leaves it (`pellucid.tensor.random.distributions`).
 """
 
 from __future__ import annotations

@@ -22,9 +22,9 @@ import math
 import numpy as np
 
 from pellucid.tensor.dtype import REDUCED, dtype, float64
-from pellucid.tensor.fused import fused_multiply_add
-from pellucid.tensor.generator import Generator
-from pellucid.tensor.uniform import c_library, one_unit, round_to, unit_float32, unit_float64
+from pellucid.tensor.random.fused import fused_multiply_add
+from pellucid.tensor.random.generator import Generator
+from pellucid.tensor.random.uniform import c_library, one_unit, round_to, unit_float32, unit_float64
 
 RUN = 16
 """Elements transformed together by the filling kernel; also the least size it takes."""

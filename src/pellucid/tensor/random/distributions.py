@@ -31,11 +31,10 @@ import math
 
 import numpy as np
 
-from pellucid.tensor.box_muller import RUN, fill_normal, normals_one_at_a_time, scaled
 from pellucid.tensor.dtype import REDUCED, bool_, dtype, float64
-from pellucid.tensor.generator import Generator
 from pellucid.tensor.layout_rules import memory_order
-from pellucid.tensor.sampling_checks import (
+from pellucid.tensor.random.box_muller import RUN, fill_normal, normals_one_at_a_time, scaled
+from pellucid.tensor.random.checks import (
     check_uniform_bounds,
     cpp_name,
     refuse_dtype,
@@ -44,7 +43,8 @@ from pellucid.tensor.sampling_checks import (
     scalar_name,
     shown,
 )
-from pellucid.tensor.uniform import (
+from pellucid.tensor.random.generator import Generator
+from pellucid.tensor.random.uniform import (
     c_library,
     integers_53_bits,
     round_to,

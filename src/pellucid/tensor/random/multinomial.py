@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from pellucid.tensor.distributions import exponential, fill_in_memory_order
 from pellucid.tensor.dtype import REDUCED, dtype
-from pellucid.tensor.generator import Generator
-from pellucid.tensor.uniform import unit_float64
+from pellucid.tensor.random.distributions import exponential, fill_in_memory_order
+from pellucid.tensor.random.generator import Generator
+from pellucid.tensor.random.uniform import unit_float64
 
 _MOST_CATEGORIES = 2**24
 

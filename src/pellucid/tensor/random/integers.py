@@ -22,8 +22,8 @@ from pellucid.tensor.dtype import (
     int64,
     uint64,
 )
-from pellucid.tensor.generator import Generator
-from pellucid.tensor.sampling_checks import cpp_name, largest, refuse_dtype, refuse_wide_unsigned
+from pellucid.tensor.random.checks import cpp_name, largest, refuse_dtype, refuse_wide_unsigned
+from pellucid.tensor.random.generator import Generator
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 

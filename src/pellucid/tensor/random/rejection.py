@@ -14,11 +14,11 @@ import math
 
 import numpy as np
 
-from pellucid.tensor.box_muller import one_normal
 from pellucid.tensor.dtype import dtype, float32, float64
-from pellucid.tensor.generator import Generator
-from pellucid.tensor.sampling_checks import refuse_dtype
-from pellucid.tensor.uniform import one_unit, round_to
+from pellucid.tensor.random.box_muller import one_normal
+from pellucid.tensor.random.checks import refuse_dtype
+from pellucid.tensor.random.generator import Generator
+from pellucid.tensor.random.uniform import one_unit, round_to
 
 _SMALL_MEAN = 10.0
 """Below this mean, Poisson and binomial samples are counted; from it on, they are drawn by

@@ -1,0 +1,1 @@
+"""Random numbers: the generator, and samplers that draw from it what PyTorch draws."""
