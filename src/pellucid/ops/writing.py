@@ -48,16 +48,19 @@ def writer(
             return copied
 
         call = operator(where=where, gradient=gradient, name=name, out=out, aliases=aliases)(fresh)
-        write = _in_place(call.spec, body)  # type: ignore[attr-defined]
-        for each in (write.__name__, *(alias + "_" for alias in aliases)):
-            registry.put("Tensor", each, write)
+        write = in_place(call.spec, body)  # type: ignore[attr-defined]
+        if "Tensor" in where.split():
+            for each in (write.__name__, *(alias + "_" for alias in aliases)):
+                registry.put("Tensor", each, write)
         call.in_place = write  # type: ignore[attr-defined]
         return call
 
     return decorate
 
 
-def _in_place(spec: OpSpec, body: Callable[..., None]) -> Callable[..., Tensor]:
+def in_place(spec: OpSpec, body: Callable[..., None]) -> Callable[..., Tensor]:
+    """The in-place form of the operator `spec` whose `body` writes into its first argument."""
+
     def write(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         start = perf_counter() if listeners else 0.0
         old = before_write(spec, self, args, kwargs)
