@@ -6,10 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 import zipfile
 
 import pytest
 from subprocesses import PELLUCID, PYTHON, start
+
+from pellucid.cli.tracebacks import engine_frames
+from pellucid.compat.ledger import ENGINE
 
 WORLD = """
 import sys
@@ -165,6 +169,15 @@ def test_engine_frames_are_folded_and_a_note_says_how_to_see_them(tmp_path):
     opened = start(PELLUCID, "run", "program.py", cwd=tmp_path, PELLUCID_DEBUG="traceback")
     assert f"{os.sep}pellucid{os.sep}" in opened.stderr and "inside Pellucid" not in opened.stderr
     assert f"{os.sep}cli{os.sep}" not in opened.stderr
+
+
+def test_which_frames_are_the_engines():
+    numpy = "/x/site-packages/numpy/core.py"
+    engine = f"{ENGINE}/nn/module.py"
+    frozen = "<frozen importlib._bootstrap>"
+    files = ["p.py", engine, numpy, traceback.__file__, "p.py", numpy, frozen, engine, "q.py"]
+    assert engine_frames(files) == [False, True, True, True, False, False, True, True, False]
+    assert engine_frames([]) == []
 
 
 def test_user_frames_between_engine_frames_stay(tmp_path):

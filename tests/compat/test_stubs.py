@@ -115,6 +115,22 @@ assert [entry.name for entry in LEDGER if entry.used] == []
     )
 
 
+def test_the_engine_itself_gets_no_stubs(tmp_path):
+    under_alias(
+        tmp_path,
+        """
+import torch, pellucid.compat.ledger as ledger
+code = compile("import torch; found = torch.onnx", ledger.ENGINE + "/nn/example.py", "exec")
+try:
+    exec(code)
+except AttributeError as error:
+    assert "PyTorch has this module, Pellucid does not" in str(error)
+else:
+    raise AssertionError("a stub for the engine")
+""",
+    )
+
+
 def test_notes_to_compilers_leave_a_function_as_it_is(tmp_path):
     under_alias(
         tmp_path,

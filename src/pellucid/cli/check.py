@@ -78,7 +78,7 @@ def show(result: Survey, every: bool) -> None:
     if listed:
         table = Table(box=None, pad_edge=False)
         for heading in ("name", "verdict", "lines", "note"):
-            table.add_column(heading, overflow="fold")
+            table.add_column(heading, overflow="fold", no_wrap=heading == "name")
         for finding in listed:
             name, verdict, *others = row(finding, result)
             coloured = f"[{COLOURS[verdict]}]{verdict}[/]"
@@ -96,10 +96,11 @@ def show(result: Survey, every: bool) -> None:
 def row(finding: Finding, result: Survey) -> tuple[str, ...]:
     """One line of the table: name, verdict, lines, note."""
     remarks = [finding.note] if finding.note else []
-    if finding.guarded and finding.verdict in ("missing", "unknown"):
-        remarks.append("the program is prepared for its absence")
-    if finding.guess:
-        remarks.append("if that is a tensor")
+    if finding.verdict in ("missing", "unknown"):
+        if finding.guarded:
+            remarks.append("the program is prepared for its absence")
+        if finding.guess:
+            remarks.append("if that is a tensor")
     return finding.name, finding.verdict, lines(finding, result), "; ".join(remarks)
 
 

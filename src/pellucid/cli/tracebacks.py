@@ -9,11 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-import pellucid.compat
 from pellucid import config
 from pellucid.compat import names
+from pellucid.compat.ledger import ENGINE
 
-ENGINE = str(Path(pellucid.compat.__file__).parents[1])
 STANDARD = str(Path(traceback.__file__).parent)
 STARTERS = (str(Path(__file__).parent), "<frozen runpy>", "<frozen importlib", "<string>")
 HINT = "PELLUCID_DEBUG=traceback shows them"
@@ -47,16 +46,26 @@ def is_library(file: str) -> bool:
     return file.startswith((STANDARD, "<frozen"))
 
 
+def engine_frames(files: list[str]) -> list[bool]:
+    """Which frames of a stack are the engine's: its own, those of libraries below them, and the
+    import system's just above them."""
+    inside: list[bool] = []
+    for file in files:
+        called = bool(inside) and inside[-1] and is_library(file)
+        inside.append(called or file.startswith(ENGINE))
+    for at in range(len(files) - 2, -1, -1):
+        inside[at] |= inside[at + 1] and files[at].startswith("<frozen importlib")
+    return inside
+
+
 def fold(stack: traceback.StackSummary) -> FoldedStack:
-    """`stack` with its engine frames folded: Pellucid's, and those of libraries it called."""
+    """`stack` with each run of engine frames folded into its first."""
     folded = FoldedStack(stack)
     folded.folds = {}
     first = None
-    for frame in folded:
-        inside = frame.filename.startswith(ENGINE) or (
-            first is not None and is_library(frame.filename)
-        )
-        if not inside:
+    inside = engine_frames([frame.filename for frame in folded])
+    for frame, is_engine in zip(folded, inside, strict=True):
+        if not is_engine:
             first = None
             continue
         first = frame if first is None else first

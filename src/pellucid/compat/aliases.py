@@ -66,6 +66,11 @@ def torch_name_of(target: str) -> str | None:
     return None if best is None else best[1]
 
 
+def is_own(module: str | None) -> bool:
+    """Whether `module` is, or would be, a module of Pellucid."""
+    return module is not None and module.partition(".")[0] == ALIASES["torch"]
+
+
 def load(target: str) -> ModuleType:
     """Import `target` and return it."""
     return importlib.import_module(target)

@@ -126,6 +126,9 @@ def explain_missing(module: ModuleType) -> None:
                 return own(name)
             except AttributeError:
                 pass
+            except ModuleNotFoundError as error:
+                if not aliases.is_own(error.name):
+                    raise  # a library is missing, not a room of ours
         if name.startswith("__"):
             raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
         return missing_attribute(torch_name, name)

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 HERE = str(Path(__file__).parent)
+ENGINE = str(Path(__file__).parents[1])
 
 
 @dataclass(frozen=True, order=True)

@@ -17,7 +17,7 @@ from types import FrameType, ModuleType
 from typing import Any, NoReturn
 
 from pellucid.compat import aliases, names
-from pellucid.compat.ledger import LEDGER, caller
+from pellucid.compat.ledger import ENGINE, LEDGER, caller
 
 # Instructions that want the attribute itself. `hasattr` and `getattr` ask from within a call
 # instruction: they are told the truth, that the name is not there.
@@ -243,7 +243,9 @@ def missing_attribute(owner: str, name: str) -> Any:
     """What `owner.name` is when Pellucid has no such attribute: a stub, or the honest error."""
     full = f"{owner}.{name}"
     kind = names.kind_of(full)
-    frame, _ = caller()
+    frame, place = caller()
+    if place.file.startswith(ENGINE):  # the engine itself is to fail as it does without the alias
+        raise absent(owner, name)
     if kind == "module" and aliases.exists(aliases.target_of(full)):
         return importlib.import_module(full)  # there, and not imported yet
     if is_neutral(full):

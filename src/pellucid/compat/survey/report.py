@@ -142,7 +142,7 @@ def judge(name: str) -> tuple[str, str]:
     if rest and is_neutral(f"{module}.{rest[0]}"):
         return "there", ""
     if not _has(module, rest[:2] if kind == "class" else rest[:1]):
-        return "missing", f"a {kind if len(rest) < 2 else 'member'} of PyTorch's"
+        return "missing", f"a {kind} of PyTorch" if len(rest) < 2 else "a member of PyTorch's class"
     note = difference(name)
     return ("there", "") if note is None else ("differs", note)
 
@@ -166,5 +166,9 @@ def _has(module: str, rest: list[str]) -> bool:
         try:
             found = getattr(found, part)
         except AttributeError:
+            return False
+        except ModuleNotFoundError as error:
+            if not aliases.is_own(error.name):
+                raise
             return False
     return True
