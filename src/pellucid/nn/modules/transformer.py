@@ -11,7 +11,6 @@ from typing import Any
 
 from pellucid import ops
 from pellucid.autograd.modes import is_grad_enabled
-from pellucid.nn import functional as F
 from pellucid.nn.init import xavier_uniform_
 from pellucid.nn.module import Module
 from pellucid.nn.modules.container import ModuleList
@@ -147,7 +146,7 @@ class Transformer(Module):
         num_decoder_layers: int = 6,
         dim_feedforward: int = 2048,
         dropout: float = 0.1,
-        activation: Activation = F.relu,
+        activation: Activation = "relu",
         custom_encoder: Any = None,
         custom_decoder: Any = None,
         layer_norm_eps: float = 1e-5,
