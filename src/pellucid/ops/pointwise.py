@@ -1,12 +1,14 @@
-"""Elementwise operators: one row each, everything they share handled here.
+"""Elementwise operators: one description each, everything they share handled once.
 
-A row names a NumPy ufunc (or a function of arrays) and a dtype rule. Type promotion, broadcasting, output strides, `out=`, in-place forms, Python
-numbers, half precision and recording are the same for all rows. This is the hottest path of the library: `x + y` on small tensors goes
-through `call` below and nothing else.
+`pointwise` enters a row of a table: a NumPy ufunc, a dtype rule, a gradient. `elementwise` does the same for a function of arrays, written
+as a decorator. Type promotion, broadcasting, output strides, Python numbers and half precision are `ops/row.py`'s; `out=`, in-place forms,
+recording and the fast ways for the common case are here. This is the hottest path of the library: `x + y` on small tensors goes through
+`binary` below and nothing else.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
@@ -23,151 +25,37 @@ from pellucid.ops.inplace import (
     copy_array,
     refuse_overlap,
     resize_output,
-    store,
     tell_write,
-    write_outputs,
 )
 from pellucid.ops.quiet import quiet, restore
-from pellucid.ops.spec import Gradient, OpSpec, describe, registry
-from pellucid.tensor.dtype import REDUCED, bool_, default, dtype, float32, float64, int64
+from pellucid.ops.refusals import Refusal
+from pellucid.ops.row import (
+    SCALAR,
+    WEAK,
+    Row,
+    Rule,
+    Verify,
+    apart,
+    common,
+    floating,
+    layout_of,
+    magnitude,
+    refuse_partial_overlap,
+    truth,
+)
+from pellucid.ops.spec import Gradient, describe, registry
+from pellucid.tensor.dtype import FLOATING, REDUCED, bool_, dtype
 from pellucid.tensor.events import listeners
-from pellucid.tensor.layout import Layout, contiguous, elementwise_layout
-from pellucid.tensor.promotion import combine, number_dtype
+from pellucid.tensor.layout import Layout, elementwise_layout
 from pellucid.tensor.storage import Storage
 from pellucid.tensor.tensor import Tensor, empty
 
+__all__ = ["common", "elementwise", "floating", "magnitude", "pointwise", "truth"]
+
 _new = object.__new__
 _ndarray = np.ndarray
-SCALAR = contiguous(())
-_NUMBERS = (bool, int, float, complex)
-_WEAK = {float32: (int, float), float64: (int, float), int64: (int,)}
-"""Python numbers that NumPy may take as they are, by the dtype computed in."""
-
-Rule = Callable[[dtype], tuple[dtype, dtype]]
-"""From the operands' common dtype to the dtype computed in and the dtype of the result."""
-
-
-def common(d: dtype) -> tuple[dtype, dtype]:
-    """Compute and answer in the common dtype."""
-    return d, d
-
-
-def floating(d: dtype) -> tuple[dtype, dtype]:
-    """Integers and bools become the default floating dtype first (`exp`, `div`)."""
-    if d.category < 2:
-        return default.floating, default.floating
-    return d, d
-
-
-def truth(d: dtype) -> tuple[dtype, dtype]:
-    """Compute in the common dtype, answer in bool (`eq`)."""
-    return d, bool_
-
-
-class Row:
-    """One elementwise operator: how to compute it and which dtypes it goes through.
-
-    `ufunc` writes into an output array; `function` returns a new array. `refuse` may return the words with which a common dtype is refused.
-    """
-
-    __slots__ = ("arity", "compute", "direct", "function", "name", "refuse", "rule", "scaled", "spec")
-
-    def __init__(
-        self,
-        spec: OpSpec,
-        compute: Callable[..., Any],
-        direct: bool,
-        rule: Rule,
-        refuse: Callable[[dtype], str | None] | None,
-        arity: int,
-        scaled: bool,
-    ) -> None:
-        self.spec = spec
-        self.name = spec.name
-        self.compute = compute
-        self.direct = direct
-        self.rule = rule
-        self.refuse = refuse
-        self.arity = arity
-        self.scaled = scaled
-
-    def types(self, operands: Sequence[Any]) -> tuple[dtype, dtype]:
-        """(dtype computed in, dtype of the result) for these operands."""
-        dimensioned, zero_dim, numbers = [], [], []
-        for value in operands:
-            if isinstance(value, Tensor):
-                (dimensioned if value._layout.shape else zero_dim).append(value.dtype)
-            else:
-                numbers.append(number_dtype(value))
-        d = combine(dimensioned, zero_dim, numbers)
-        words = self.refuse(d) if self.refuse is not None else None
-        if words is not None:
-            raise RuntimeError(words)
-        return self.rule(d)
-
-    def evaluate(self, operands: Sequence[Any], work: dtype, target: np.ndarray) -> None:
-        """Compute the operands, converted to `work`, into `target` (of any dtype)."""
-        inner = float32 if work in REDUCED else work
-        arrays = [as_array(value, inner) for value in operands]
-        token = quiet()
-        try:
-            if self.direct and inner is work and (self.rule is truth or target.dtype == work.numpy):
-                self.compute(*arrays, target)
-            else:
-                copy_array(target, self.compute(*arrays))
-        finally:
-            restore(token)
-
-    def fresh(self, *operands: Any) -> Tensor:
-        """The result in fresh memory, not recorded."""
-        operands = self.check(operands)
-        work, answer = self.types(operands)
-        layout = elementwise_layout(*[v._layout if isinstance(v, Tensor) else SCALAR for v in operands])
-        out = empty(layout, answer)
-        self.evaluate(operands, work, out._array)
-        return out
-
-    def check(self, operands: Sequence[Any]) -> Sequence[Any]:
-        """Refuse operands that are neither tensors nor numbers; NumPy scalars become numbers."""
-        checked = []
-        for position, value in enumerate(operands):
-            if not isinstance(value, (Tensor, *_NUMBERS)):
-                if isinstance(value, np.generic):
-                    value = value.item()
-                else:
-                    name = self.spec.parameters[position]
-                    raise TypeError(
-                        f"{self.name}(): argument '{name}' (position {position + 1}) must be Tensor, not {type(value).__name__}"
-                    )
-            checked.append(value)
-        return checked
-
-    def into(self, target: Tensor, operands: Sequence[Any]) -> None:
-        """Compute straight into `target`, which has the result's shape or is refused."""
-        operands = self.check(operands)
-        work, answer = self.types(operands)
-        layout = elementwise_layout(*[v._layout if isinstance(v, Tensor) else SCALAR for v in operands])
-        if layout.shape != target._layout.shape or not self.direct or answer is not target.dtype:
-            out = empty(layout, answer)
-            self.evaluate(operands, work, out._array)
-            store(target, out)
-        else:
-            self.evaluate(operands, work, target._array)
-
-
-def as_array(value: Any, d: dtype) -> Any:
-    """An operand as NumPy computes with it: an array of dtype `d`, or a Python number NumPy may take as it is."""
-    if isinstance(value, Tensor):
-        array = value._array
-        if value.dtype is d:
-            return array
-        converted = np.empty(array.shape, d.numpy) if not array.shape else np.empty_like(array, d.numpy)
-        copy_array(converted, array)
-        return converted
-    if type(value) in _WEAK.get(d, ()):
-        return value
-    with np.errstate(all="ignore"):
-        return np.asarray(value).astype(d.numpy)
+_ABSENT: Any = object()
+_Kind = inspect.Parameter
 
 
 def pointwise(
@@ -181,30 +69,44 @@ def pointwise(
     inplace: bool = True,
     out: bool = True,
     aliases: Sequence[str] = (),
-    refuse: Callable[[dtype], str | None] | None = None,
+    refuse: Refusal | None = None,
+    verify: Verify | None = None,
     scaled: bool = False,
+    native: bool = False,
+    variants: tuple[str, dict[Any, Row]] = ("", {}),
     backward_name: str = "",
     doc: str = "",
 ) -> Callable[..., Any]:
     """Enter an elementwise operator. Returns its public function.
 
-    `compute` is a NumPy ufunc (writes into an output) or any function of arrays. `parameters` names the operands ("input other").
-    `scaled` adds the keyword `alpha`, which multiplies the second operand.
+    `compute` is a NumPy ufunc or a function of arrays (see `Row`), whose parameters after the operands are settings of the operator.
+    `parameters` names the operands ("input other"). `scaled` adds the keyword `alpha`, which multiplies the second operand. `variants`
+    names a keyword and the rows that its values choose.
     """
-    names = tuple(parameters.split())
-    direct = isinstance(compute, np.ufunc)
-    body = _body_with(names, scaled)
-    body.__doc__ = doc or f"`{name}` of each element."
-    spec = describe(
+    operands = tuple(parameters.split())
+    signature, direct = _signature(compute, operands, "alpha" if scaled else variants[0])
+    optional = [p.name for p in signature.parameters.values() if p.name in operands and p.default is not p.empty]
+    row = Row(compute, direct, rule, refuse, verify, len(operands), scaled, native, optional)
+    row.choice, row.variants = variants
+
+    def body(*args: Any, **kwargs: Any) -> Tensor:
+        chosen, operands, settings = arguments(row, args, kwargs)
+        return chosen.fresh(operands, settings)
+
+    body.__name__ = name
+    body.__doc__ = doc or (f"`{name}` of each element." if row.is_ufunc else inspect.getdoc(compute))
+    body.__signature__ = signature  # type: ignore[attr-defined]
+    row.spec = spec = describe(
         body, kind="pointwise", where=where, gradient=gradient, name=name, inplace=inplace, out=out, aliases=aliases,
         backward_name=backward_name,
-    )
-    row = Row(spec, compute, direct, rule, refuse, len(names), scaled)
-    spec_body = row.fresh if not scaled else (lambda *operands, alpha=1: row.fresh(*_scale(operands, alpha)))
-    object.__setattr__(spec, "body", spec_body)
+    )  # fmt: skip
+    row.name = spec.name if spec.where[0] in ("torch", "Tensor", "internal", "nn.functional") else f"special_{spec.name}"
+    for variant in row.variants.values():
+        variant.spec, variant.name, variant.scaled = spec, row.name, False
     call = _make_call(row)
     call.__name__ = call.__qualname__ = name
     call.__doc__ = body.__doc__
+    call.__signature__ = signature  # type: ignore[attr-defined]
     call.spec = spec  # type: ignore[attr-defined]
     registry.enter(spec, call)
     if inplace:
@@ -214,131 +116,159 @@ def pointwise(
     return call
 
 
-def _body_with(names: Sequence[str], scaled: bool) -> Callable[..., Any]:
-    """A function with the operator's public signature, for descriptions and documentation."""
-    text = ", ".join(names) + (", *, alpha=1" if scaled else "")
-    scope: dict[str, Any] = {}
-    exec(f"def body({text}): ...", scope)  # the names come from this package's own tables
-    return scope["body"]
+def elementwise(parameters: str = "input", *, name: str = "", **described: Any) -> Callable[[Callable[..., Any]], Any]:
+    """`pointwise` as a decorator of the function of arrays that computes the operator, and whose name it takes."""
+
+    def decorate(compute: Callable[..., Any]) -> Callable[..., Any]:
+        return pointwise(name or compute.__name__.rstrip("_"), compute, parameters, **described)
+
+    return decorate
 
 
-def _scale(operands: Sequence[Any], alpha: Any) -> Sequence[Any]:
-    if alpha == 1 and not isinstance(alpha, bool):
-        return operands
-    first, second = operands
-    d = combine([v.dtype for v in operands if isinstance(v, Tensor)], [], [number_dtype(alpha)])
-    weakest = max((v.dtype for v in operands if isinstance(v, Tensor)), key=lambda t: t.category)
-    if d.category > weakest.category:
-        kind = "boolean" if isinstance(alpha, bool) else "floating point"
-        if kind == "floating point":
-            raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
-    if isinstance(alpha, bool) and weakest.category > 0:
-        raise RuntimeError("Boolean alpha only supported for Boolean results.")
-    return first, registry.specs["mul"].body(second, alpha)
+def _signature(compute: Callable[..., Any], operands: Sequence[str], keyword: str) -> tuple[inspect.Signature, bool]:
+    """The public signature: operands, then the settings of `compute`; and whether `compute` writes into an output."""
+    if isinstance(compute, np.ufunc):
+        listed = [_Kind(name, _Kind.POSITIONAL_OR_KEYWORD) for name in operands]
+        if keyword:
+            listed.append(_Kind(keyword, _Kind.KEYWORD_ONLY, default=1 if keyword == "alpha" else None))
+        return inspect.Signature(listed), True
+    found = [p.replace(annotation=_Kind.empty) for p in inspect.signature(compute).parameters.values()]
+    direct = len(found) > len(operands) and found[len(operands)].name == "out"
+    return inspect.Signature([p for p in found if p.name != "out"]), direct
+
+
+def arguments(row: Row, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Row, Sequence[Any], dict[str, Any]]:
+    """The row that answers, its operands, and its settings with their defaults.
+
+    Raises: TypeError for too few, too many or unknown arguments, RuntimeError for a `choice` that there is no variant for.
+    """
+    spec, arity = row.spec, row.arity
+    if not kwargs and len(args) == arity and not row.optional:
+        return row, args, spec.defaults
+    settings = dict(spec.defaults)
+    names = spec.parameters
+    if len(args) > len(names):
+        raise TypeError(f"{row.name}() takes {len(names)} positional arguments but {len(args)} were given")
+    given = dict(zip(names, args, strict=False))
+    for name, value in kwargs.items():
+        if name not in names or name in given:
+            raise TypeError(f"{row.name}() got an unexpected keyword argument '{name}'")
+        given[name] = value
+    for name in names[:arity]:
+        if name not in given:
+            if name not in row.optional:
+                raise TypeError(f'{row.name}() missing 1 required positional arguments: "{name}"')
+            given[name] = settings[name]
+    operands = tuple([given.pop(name) for name in names[:arity]])
+    for name in row.optional:
+        del settings[name]
+    settings.update(given)
+    chosen = settings.get(row.choice) if row.choice else None
+    if chosen is None:
+        return row, operands, settings
+    if chosen not in row.variants:
+        listed = ", ".join(f"'{variant}'" for variant in row.variants)
+        raise RuntimeError(f"{row.name} expected {row.choice} to be one of None, {listed} but found '{chosen}'")
+    return row.variants[chosen], operands, settings
+
+
+def _general(row: Row, args: Sequence[Any], kwargs: dict[str, Any]) -> Tensor:
+    """Any call: operands of any kind, `out=`, settings, listeners."""
+    out = kwargs.pop("out", None) if kwargs else None
+    row, operands, settings = arguments(row, args, kwargs)
+    if out is not None:
+        return _write_out(row, out, operands, settings)
+    if listeners:
+        return heard(row.spec, "copy", lambda: _computed(row, operands, settings), operands)
+    return _computed(row, operands, settings)
+
+
+def _computed(row: Row, operands: Sequence[Any], settings: dict[str, Any]) -> Tensor:
+    result = row.fresh(operands, settings)
+    if state.grad:
+        spec = row.spec
+        if spec.gradient and result.dtype.category >= FLOATING and tracked(operands):
+            record(spec.backward_name, spec.gradient, spec.bind(operands, settings), (result,), ())
+    elif state.inference:
+        mark_inference(result)
+    return result
 
 
 def _make_call(row: Row) -> Callable[..., Any]:
-    spec, compute, rule = row.spec, row.compute, row.rule
-    first = spec.parameters[0]
+    """The public function: the fast way if the call is of the common kind, else the general one."""
+    if row.direct and row.arity == 1:
+        return _make_unary(row)
+    if row.direct and row.arity == 2:
+        return _make_binary(row)
 
-    def general(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        out = kwargs.pop("out", None)
-        if out is not None:
-            return write_outputs(spec, out, args, kwargs) if not isinstance(out, Tensor) else _into_out(row, out, args, kwargs)
-        if kwargs:
-            args, kwargs = _positional(spec, args, kwargs)
-        if listeners:
-            return heard(spec, "copy", lambda: finish(args, kwargs), args)
-        return finish(args, kwargs)
+    def call(*args: Any, **kwargs: Any) -> Tensor:
+        return _general(row, args, kwargs)
 
-    def finish(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if len(args) != row.arity:
-            missing = spec.parameters[len(args)] if len(args) < row.arity else None
-            raise TypeError(
-                f'{row.name}() missing 1 required positional arguments: "{missing}"'
-                if missing
-                else f"{row.name}() takes {row.arity} positional arguments but {len(args)} were given"
-            )
-        result = spec.body(*args, **kwargs)
-        if state.grad:
-            if spec.gradient and result.dtype.category >= 2 and tracked(args):
-                record(spec.backward_name, spec.gradient, spec.bind(args, kwargs), (result,), ())
-        elif state.inference:
-            mark_inference(result)
-        return result
+    return call
 
-    if not row.direct:
 
-        def call(*args: Any, **kwargs: Any) -> Any:
-            return general(args, kwargs)
-
-        return call
-
-    # The fast ways below take tensors of one dtype that the ufunc computes in directly. Anything else goes the general way.
+def _fast_types(row: Row) -> tuple[dict[dtype, dtype], Callable[[dtype], dtype | None]]:
+    """The dtypes that `compute` takes as they are, with the result's; and a function that adds one or returns None."""
     fast: dict[dtype, dtype] = {}
 
     def learn(d: dtype) -> dtype | None:
         if d in REDUCED or (row.refuse is not None and row.refuse(d) is not None):
             return None
-        work, answer = rule(d)
-        if work is not d or (answer is not d and answer is not bool_):
+        work, answer = row.rule(d)
+        if work is not d:
             return None
         fast[d] = answer
         return answer
 
-    if row.arity == 1:
+    return fast, learn
 
-        def unary(*args: Any, **kwargs: Any) -> Any:
-            if kwargs or listeners or len(args) != 1 or not isinstance(args[0], Tensor):
-                return general(args, kwargs)
-            input = args[0]
-            answer = fast.get(input.dtype) or learn(input.dtype)
-            if answer is None:
-                return general(args, kwargs)
-            layout = elementwise_layout(input._layout)
-            t = _fast_output(layout, answer)
-            token = quiet()
-            try:
-                compute(input._array, t._array)
-            finally:
-                restore(token)
-            if state.grad:
-                if spec.gradient and wants_grad(input):
-                    record(spec.backward_name, spec.gradient, {first: input}, (t,), ())
-            elif state.inference:
-                t._inference = True
-            return t
 
-        return unary
+def _make_unary(row: Row) -> Callable[..., Any]:
+    spec, compute, first = row.spec, row.compute, row.spec.parameters[0]
+    fast, learn = _fast_types(row)
 
-    if row.arity != 2:
+    def unary(input: Any = _ABSENT, /, *more: Any, **kwargs: Any) -> Tensor:
+        if kwargs or more or listeners or not isinstance(input, Tensor):
+            return _general(row, more if input is _ABSENT else (input, *more), kwargs)
+        answer = fast.get(input.dtype) or learn(input.dtype)
+        if answer is None:
+            return _general(row, (input,), kwargs)
+        t = _fast_output(elementwise_layout(input._layout), answer)
+        token = quiet()
+        try:
+            compute(input._array, t._array)
+        finally:
+            restore(token)
+        if state.grad:
+            if spec.gradient and wants_grad(input) and answer.category >= FLOATING:
+                record(spec.backward_name, spec.gradient, {**spec.defaults, first: input}, (t,), ())
+        elif state.inference:
+            t._inference = True
+        return t
 
-        def nary(*args: Any, **kwargs: Any) -> Any:
-            return general(args, kwargs)
+    return unary
 
-        return nary
-    second = spec.parameters[1]
 
-    def binary(*args: Any, **kwargs: Any) -> Any:
-        if kwargs or listeners or len(args) != 2:
-            return general(args, kwargs)
-        input, other = args
-        if not isinstance(input, Tensor):
-            return general(args, kwargs)
+def _make_binary(row: Row) -> Callable[..., Any]:
+    spec, compute, defaults = row.spec, row.compute, row.spec.defaults
+    first, second = spec.parameters[:2]
+    fast, learn = _fast_types(row)
+
+    def binary(input: Any = _ABSENT, other: Any = _ABSENT, /, *more: Any, **kwargs: Any) -> Tensor:
+        if kwargs or more or listeners or not isinstance(input, Tensor):
+            return _general(row, _present(input, other, more), kwargs)
         d = input.dtype
         answer = fast.get(d) or learn(d)
-        if answer is None:
-            return general(args, kwargs)
         if isinstance(other, Tensor):
-            if other.dtype is not d:
-                return general(args, kwargs)
+            if answer is None or other.dtype is not d:
+                return _general(row, (input, other), kwargs)
             layout = elementwise_layout(input._layout, other._layout)
             value = other._array
-        elif type(other) in _WEAK.get(d, ()):
+        elif answer is not None and type(other) in WEAK.get(d, ()) and (type(other) is float or -1 << 53 < other < 1 << 53):
             layout = elementwise_layout(input._layout, SCALAR)
             value = other
         else:
-            return general(args, kwargs)
+            return _general(row, _present(input, other, more), kwargs)
         t = _fast_output(layout, answer)
         token = quiet()
         try:
@@ -347,15 +277,16 @@ def _make_call(row: Row) -> Callable[..., Any]:
             restore(token)
         if state.grad:
             if spec.gradient and (wants_grad(input) or (value is not other and wants_grad(other))):
-                bound = {first: input, second: other}
-                if row.scaled:
-                    bound["alpha"] = 1
-                record(spec.backward_name, spec.gradient, bound, (t,), ())
+                record(spec.backward_name, spec.gradient, {**defaults, first: input, second: other}, (t,), ())
         elif state.inference:
             t._inference = True
         return t
 
     return binary
+
+
+def _present(input: Any, other: Any, more: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple([value for value in (input, other, *more) if value is not _ABSENT])
 
 
 def _fast_output(layout: Layout, d: dtype) -> Tensor:
@@ -368,65 +299,59 @@ def _fast_output(layout: Layout, d: dtype) -> Tensor:
     return t
 
 
-def _positional(spec: OpSpec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Operands given by keyword, put in their places."""
-    ordered = list(args)
-    rest = dict(kwargs)
-    for name in spec.parameters[len(args) :]:
-        if name in rest and name not in spec.defaults:
-            ordered.append(rest.pop(name))
-    for name in rest:
-        if name not in spec.defaults:
-            raise TypeError(f"{spec.name}() got an unexpected keyword argument '{name}'")
-    return tuple(ordered), rest
-
-
-def _into_out(row: Row, out: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
-    spec = row.spec
-    args, kwargs = _positional(spec, args, kwargs)
-    if state.grad and (tracked(args) or tracked((out,))):
+def _write_out(row: Row, out: Any, operands: Sequence[Any], settings: dict[str, Any]) -> Tensor:
+    name = row.spec.name
+    if not isinstance(out, Tensor):
+        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    if state.grad and (tracked(operands) or tracked((out,))):
         raise RuntimeError(
-            f"{spec.name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments "
+            f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments "
             "requires grad."
         )
-    if kwargs:
-        args = tuple(_scale(args, kwargs.get("alpha", 1)))
-    operands = row.check(args)
-    work, answer = row.types(operands)
-    check_castable(answer, out.dtype)
-    layout = elementwise_layout(*[v._layout if isinstance(v, Tensor) else SCALAR for v in operands])
+    types = row.types(operands)
+    check_castable(types[2], out.dtype)
+    layout = layout_of(operands)
     resize_output(out, layout)
     refuse_overlap(out)
+    for value in operands:
+        if isinstance(value, Tensor):
+            refuse_partial_overlap(out, value)
     start = perf_counter() if listeners else 0.0
-    if answer is out.dtype:
-        row.evaluate(operands, work, out._array)
+    if types[2] is out.dtype:
+        row.evaluate(apart(out, operands), settings, types, out._array)
     else:
-        fresh = empty(layout, answer)
-        row.evaluate(operands, work, fresh._array)
+        fresh = empty(layout, types[2])
+        row.evaluate(operands, settings, types, fresh._array)
         copy_array(out._array, fresh._array)
     out._storage.version += 1
     if listeners:
-        tell_write(spec.name, out, args, start)
+        tell_write(name, out, operands, start)
     return out
 
 
 def _make_write(row: Row) -> Callable[..., Any]:
-    spec = row.spec
+    """The in-place form, with a fast way for a dense tensor that no gradient flows to."""
+    spec, compute = row.spec, row.compute
     name = spec.name + "_"
+    fast, learn = _fast_types(row)
 
     def write(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        d = self.dtype
+        if row.direct and not kwargs and not listeners and len(args) == row.arity - 1 and (fast.get(d) or learn(d)) is d:
+            values = _plain(self, args)
+            if values is not None:
+                token = quiet()
+                try:
+                    compute(self._array, *values, self._array)
+                finally:
+                    restore(token)
+                self._storage.version += 1
+                return self
         start = perf_counter() if listeners else 0.0
-        if kwargs:
-            operands, kwargs = _positional(spec, (self, *args), kwargs)
-            args = operands[1:]
-        old = before_write(spec, self, args, kwargs)
-        operands = (self, *args)
-        if len(operands) != row.arity:
-            raise TypeError(f"{name}() takes {row.arity - 1} positional arguments but {len(args)} were given")
-        if kwargs:
-            operands = tuple(_scale(operands, kwargs.get("alpha", 1)))
-        row.into(self, operands)
-        after_write(spec, self, old, args, kwargs)
+        chosen, operands, settings = arguments(row, (self, *args), kwargs)
+        old = before_write(spec, self, operands[1:], settings)
+        chosen.into(self, operands, settings)
+        after_write(spec, self, old, operands[1:], settings)
         if listeners:
             tell_write(name, self, args, start)
         return self
@@ -435,3 +360,25 @@ def _make_write(row: Row) -> Callable[..., Any]:
     write.__doc__ = f"In-place form of `{spec.name}`: writes the result into this tensor and returns it."
     write.spec = spec  # type: ignore[attr-defined]
     return write
+
+
+def _plain(self: Tensor, args: Sequence[Any]) -> list[Any] | None:
+    """The operands of an in-place call as `compute` takes them, if nothing needs to be checked, converted or recorded."""
+    layout = self._layout
+    if self._inference or not layout.is_non_overlapping_and_dense or (state.grad and wants_grad(self)):
+        return None
+    values: list[Any] = []
+    for value in args:
+        if isinstance(value, Tensor):
+            if value.dtype is not self.dtype or (state.grad and wants_grad(value)):
+                return None
+            if value is not self and value._storage.buffer is self._storage.buffer:
+                return None
+            if value._layout.shape != layout.shape and elementwise_layout(layout, value._layout).shape != layout.shape:
+                return None
+            values.append(value._array)
+        elif type(value) is float and self.dtype in WEAK and self.dtype.category == FLOATING:
+            values.append(value)
+        else:
+            return None
+    return values

@@ -1,0 +1,296 @@
+"""`Row`: one elementwise operator, computed on operands of any dtypes and layouts.
+
+A row knows a NumPy ufunc or a function of arrays, and a rule for dtypes. `Row.fresh` computes into fresh memory and `Row.into` into
+given memory; both promote, broadcast and choose strides as PyTorch's TensorIterator does. Nothing is recorded here: that is
+`ops/pointwise.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pellucid.ops.inplace import copy_array, shares_memory, store
+from pellucid.ops.quiet import quiet, restore
+from pellucid.ops.refusals import Refusal
+from pellucid.ops.spec import OpSpec
+from pellucid.tensor.dtype import (
+    FLOATING,
+    REDUCED,
+    bool_,
+    default,
+    dtype,
+    float32,
+    float64,
+    int64,
+)
+from pellucid.tensor.layout import Layout, contiguous, elementwise_layout
+from pellucid.tensor.promotion import combine, number_dtype
+from pellucid.tensor.tensor import Tensor, adopt, empty
+
+SCALAR = contiguous(())
+NUMBERS = (bool, int, float, complex, np.generic)
+WEAK: dict[dtype, tuple[type, ...]] = {float32: (int, float), float64: (int, float), int64: (int,)}
+"""Python numbers that NumPy may take as they are, by the dtype computed in."""
+_LARGEST = 2**63
+
+Rule = Callable[[dtype], tuple[dtype, dtype]]
+"""From the operands' common dtype to the dtype computed in and the dtype of the result."""
+Verify = Callable[[Sequence[Any]], None]
+"""Raises if the operands do not fit together beyond what promotion settles."""
+
+
+def common(d: dtype) -> tuple[dtype, dtype]:
+    """Compute and answer in the common dtype."""
+    return d, d
+
+
+def floating(d: dtype) -> tuple[dtype, dtype]:
+    """Integers and bools become the default floating dtype first (`exp`, `div`)."""
+    if d.category < FLOATING:
+        return default.floating, default.floating
+    return d, d
+
+
+def truth(d: dtype) -> tuple[dtype, dtype]:
+    """Compute in the common dtype, answer in bool (`eq`)."""
+    return d, bool_
+
+
+def magnitude(d: dtype) -> tuple[dtype, dtype]:
+    """Compute in the common dtype, answer in its real dtype (`abs`)."""
+    return d, d.to_real()
+
+
+class Row:
+    """One elementwise operator: how to compute it and which dtypes it goes through.
+
+    `compute` is a ufunc, a function that writes into its parameter `out` (both are *direct*: they need no temporary result), or
+    a function that returns a new array. It gets the operands as arrays of the dtype computed in, then the settings by keyword.
+    `optional` operands may be None. `native` rows take half precision as it is. `variants` are other rows, chosen by the value of the
+    setting `choice` (`rounding_mode` of `div`).
+    """
+
+    __slots__ = (
+        "arity",
+        "choice",
+        "compute",
+        "direct",
+        "is_ufunc",
+        "name",
+        "native",
+        "optional",
+        "plans",
+        "refuse",
+        "rule",
+        "scaled",
+        "spec",
+        "variants",
+        "verify",
+    )
+
+    def __init__(
+        self,
+        compute: Callable[..., Any],
+        direct: bool,
+        rule: Rule = common,
+        refuse: Refusal | None = None,
+        verify: Verify | None = None,
+        arity: int = 1,
+        scaled: bool = False,
+        native: bool = False,
+        optional: Sequence[str] = (),
+    ) -> None:
+        self.spec: OpSpec = None  # type: ignore[assignment]  # set by `pointwise`, which describes the row
+        self.name = ""
+        self.compute = compute
+        self.direct = direct
+        self.is_ufunc = isinstance(compute, np.ufunc)
+        self.rule = rule
+        self.refuse = refuse
+        self.arity = arity
+        self.verify = verify
+        self.scaled = scaled
+        self.native = native
+        self.optional = optional
+        self.choice = ""
+        self.variants: dict[Any, Row] = {}
+        self.plans: dict[Any, tuple[dtype, dtype, dtype]] = {}
+
+    def types(self, operands: Sequence[Any]) -> tuple[dtype, dtype, dtype]:
+        """(common dtype, dtype computed in, dtype of the result) for these operands.
+
+        Raises: TypeError for operands that are neither tensors nor numbers, RuntimeError for dtypes that the operator refuses.
+        """
+        key: Any = [(v.dtype, not v._layout.shape) if isinstance(v, Tensor) else type(v) for v in operands]
+        key = (default.floating, *key)
+        plan = self.plans.get(key)
+        if plan is None:
+            plan = self.plans[key] = self._plan(operands)
+        return plan
+
+    def _plan(self, operands: Sequence[Any]) -> tuple[dtype, dtype, dtype]:
+        dimensioned, zero_dim, numbers = [], [], []
+        for position, value in enumerate(operands):
+            if value is None and self.spec.parameters[position] in self.optional:
+                continue
+            if isinstance(value, Tensor):
+                (dimensioned if value._layout.shape else zero_dim).append(value.dtype)
+            elif isinstance(value, NUMBERS) and (self.arity > 1 or position):
+                numbers.append(number_dtype(value.item() if isinstance(value, np.generic) else value))
+            else:
+                name = self.spec.parameters[position]
+                raise TypeError(
+                    f"{self.name}(): argument '{name}' (position {position + 1}) must be Tensor, not {type(value).__name__}"
+                )
+        d = combine(dimensioned, zero_dim, numbers)
+        error = self.refuse(d) if self.refuse is not None else None
+        if error is not None:
+            raise error
+        if self.verify is not None:
+            self.verify(operands)
+        return (d, *self.rule(d))
+
+    def inner(self, work: dtype) -> dtype:
+        """What a dtype is computed in: half precision in float32."""
+        return float32 if work in REDUCED and not self.native else work
+
+    def settings(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The settings that `compute` itself is given."""
+        return {} if self.scaled or not settings else settings
+
+    def fresh(self, operands: Sequence[Any], settings: Mapping[str, Any]) -> Tensor:
+        """The result in fresh memory, not recorded."""
+        d, work, answer = self.types(operands)
+        layout = layout_of(operands)
+        if self.direct or self.inner(work) is not work or not layout.is_row_major:
+            out = empty(layout, answer)
+            self.evaluate(operands, settings, (d, work, answer), out._array)
+            return out
+        found = self.run(self.arrays(operands, settings, d, work), settings)
+        if found.shape == layout.shape and found.dtype == answer.numpy and found.flags.owndata and found.flags.c_contiguous:
+            return adopt(found, answer)
+        out = empty(layout, answer)
+        copy_array(out._array, found.reshape(layout.shape) if not layout.shape else found)
+        return out
+
+    def into(self, target: Tensor, operands: Sequence[Any], settings: Mapping[str, Any]) -> None:
+        """Compute straight into `target`, which has the result's shape or is refused."""
+        types = self.types(operands)
+        layout = layout_of(operands)
+        for value in operands:
+            if isinstance(value, Tensor):
+                refuse_partial_overlap(target, value)
+        if layout.shape != target._layout.shape or types[2] is not target.dtype:
+            store(target, self.fresh(operands, settings))
+        else:
+            self.evaluate(apart(target, operands), settings, types, target._array)
+
+    def arrays(self, operands: Sequence[Any], settings: Mapping[str, Any], d: dtype, work: dtype) -> list[Any]:
+        """The operands as `compute` gets them: float32 for half precision, the second one scaled by `alpha`."""
+        inner = self.inner(work)
+        found = [as_array(value, inner) for value in operands]
+        if self.scaled and settings["alpha"] != 1:
+            check_alpha(d, settings["alpha"])
+            factor = as_array(settings["alpha"], inner)
+            found[1] = np.multiply(found[1], factor, dtype=inner.numpy)
+        return found
+
+    def run(self, arrays: list[Any], settings: Mapping[str, Any]) -> np.ndarray:
+        """What a `compute` that returns an array returns; it never sees 0-dim arrays."""
+        arrays = [a.reshape(1) if isinstance(a, np.ndarray) and not a.shape else a for a in arrays]
+        token = quiet()
+        try:
+            return np.asarray(self.compute(*arrays, **self.settings(settings)))
+        finally:
+            restore(token)
+
+    def evaluate(
+        self, operands: Sequence[Any], settings: Mapping[str, Any], types: tuple[dtype, dtype, dtype], target: np.ndarray
+    ) -> None:
+        """Compute into `target`, whose shape and dtype are those of the result."""
+        d, work, answer = types
+        arrays = self.arrays(operands, settings, d, work)
+        if not self.direct:
+            found = self.run(arrays, settings)
+            copy_array(target, found if found.shape == target.shape or target.shape else found.reshape(()))
+            return
+        halved = self.inner(work) is not work and answer is not bool_
+        inner = np.empty_like(target, np.float32) if halved else target
+        token = quiet()
+        try:
+            self.compute(*arrays, inner, **self.settings(settings))
+        finally:
+            restore(token)
+        if halved:
+            copy_array(target, inner)
+
+
+def layout_of(operands: Sequence[Any]) -> Layout:
+    """Broadcast shape and strides of the result."""
+    return elementwise_layout(*[v._layout if isinstance(v, Tensor) else SCALAR for v in operands if v is not None])
+
+
+def as_array(value: Any, d: dtype) -> Any:
+    """An operand as NumPy computes with it: an array of dtype `d`, or a Python number NumPy may take as it is; None stays."""
+    if isinstance(value, Tensor):
+        array = value._array
+        if value.dtype is d:
+            return array
+        converted = np.empty(array.shape, d.numpy) if not array.shape else np.empty_like(array, d.numpy)
+        copy_array(converted, array)
+        return converted
+    if type(value) in WEAK.get(d, ()):
+        if type(value) is int and not -_LARGEST <= value < _LARGEST:
+            raise RuntimeError("Overflow when unpacking long long")
+        return value
+    if value is None:
+        return None
+    with np.errstate(all="ignore"):
+        array = np.asarray(value)
+        return (array.real if array.dtype.kind == "c" and not d.is_complex else array).astype(d.numpy)
+
+
+def check_alpha(d: dtype, alpha: Any) -> None:
+    """Refuse an `alpha` that the common dtype `d` cannot hold."""
+    if isinstance(alpha, bool) and d is not bool_:
+        raise RuntimeError("Boolean alpha only supported for Boolean results.")
+    if isinstance(alpha, float) and d.category < FLOATING:
+        raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+    if isinstance(alpha, complex) and not d.is_complex:
+        raise RuntimeError("For non-complex input tensors, argument alpha must not be a complex number.")
+
+
+def refuse_partial_overlap(target: Tensor, operand: Tensor) -> None:
+    """Refuse to write `target` while reading an `operand` that shares part of its memory in another order.
+
+    Only dense layouts are judged, as in PyTorch; for others `apart` makes a copy.
+    """
+    if operand is target or operand._storage.buffer is not target._storage.buffer:
+        return
+    if operand._layout == target._layout and operand.dtype is target.dtype or not shares_memory(target, operand):
+        return
+    dense = target._layout.is_non_overlapping_and_dense and operand._layout.is_non_overlapping_and_dense
+    if not dense:
+        return
+    raise RuntimeError(
+        "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. "
+        "Please clone() the tensor before performing the operation.\n"
+        "  The result would depend on the order in which elements are computed."
+    )
+
+
+def apart(target: Tensor, operands: Sequence[Any]) -> Sequence[Any]:
+    """The operands, those copied that overlap `target` without being it."""
+    return [
+        adopt(value._array.copy(), value.dtype)
+        if isinstance(value, Tensor)
+        and value is not target
+        and value._storage.buffer is target._storage.buffer
+        and value._layout != target._layout
+        and shares_memory(target, value)
+        else value
+        for value in operands
+    ]
