@@ -21,8 +21,12 @@ from pellucid.tensor.storage import Storage
 if TYPE_CHECKING:
     import weakref
 
+    from pellucid.tensor.methods import Methods  # written from the operators' descriptions
+else:
+    Methods = object
 
-class Tensor:
+
+class Tensor(Methods):
     """A view of a storage: shape, strides, offset and dtype over shared bytes, with a place on the tape.
 
     Made by `pellucid.tensor(...)`, `zeros`, `randn`, … and by operators; `Tensor(2, 3)` and `Tensor([1, 2])` are PyTorch's old
