@@ -11,11 +11,16 @@ from pellucid.autograd import api as _tape  # attaches the tape's methods to Ten
 from pellucid.autograd.arithmetic import arithmetic
 from pellucid.ops import creation, dunders, from_data, matmul, memory, reductions, views
 from pellucid.ops import indexing as _indexing
+from pellucid.ops import diagonals as _diagonals
 from pellucid.ops import gathering as _gathering
+from pellucid.ops import grids as _grids
 from pellucid.ops import index_rows as _index_rows
 from pellucid.ops import joining as _joining
 from pellucid.ops import masking as _masking
+from pellucid.ops import rearranging as _rearranging
 from pellucid.ops import scatter as _scatter
+from pellucid.ops import view_copies as _view_copies
+from pellucid.ops import view_inplace as _view_inplace
 from pellucid.ops.elementwise import arithmetic as _arithmetic_table
 from pellucid.ops.elementwise import comparison as _comparison
 from pellucid.ops.elementwise import complex_numbers as _complex_numbers
@@ -27,6 +32,7 @@ from pellucid.ops.elementwise import rounding as _rounding
 from pellucid.ops.elementwise import trigonometric as _trigonometric
 from pellucid.ops.nn import convolution as _convolution
 from pellucid.ops.nn import normalisation as _normalisation
+from pellucid.ops.nn import pooling as _pooling
 from pellucid.ops.spec import namespace, registry
 
 

@@ -14,7 +14,7 @@ from pellucid.ops.embed import embed
 from pellucid.ops.spec import registry
 from pellucid.tensor import layout as layouts
 from pellucid.tensor.layout import Layout
-from pellucid.tensor.tensor import Tensor, adopt
+from pellucid.tensor.tensor import Tensor, adopt, make
 
 
 def _select_grad(grad: Tensor, input_layout: Layout, dim: int, index: int) -> Tensor:
@@ -167,16 +167,20 @@ def split_function(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) ->
 registry.put("torch", "split", split_function)
 
 
-@composite()
-def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """At most `chunks` views of equal size along `dim`; the last may be shorter."""
+def _chunk_length(input: Tensor, chunks: Any, dim: int) -> tuple[int, int]:
+    """Indices in each chunk, and how many chunks were asked for."""
     count = integer("chunk", "chunks", 1, chunks)
     if not input._layout.shape:
         raise RuntimeError("chunk expects at least a 1-dimensional tensor")
     if count <= 0:
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {count}")
-    size = input._layout.shape[layouts.normalize_dim(dim, input.ndim)]
-    length = -(-size // count)
+    return -(-input._layout.shape[layouts.normalize_dim(dim, input.ndim)] // count), count
+
+
+@composite()
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """At most `chunks` views of equal size along `dim`; the last may be shorter."""
+    length, count = _chunk_length(input, chunks, dim)
     if length == 0:
         return _split_with_sizes(input, (0,) * count, dim)
     return _split(input, length, dim)
@@ -261,6 +265,34 @@ def _named_split(name: str, least: int, axis: int, one_dimensional: int) -> Any:
 hsplit = _named_split("hsplit", 1, 1, 0)
 vsplit = _named_split("vsplit", 2, 0, 0)
 dsplit = _named_split("dsplit", 3, 2, 2)
+
+
+# --- the same, not known as views -----------------------------------------------------------------
+
+
+def _unsafe(input: Tensor, pieces: list[Layout]) -> tuple[Tensor, ...]:
+    return tuple(make(input._storage, piece, input.dtype) for piece in pieces)
+
+
+@operator(gradient={"input": _split_grad})
+def unsafe_split(input: Tensor, split_size: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """`split` whose parts the tape does not know as views: they may be written one by one."""
+    return _unsafe(input, _pieces(input._layout, split_size, dim))
+
+
+@operator(gradient={"input": _sections_grad})
+def unsafe_split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """`split_with_sizes` whose parts the tape does not know as views."""
+    return _unsafe(input, _sections(input._layout, tuple(split_sizes), dim))
+
+
+@composite()
+def unsafe_chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """`chunk` whose parts the tape does not know as views."""
+    length, count = _chunk_length(input, chunks, dim)
+    if length == 0:
+        return unsafe_split_with_sizes(input, (0,) * count, dim)
+    return unsafe_split(input, length, dim)
 
 
 # --- diagonals and windows ------------------------------------------------------------------------

@@ -1,0 +1,159 @@
+"""Views by value: `select_scatter` and its kin write into a copy, `select_copy` and its kin are fresh.
+
+They exist for programs that may not alias memory (PyTorch's functionalised graphs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pellucid.ops import view_axes, view_memory, view_parts, view_shape
+from pellucid.ops.api import F
+from pellucid.ops.arguments import tensor
+from pellucid.ops.dispatch import composite, operator
+from pellucid.ops.embed import window
+from pellucid.ops.inplace import copy_array
+from pellucid.ops.memory import clone
+from pellucid.ops.view_memory import strided_layout
+from pellucid.tensor import layout as layouts
+from pellucid.tensor.device import contiguous_format
+from pellucid.tensor.layout import Layout
+from pellucid.tensor.tensor import Tensor, empty
+
+# --- writing into a copy --------------------------------------------------------------------------
+
+
+def _written(input: Tensor, src: Tensor, part: Callable[[Layout], Layout]) -> Tensor:
+    """A copy of `input` with `src` in the part that the view `part` shows."""
+    tensor("scatter", "src", 1, src)
+    out = empty(layouts.empty_like_layout(input._layout), input.dtype)
+    np.copyto(out._array, input._array)
+    shown = part(out._layout)
+    if shown.shape != src._layout.shape:
+        raise RuntimeError(
+            "expected src to have a size equal to the slice of self. src size = "
+            f"{list(src._layout.shape)}, slice size = {list(shown.shape)}"
+        )
+    flat = np.frombuffer(out._storage.buffer, out.dtype.numpy, out._layout.span)
+    copy_array(window(flat, shown), src._array)
+    return out
+
+
+def _no_part(src_layout: Layout, grad: Tensor) -> Tensor:
+    return F.zeros(src_layout.shape, dtype=grad.dtype)
+
+
+@operator(
+    gradient={
+        "input": lambda grad, src_layout, dim, index: grad.select_scatter(
+            _no_part(src_layout, grad), dim, index
+        ),
+        "src": lambda grad, dim, index: grad.select(dim, index),
+    }
+)
+def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
+    """A copy of `input` with `src` at one index of dimension `dim`."""
+    return _written(input, src, lambda layout: layouts.select(layout, dim, index))
+
+
+def _slice_src(grad: Tensor, dim: int, start: Any, end: Any, step: int) -> Tensor:
+    return view_parts.slice_along(grad, dim, start, end, step)
+
+
+@operator(
+    gradient={
+        "input": lambda grad, src_layout, dim, start, end, step: grad.slice_scatter(
+            _no_part(src_layout, grad), dim, start, end, step
+        ),
+        "src": _slice_src,
+    }
+)
+def slice_scatter(
+    input: Tensor, src: Tensor, dim: int = 0, start: Any = None, end: Any = None, step: int = 1
+) -> Tensor:
+    """A copy of `input` with `src` at the indices `start:end:step` of dimension `dim`."""
+    return _written(input, src, lambda layout: layouts.slice_dim(layout, dim, start, end, step))
+
+
+@operator(
+    gradient={
+        "input": lambda grad, src_layout, offset, dim1, dim2: grad.diagonal_scatter(
+            _no_part(src_layout, grad), offset, dim1, dim2
+        ),
+        "src": lambda grad, offset, dim1, dim2: grad.diagonal(offset, dim1, dim2),
+    }
+)
+def diagonal_scatter(
+    input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1
+) -> Tensor:
+    """A copy of `input` with `src` on a diagonal."""
+    return _written(input, src, lambda layout: layouts.diagonal(layout, offset, dim1, dim2))
+
+
+@operator(
+    gradient={
+        "input": lambda grad, src_layout, size, stride, storage_offset: (
+            grad.contiguous().as_strided_scatter(
+                _no_part(src_layout, grad), size, stride, storage_offset
+            )
+        ),
+        "src": lambda grad, size, stride, storage_offset: grad.contiguous().as_strided(
+            size, stride, storage_offset
+        ),
+    }
+)
+def as_strided_scatter(
+    input: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: Any = None
+) -> Tensor:
+    """A copy of `input` with `src` in any strided part of its memory."""
+    copied = empty(layouts.empty_like_layout(input._layout), input.dtype)
+    offset = 0 if storage_offset is None else storage_offset
+    strided_layout(copied, size, stride, offset)
+    return _written(
+        input, src, lambda layout: layouts.as_strided(layout, tuple(size), tuple(stride), offset)
+    )
+
+
+# --- fresh copies of views ------------------------------------------------------------------------
+
+
+def _fresh(name: str, view: Callable[..., Any], where: str = "torch") -> None:
+    """Enter `name`: what `view` shows, in fresh row-major memory."""
+
+    def copied(*args: Any, **kwargs: Any) -> Any:
+        shown = view(*args, **kwargs)
+        if isinstance(shown, tuple):
+            return tuple(clone(each, memory_format=contiguous_format) for each in shown)
+        return clone(shown, memory_format=contiguous_format)
+
+    copied.__doc__ = f"`{name.removesuffix('_copy')}` in fresh memory."
+    copied.__name__ = name
+    composite(where=where, name=name, out=True)(copied)
+
+
+for _name, _view in {
+    "alias_copy": view_shape.alias,
+    "as_strided_copy": view_memory.as_strided,
+    "detach_copy": lambda input: input.detach(),
+    "diagonal_copy": view_parts.diagonal,
+    "expand_copy": view_shape.expand,
+    "permute_copy": view_axes.permute,
+    "select_copy": view_parts.select,
+    "slice_copy": view_parts.slice_along,
+    "split_copy": view_parts.split,
+    "split_with_sizes_copy": view_parts.split_with_sizes,
+    "squeeze_copy": view_axes.squeeze,
+    "t_copy": view_axes.t,
+    "transpose_copy": view_axes.transpose,
+    "unbind_copy": view_parts.unbind,
+    "unfold_copy": view_parts.unfold,
+    "unsqueeze_copy": view_axes.unsqueeze,
+    "view_as_complex_copy": view_memory.view_as_complex,
+    "view_as_real_copy": view_memory.view_as_real,
+    "view_copy": view_shape.view,
+}.items():
+    _fresh(_name, _view)
+_fresh("narrow_copy", view_parts.narrow, "torch Tensor")
