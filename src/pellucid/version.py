@@ -6,3 +6,5 @@ cuda = None
 hip = None
 git_version = "pellucid"
 debug = False
+xpu = None
+rocm = None
