@@ -13,6 +13,7 @@ from pellucid.ops import creation, dunders, from_data, matmul, memory, reduction
 from pellucid.ops import indexing as _indexing
 from pellucid.ops import diagonals as _diagonals
 from pellucid.ops import gathering as _gathering
+from pellucid.ops import reduce_extremes as _reduce_extremes
 from pellucid.ops import grids as _grids
 from pellucid.ops import index_rows as _index_rows
 from pellucid.ops import joining as _joining
@@ -30,9 +31,12 @@ from pellucid.ops.elementwise import logical as _logical
 from pellucid.ops.elementwise import powers as _powers
 from pellucid.ops.elementwise import rounding as _rounding
 from pellucid.ops.elementwise import trigonometric as _trigonometric
+from pellucid.ops import activations as _activations
+from pellucid.ops import softmax as _softmax
 from pellucid.ops.nn import convolution as _convolution
 from pellucid.ops.nn import normalisation as _normalisation
 from pellucid.ops.nn import pooling as _pooling
+from pellucid.ops.nn import adaptive_pooling as _adaptive_pooling
 from pellucid.ops.spec import namespace, registry
 
 

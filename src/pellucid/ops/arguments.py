@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import index as to_index
 from typing import Any
 
@@ -10,6 +10,7 @@ from pellucid.tensor.layout import normalize_dim, normalize_dims
 from pellucid.tensor.tensor import Tensor
 
 _INT = {int}
+_NEED_SIZES = {"flip", "reshape", "permute"}
 
 
 def wrong_type(name: str, parameter: str, position: int, wanted: str, value: Any) -> TypeError:
@@ -46,8 +47,9 @@ def integers(name: str, parameter: str, position: int, values: Any) -> tuple[int
                 found.append(integer(name, parameter, position, value))
             except TypeError:
                 raise TypeError(
-                    f"{name}(): argument '{parameter}' (position {position}) must be tuple of "
-                    f"ints, but found element of type {type(value).__name__} at pos {place}"
+                    f"{name}(): argument '{parameter}' failed to unpack the object at pos "
+                    f'{place + 1} with error "type must be tuple of ints,but got '
+                    f'{type(value).__name__}"'
                 ) from None
         return tuple(found)
     if isinstance(values, Tensor) and values._layout.shape:
@@ -58,8 +60,23 @@ def integers(name: str, parameter: str, position: int, values: Any) -> tuple[int
         raise wrong_type(name, parameter, position, "tuple of ints", values) from None
 
 
-def sizes(name: str, given: Sequence[Any], parameter: str = "size") -> tuple[int, ...]:
-    """The sizes in `f(2, 3)`, `f((2, 3))` and `f([2, 3])` alike; `given` is the call's `*args`."""
+def sizes(
+    name: str,
+    given: Sequence[Any],
+    parameter: str = "size",
+    by_name: Mapping[str, Any] | None = None,
+) -> tuple[int, ...]:
+    """The sizes in `f(2, 3)`, `f((2, 3))`, `f([2, 3])` and `f(size=(2, 3))` alike.
+
+    `given` is the call's `*args`, `by_name` its `**kwargs`, of which only `parameter` is taken.
+    """
+    if by_name:
+        if given or list(by_name) != [parameter]:
+            wrong = next((key for key in by_name if key != parameter), parameter)
+            raise TypeError(f"{name}() got an unexpected keyword argument '{wrong}'")
+        given = (by_name[parameter],)
+    elif not given and name in _NEED_SIZES:
+        raise TypeError(f'{name}() missing 1 required positional arguments: "{parameter}"')
     if len(given) == 1 and isinstance(given[0], (tuple, list)):
         given = given[0]
     return integers(name, parameter, 1, tuple(given))
@@ -90,6 +107,7 @@ def dims_of(dim: Any, ndim: int) -> tuple[int, ...]:
     if dim is None:
         return tuple(range(ndim))
     if isinstance(dim, (tuple, list)):
-        return normalize_dims(tuple(dim), ndim) if len(dim) else tuple(range(ndim))
+        axes = normalize_dims(tuple(dim), ndim)
+        return axes if axes and ndim else tuple(range(ndim))
     axis = normalize_dim(dim, ndim)
     return (axis,) if ndim else ()

@@ -1,171 +1,203 @@
-"""Reductions: sum, mean, prod, all, any, extremes, variance, logsumexp.
+"""Reductions that add, multiply or ask: `sum`, `mean`, `prod`, `all`, `any`, `logsumexp`, …
 
-`reduce` is what they share: dimensions, `keepdim`, the dtype computed in, and summing accurately. NumPy sums float32 pairwise only along the
-contiguous axis; over other axes it adds row after row, so long ones are summed as a product with ones (BLAS) or block by block.
+What they share (dimensions, accurate sums) is in `ops/reduce.py`; extremes are in
+`ops/reduce_extremes.py`, variance and quantiles in `ops/statistics.py`.
 """
 
 from __future__ import annotations
 
-import builtins
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from pellucid.ops.api import F
-from pellucid.ops.arguments import dims_of
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.elementwise.arithmetic import conj
-from pellucid.ops.inplace import copy_array
-from pellucid.ops.returns import return_type
+from pellucid.ops.inplace import scalar_type
+from pellucid.ops.reduce import (
+    Axes,
+    add_up,
+    plan_of,
+    reduce,
+    run,
+    unreduce,
+    work_array,
+)
 from pellucid.ops.spec import NoGradient
-from pellucid.tensor.dtype import BOOL, INTEGER, REDUCED, bool_, dtype, float32, int64, uint8
-from pellucid.tensor.layout import contiguous, normalize_dim, reduction_layout
-from pellucid.tensor.tensor import Tensor, empty
-
-Axes = tuple[int, ...]
-
-
-def work_array(input: Tensor, d: dtype) -> np.ndarray:
-    """`input`'s data as dtype `d`; half precision as float32, in which it is summed."""
-    inner = float32 if d in REDUCED else d
-    if input.dtype is inner:
-        return input._array
-    out = np.empty(input._layout.shape, inner.numpy)
-    copy_array(out, input._array)
-    return out
+from pellucid.tensor.dtype import (
+    COMPLEX,
+    FLOATING,
+    INTEGER,
+    bool_,
+    default,
+    dtype,
+    int64,
+    uint8,
+)
+from pellucid.tensor.layout import normalize_dim
+from pellucid.tensor.tensor import Tensor
 
 
-def reduce(
-    input: Tensor, dim: Any, keepdim: bool, d: dtype, compute: Callable[[np.ndarray, Axes, np.ndarray], Any]
-) -> Tensor:
-    """Reduce over `dim` (None or () means all): `compute(array, axes, out)` writes into `out`, which keeps the reduced axes."""
-    axes = dims_of(dim, input.dim())
-    layout = reduction_layout(input._layout, axes, keepdim)
-    out = empty(layout, d)
-    kept = tuple(1 if i in axes else s for i, s in enumerate(input._layout.shape))
-    array = work_array(input, d)
-    with np.errstate(all="ignore"):
-        if d in REDUCED:
-            scratch = np.empty(kept, np.float32)
-            compute(array, axes, scratch)
-            copy_array(out._array.reshape(kept), scratch)
-        else:
-            compute(array, axes, out._array.reshape(kept))
-    return out
-
-
-_BLOCK = 128
-
-
-def add_up(array: np.ndarray, axes: Axes, out: np.ndarray) -> None:
-    """Sum over `axes` with an error that grows with the logarithm of the count."""
-    if array.dtype.kind in "fc" and array.size > 4096 and not _inner_is_contiguous(array, axes):
-        _blockwise(array, axes, out)
-    else:
-        np.sum(array, axis=axes, out=out, keepdims=True)
-
-
-def _inner_is_contiguous(array: np.ndarray, axes: Axes) -> bool:
-    """Whether NumPy's pairwise summation applies: the axis with the smallest stride is summed."""
-    longest = [i for i in range(array.ndim) if array.shape[i] > 1]
-    return not longest or builtins.min(longest, key=lambda i: abs(array.strides[i])) in axes
-
-
-def _blockwise(array: np.ndarray, axes: Axes, out: np.ndarray) -> None:
-    """Sum blocks of the longest summed axis, then the sums of the blocks."""
-    axis = builtins.max(axes, key=lambda i: array.shape[i])
-    count = array.shape[axis]
-    if count <= _BLOCK:
-        np.sum(array, axis=axes, out=out, keepdims=True)
-        return
-    starts = range(0, count, _BLOCK)
-    shape = [1 if i in axes else s for i, s in enumerate(array.shape)]
-    parts = np.empty((len(starts), *shape), array.dtype)
-    index: list[Any] = [slice(None)] * array.ndim
-    for number, start in enumerate(starts):
-        index[axis] = slice(start, start + _BLOCK)
-        np.sum(array[tuple(index)], axis=axes, out=parts[number], keepdims=True)
-    while len(parts) > _BLOCK:
-        cut = len(parts) - len(parts) % _BLOCK
-        sums = parts[:cut].reshape(-1, _BLOCK, *shape).sum(axis=1)
-        parts = np.concatenate([sums, parts[cut:]]) if cut < len(parts) else sums
-    np.sum(parts, axis=0, out=out)
-
-
-def unreduce(value: Any, shape: Sequence[int], dim: Any, keepdim: bool) -> Any:
-    """Put the reduced dimensions back with size 1, so that `value` broadcasts over the input."""
-    if keepdim:
-        return value
-    for axis in dims_of(dim, len(shape)):
-        value = value.unsqueeze(axis)
-    return value
-
-
-def _sum_type(input: Tensor, d: dtype | None) -> dtype:
+def sum_type(input: Tensor, d: dtype | None) -> dtype:
+    """The dtype of a sum: as asked for, or the input's, with int64 for integers and bools."""
     if d is not None:
         return d
     return int64 if input.dtype.category <= INTEGER else input.dtype
 
 
+def _expanded(grad: Any, input_layout: Any, dim: Any, keepdim: bool) -> Any:
+    return unreduce(grad, input_layout.shape, dim, keepdim).expand(input_layout.shape)
+
+
+@operator(out=True, gradient={"input": _expanded})
+def sum(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: dtype | None = None
+) -> Tensor:
+    """The sum over `dim` (all dimensions if None); integers and bools give int64."""
+    return reduce(input, dim, keepdim, sum_type(input, dtype), add_up)
+
+
+def _refuse_complex(name: str, input: Tensor) -> None:
+    if input.dtype.category == COMPLEX:
+        raise RuntimeError(f"{name} does not support complex inputs")
+
+
+def _numbers(array: np.ndarray) -> np.ndarray:
+    """The array with zeros for its NaNs."""
+    missing = np.isnan(array)
+    return np.where(missing, array.dtype.type(0), array) if missing.any() else array
+
+
 @operator(
     out=True,
-    backward_name="SumBackward0",
-    gradient={"input": lambda grad, input, dim, keepdim: unreduce(grad, input.shape, dim, keepdim).expand(input.shape)},
+    gradient={
+        "input": lambda grad, input, dim, keepdim: (
+            unreduce(grad, input.shape, dim, keepdim).expand(input.shape)
+            * F.isnan(input).logical_not()
+        )
+    },
 )
-def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: dtype | None = None) -> Tensor:
-    """The sum over `dim` (all dimensions if None); integers and bools give int64."""
-    return reduce(input, dim, keepdim, _sum_type(input, dtype), add_up)
+def nansum(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: dtype | None = None
+) -> Tensor:
+    """The sum over `dim` of the elements that are not NaN."""
+    _refuse_complex("nansum", input)
+    d = sum_type(input, dtype)
+    array = work_array(input, d)
+    if array.dtype.kind == "f":
+        array = _numbers(array)
+    return run(plan_of(input, dim, keepdim, "nansum"), array, d, add_up)
 
 
-def _mean_grad(grad: Any, input: Any, dim: Any, keepdim: bool) -> Any:
-    count = _count(input, dim)
-    return (unreduce(grad, input.shape, dim, keepdim) / count).expand(input.shape)
+def _mean_gradient(grad: Any, input_layout: Any, dim: Any, keepdim: bool) -> Any:
+    count = input_layout.numel / max(grad.numel(), 1)
+    return (unreduce(grad, input_layout.shape, dim, keepdim) / count).expand(input_layout.shape)
 
 
-def _count(input: Tensor, dim: Any) -> int:
-    count = 1
-    for axis in dims_of(dim, input.dim()):
-        count *= input._layout.shape[axis]
-    return count
-
-
-@operator(out=True, gradient={"input": _mean_grad})
-def mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: dtype | None = None) -> Tensor:
+@operator(out=True, gradient={"input": _mean_gradient})
+def mean(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: dtype | None = None
+) -> Tensor:
     """The mean over `dim`. Integers are refused unless a floating `dtype` is given."""
     d = dtype or input.dtype
-    if d.category <= INTEGER:
-        what = "optional dtype, could not infer output dtype for" if dtype is None else "output dtype, got"
+    if d.category < FLOATING:
+        given = "Input" if dtype is None else "Optional"
         raise RuntimeError(
-            "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
-            f"Got: {_scalar_name(input.dtype)}"
-            if dtype is None
-            else f"mean(): could not infer output dtype. Optional dtype must be either a floating point or complex dtype. Got: {_scalar_name(d)}"
-        ) from (None if what else None)
-    count = _count(input, dim)
+            f"mean(): could not infer output dtype. {given} dtype must be either a floating point or complex dtype. "
+            f"Got: {scalar_type(d)}\n"
+            "  Integers have no mean of their own dtype: give dtype=torch.float32, or convert the "
+            "input with .float()."
+        )
+    plan = plan_of(input, dim, keepdim, "mean")
 
     def compute(array: np.ndarray, axes: Axes, out: np.ndarray) -> None:
         add_up(array, axes, out)
-        np.divide(out, count, out=out)
+        np.divide(out, plan.count, out=out)
 
-    return reduce(input, dim, keepdim, d, compute)
+    return run(plan, work_array(input, d), d, compute)
 
 
-def _scalar_name(d: dtype) -> str:
-    return {"int64": "Long", "int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool"}.get(d.name, d.name)
+@composite(out=True)
+def nanmean(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: dtype | None = None
+) -> Tensor:
+    """The mean over `dim` of the elements that are not NaN."""
+    if input.dtype.category < FLOATING:
+        raise RuntimeError(
+            "nanmean(): expected input to have floating point or complex dtype but got "
+            f"{scalar_type(input.dtype)}"
+        )
+    count = F.isnan(input.detach()).logical_not().sum(dim, keepdim)
+    return nansum(input, dim, keepdim, dtype=dtype) / count
+
+
+# --- product --------------------------------------------------------------------------------------
+
+
+def _product_of_the_others(grad: Any, input: Any, axis: int) -> Any:
+    """Gradient of a product where elements may be zero: products of what is before and after."""
+    if not input.numel():
+        return F.zeros_like(input)
+    count = input.shape[axis]
+    if count == 1:
+        return grad
+    one = F.ones_like(input.narrow(axis, 0, 1))
+    before = F.cat([one, input.narrow(axis, 0, count - 1)], axis).cumprod(axis)
+    after = F.cat([one, input.narrow(axis, 1, count - 1).flip(axis)], axis).cumprod(axis)
+    return grad * conj(before * after.flip(axis))
+
+
+def _prod_grad(grad: Any, input: Any, out: Any, dim: Any, keepdim: bool) -> Any:
+    if not input.dim():
+        return grad.clone()
+    zeros = bool((input._array == 0).any())
+    if dim is not None and not keepdim:
+        grad, out = grad.unsqueeze(dim), out.unsqueeze(dim)
+    if not zeros:
+        return grad * conj(out / input)
+    if dim is None:
+        return _product_of_the_others(grad, input.reshape(-1), 0).view(input.shape)
+    return _product_of_the_others(grad, input, normalize_dim(dim, input.dim()))
+
+
+def _multiply(array: np.ndarray, axes: Axes, out: np.ndarray) -> None:
+    np.multiply.reduce(array, axes, None, out, True)
+
+
+@operator(out=True, gradient={"input": _prod_grad})
+def prod(
+    input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: dtype | None = None
+) -> Tensor:
+    """The product over `dim` (all dimensions if None); integers and bools give int64."""
+    return reduce(input, dim, keepdim, sum_type(input, dtype), _multiply)
+
+
+# --- questions ------------------------------------------------------------------------------------
 
 
 def _truth(name: str, ufunc: np.ufunc) -> Callable[..., Tensor]:
     def body(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
         answer = uint8 if input.dtype is uint8 else bool_
-        axes = dims_of(dim, input.dim())
-        out = empty(reduction_layout(input._layout, axes, keepdim), answer)
-        found = ufunc.reduce(input._array.astype(bool, copy=False), axis=axes, keepdims=keepdim)
-        out._array[...] = found
-        return out
+        plan = plan_of(input, dim, keepdim, name)
+        array = input._array
+        if array.dtype.kind == "V":  # bfloat16 has no truth of its own in NumPy
+            array = array != 0
+        if answer is uint8:
+            array = array.astype(bool)
+
+        def compute(array: np.ndarray, axes: Axes, out: np.ndarray) -> None:
+            if array.dtype.kind == "b" and out.dtype.kind == "b":
+                ufunc.reduce(array, axes, None, out, True)
+            else:
+                out[...] = ufunc.reduce(array, axes, bool, None, True)
+
+        return run(plan, array, answer, compute)
 
     body.__name__ = name
-    body.__doc__ = f"Whether {name} elements over `dim` are true (nonzero); uint8 input answers in uint8."
+    body.__doc__ = (
+        f"Whether {name} elements over `dim` are true (nonzero); uint8 input answers in uint8."
+    )
     return operator(out=True, gradient=NoGradient("answers in bool"))(body)
 
 
@@ -173,178 +205,76 @@ all = _truth("all", np.logical_and)
 any = _truth("any", np.logical_or)
 
 
-def _spread(grad: Any, input: Any, out: Any, dim: Any, keepdim: bool) -> Any:
-    """Extreme values share their gradient evenly."""
-    grad, out = unreduce(grad, input.shape, dim, keepdim), unreduce(out, input.shape, dim, keepdim)
-    mask = (input == out).to(grad.dtype)
-    return grad * mask / mask.sum(dim, keepdim=True)
+@operator(gradient=NoGradient("counts"))
+def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
+    """How many elements over `dim` are not zero, as int64."""
+    return run(plan_of(input, dim, False, "count_nonzero"), input._array != 0, int64, add_up)
 
 
-def _refuse_empty(name: str, input: Tensor, dim: Any) -> None:
-    axes = dims_of(dim, input.dim())
-    if not input._layout.numel and any_zero(input._layout.shape[a] for a in axes):
-        if dim is None or dim == ():
-            raise RuntimeError(
-                f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the "
-                "'dim' argument."
-            )
-        axis = next(a for a in axes if not input._layout.shape[a])
-        raise IndexError(f"{name}(): Expected reduction dim {axis} to have non-zero size.")
+# --- sums of exponentials -------------------------------------------------------------------------
 
 
-def any_zero(sizes: Any) -> bool:
-    """Whether one of the sizes is 0."""
-    return not np.all(list(sizes))
+def _logsumexp(array: np.ndarray, axes: Axes, out: np.ndarray) -> None:
+    """`log(sum(exp(x)))` without overflow: the largest element is taken out first."""
+    if not array.size:
+        out[...] = -np.inf
+        return
+    largest = np.maximum.reduce(array.real, axes, None, None, True)
+    largest = np.where(np.isinf(largest), largest.dtype.type(0), largest)
+    add_up(np.exp(array - largest), axes, out)
+    np.log(out, out=out)
+    out += largest
 
 
-def _extreme(name: str, ufunc: np.ufunc) -> Callable[..., Tensor]:
-    def body(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
-        _refuse_empty(name, input, dim)
-        return reduce(
-            input, dim, keepdim, input.dtype, lambda array, axes, out: ufunc.reduce(array, axis=axes, out=out, keepdims=True)
+@operator(
+    where="torch Tensor special",
+    out=True,
+    gradient={
+        "input": lambda grad, input, out, dim, keepdim: (
+            unreduce(grad, input.shape, dim, keepdim)
+            * conj((input - unreduce(out, input.shape, dim, keepdim)).exp())
         )
-
-    body.__name__ = name
-    body.__doc__ = f"The {'largest' if name == 'amax' else 'smallest'} element over `dim`; NaN wins; ties share the gradient."
-    return operator(out=True, gradient={"input": _spread})(body)
-
-
-amax = _extreme("amax", np.maximum)
-amin = _extreme("amin", np.minimum)
+    },
+)
+def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
+    """`log(sum(exp(input)))` over `dim`, computed without overflow. Integers become floats."""
+    d = default.floating if input.dtype.category < FLOATING else input.dtype
+    return reduce(input, dim, keepdim, d, _logsumexp)
 
 
-def first_extreme(array: np.ndarray, axis: int, largest: bool) -> np.ndarray:
-    """Index of the first extreme element along `axis`; a NaN counts as extreme (NumPy agrees with PyTorch)."""
-    return (np.argmax if largest else np.argmin)(array, axis=axis)
-
-
-def _arg(name: str, largest: bool) -> Callable[..., Tensor]:
-    def body(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-        shape = input._layout.shape
-        if input.dtype is bool_:
-            raise RuntimeError(f'"{name}_cpu" not implemented for \'Bool\'')
-        array = work_array(input, input.dtype)
-        if dim is None:
-            if not input._layout.numel:
-                raise IndexError(
-                    f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the "
-                    "'dim' argument."
-                )
-            out = empty(contiguous((1,) * len(shape) if keepdim else ()), int64)
-            out._array[...] = first_extreme(array.reshape(-1), 0, largest)
-            return out
-        axis = normalize_dim(dim, len(shape))
-        if shape and not shape[axis]:
-            raise IndexError(f"{name}(): Expected reduction dim {axis} to have non-zero size.")
-        out = empty(reduction_layout(input._layout, (axis,), keepdim), int64)
-        if shape:
-            found = first_extreme(array, axis, largest)
-            out._array[...] = np.expand_dims(found, axis) if keepdim else found
-        else:
-            out._array[...] = 0
-        return out
-
-    body.__name__ = name
-    body.__doc__ = f"The index of the first {'largest' if largest else 'smallest'} element over `dim` (of the flattened tensor if None)."
-    return operator(out=True, gradient=NoGradient("returns indices"))(body)
-
-
-argmax = _arg("argmax", True)
-argmin = _arg("argmin", False)
-
-
-def _scatter_back(grad: Any, input: Any, indices: Any, dim: int, keepdim: bool) -> Any:
-    """The gradient goes to the element that was chosen."""
-    if not input.dim():
-        return grad
-    if not keepdim:
-        grad, indices = grad.unsqueeze(dim), indices.unsqueeze(dim)
-    return F.zeros_like(input).scatter(dim, indices, grad)
-
-
-def _choose(name: str, largest: bool) -> tuple[Callable[..., Any], Callable[..., Tensor]]:
-    result = return_type(name, "values indices")
-
-    def along(input: Tensor, dim: int, keepdim: bool = False) -> Any:
-        shape = input._layout.shape
-        axis = normalize_dim(dim, len(shape))
-        if shape and not shape[axis]:
-            raise IndexError(f"{name}(): Expected reduction dim {axis} to have non-zero size.")
-        layout = reduction_layout(input._layout, (axis,), keepdim)
-        values, indices = empty(layout, input.dtype), empty(layout, int64)
-        if not shape:
-            values._array[...], indices._array[...] = input._array, 0
-            return result(values, indices)
-        array = work_array(input, input.dtype)
-        found = np.expand_dims(first_extreme(array, axis, largest), axis)
-        picked = np.take_along_axis(input._array, found, axis)
-        indices._array[...] = found if keepdim else found.squeeze(axis)
-        values._array[...] = picked if keepdim else picked.squeeze(axis)
-        return result(values, indices)
-
-    along.__name__ = f"{name}_along"
-    along = operator(
-        where="internal", name=f"{name}_dim", fields=("values", "indices"), gradient={"input": _scatter_back},
-        backward_name=f"{name.capitalize()}Backward0",
-    )(along)
-
-    def whole(input: Tensor) -> Tensor:
-        _refuse_empty(name, input, None)
-        ufunc = np.maximum if largest else np.minimum
-        return reduce(
-            input, None, False, input.dtype, lambda array, axes, out: ufunc.reduce(array, axis=axes, out=out, keepdims=True)
-        )
-
-    def spread_whole(grad: Any, input: Any, out: Any) -> Any:
-        mask = (input == out).to(grad.dtype)
-        return grad * mask / mask.sum()
-
-    whole = operator(
-        where="internal", name=f"{name}_all", gradient={"input": spread_whole}, backward_name=f"{name.capitalize()}Backward1"
-    )(whole)
-    return along, whole
-
-
-_max_along, _max_whole = _choose("max", True)
-_min_along, _min_whole = _choose("min", False)
-
-
-def _dispatch(name: str, along: Any, whole: Any, pairwise: str, input: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """`max(x)`, `max(x, dim)` and `max(x, other)` are three operators under one name."""
-    other = args[0] if args else kwargs.get("other", kwargs.get("dim"))
-    if isinstance(other, Tensor):
-        return getattr(F, pairwise)(input, other, **({"out": kwargs["out"]} if kwargs.get("out") is not None else {}))
-    if other is None:
-        return whole(input)
-    out = kwargs.pop("out", None)
-    result = along(input, *args, **kwargs)
-    if out is None:
-        return result
-    for target, value in zip(out, result, strict=True):
-        target.resize_(value.shape).copy_(value)
-    return type(result)(*out)
-
-
-@composite()
-def max(input: Tensor, *args: Any, **kwargs: Any) -> Any:
-    """`max(input)`; `max(input, dim, keepdim)` with indices; `max(input, other)` elementwise."""
-    return _dispatch("max", _max_along, _max_whole, "maximum", input, args, kwargs)
-
-
-@composite()
-def min(input: Tensor, *args: Any, **kwargs: Any) -> Any:
-    """`min(input)`; `min(input, dim, keepdim)` with indices; `min(input, other)` elementwise."""
-    return _dispatch("min", _min_along, _min_whole, "minimum", input, args, kwargs)
+# --- back to a smaller shape ----------------------------------------------------------------------
 
 
 @composite(where="Tensor")
 def sum_to_size(input: Tensor, *size: Any) -> Tensor:
     """Sum over the dimensions that broadcasting added: the inverse of `expand`."""
     shape = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
-    lead = input.dim() - len(shape)
-    if lead < 0 or not np.all([s in (1, input.shape[lead + i]) for i, s in enumerate(shape)]):
-        raise RuntimeError(f"size {{{list(shape)}}} is not expandable to size {{{list(input.shape)}}}.")
-    dims = [*range(lead), *(lead + i for i, s in enumerate(shape) if s == 1 and input.shape[lead + i] != 1)]
+    own = input._layout.shape
+    lead = len(own) - len(shape)
+    if lead < 0 or not np.all([s in (1, own[lead + i]) for i, s in enumerate(shape)]):
+        raise RuntimeError(f"size {{{list(shape)}}} is not expandable to size {{{list(own)}}}.")
+    dims = [
+        *range(lead),
+        *(lead + i for i, s in enumerate(shape) if s == 1 and own[lead + i] != 1),
+    ]
     if dims:
         input = sum(input, dims, keepdim=True)
     return input.view(shape) if lead else input
+
+
+@operator(
+    out=True,
+    gradient={
+        "input": lambda grad, input_layout: (
+            grad * F.eye(*input_layout.shape, dtype=grad.dtype) if input_layout.numel else None
+        )
+    },
+)
+def trace(input: Tensor) -> Tensor:
+    """The sum of the diagonal of a matrix; integers give int64."""
+    if input.dim() != 2:
+        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input.dim()}")
+    d = sum_type(input, None)
+    diagonal = work_array(input, d).diagonal()
+    plan = plan_of(input, None, False)
+    return run(plan._replace(kept=()), diagonal, d, lambda a, _, out: add_up(a, (0,), out[None]))
