@@ -12,6 +12,7 @@ from pellucid.autograd.arithmetic import arithmetic
 from pellucid.ops import creation, dunders, from_data, matmul, memory, reductions, views
 from pellucid.ops import indexing as _indexing
 from pellucid.ops import diagonals as _diagonals
+from pellucid.ops import cumulative as _cumulative
 from pellucid.ops import gathering as _gathering
 from pellucid.ops import reduce_extremes as _reduce_extremes
 from pellucid.ops import grids as _grids
@@ -20,6 +21,8 @@ from pellucid.ops import joining as _joining
 from pellucid.ops import masking as _masking
 from pellucid.ops import rearranging as _rearranging
 from pellucid.ops import scatter as _scatter
+from pellucid.ops import sorting as _sorting
+from pellucid.ops import statistics as _statistics
 from pellucid.ops import view_copies as _view_copies
 from pellucid.ops import view_inplace as _view_inplace
 from pellucid.ops.elementwise import arithmetic as _arithmetic_table
@@ -32,6 +35,7 @@ from pellucid.ops.elementwise import powers as _powers
 from pellucid.ops.elementwise import rounding as _rounding
 from pellucid.ops.elementwise import trigonometric as _trigonometric
 from pellucid.ops import activations as _activations
+from pellucid.ops import gated as _gated
 from pellucid.ops import softmax as _softmax
 from pellucid.ops.nn import convolution as _convolution
 from pellucid.ops.nn import normalisation as _normalisation

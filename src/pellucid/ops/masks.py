@@ -1,28 +1,14 @@
 """`keep`: a gradient where a condition holds, zero elsewhere. Internal, used by gradient formulas.
 
-A product with the condition would turn an infinite gradient into NaN where the condition is false; a choice does not. NumPy chooses slowly,
-but masking bits is as fast as a product: −1 as an integer has all bits set, 0 none.
+A product with the condition would turn an infinite gradient into NaN where the condition is false; a choice does not.
 """
 
 from __future__ import annotations
 
-import numpy as np
-
 from pellucid.ops.dispatch import operator
+from pellucid.ops.numerics.selection import choose
 from pellucid.tensor.layout import elementwise_layout
 from pellucid.tensor.tensor import Tensor, empty
-
-_BITS = {2: np.int16, 4: np.int32, 8: np.int64}
-
-
-def choose(array: np.ndarray, mask: np.ndarray, out: np.ndarray) -> None:
-    """`out[i] = array[i] if mask[i] else 0` with broadcasting; `array` and `out` have one dtype."""
-    bits = _BITS.get(out.dtype.itemsize)
-    if bits is None:
-        out.fill(0)
-        np.copyto(out, array, where=mask)
-    else:
-        np.bitwise_and(array.view(bits), np.negative(mask.view(np.int8)), out.view(bits))
 
 
 @operator(where="internal", gradient={"grad_output": lambda grad, mask: keep(grad, mask)})

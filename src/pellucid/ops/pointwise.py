@@ -17,6 +17,7 @@ import numpy as np
 
 from pellucid.autograd.modes import state
 from pellucid.autograd.node import record, wants_grad
+from pellucid.ops.blocks import blocked
 from pellucid.ops.dispatch import heard, mark_inference, tracked
 from pellucid.ops.inplace import (
     after_write,
@@ -74,6 +75,7 @@ def pointwise(
     scaled: bool = False,
     native: bool = False,
     variants: tuple[str, dict[Any, Row]] = ("", {}),
+    flagged: bool = False,
     backward_name: str = "",
     doc: str = "",
 ) -> Callable[..., Any]:
@@ -81,11 +83,13 @@ def pointwise(
 
     `compute` is a NumPy ufunc or a function of arrays (see `Row`), whose parameters after the operands are settings of the operator.
     `parameters` names the operands ("input other"). `scaled` adds the keyword `alpha`, which multiplies the second operand. `variants`
-    names a keyword and the rows that its values choose.
+    names a keyword and the rows that its values choose. `flagged` gives the function in `nn.functional` the parameter `inplace`.
     """
     operands = tuple(parameters.split())
     signature, direct = _signature(compute, operands, "alpha" if scaled else variants[0])
     optional = [p.name for p in signature.parameters.values() if p.name in operands and p.default is not p.empty]
+    if direct and not isinstance(compute, np.ufunc):
+        compute = blocked(compute)
     row = Row(compute, direct, rule, refuse, verify, len(operands), scaled, native, optional)
     row.choice, row.variants = variants
 
@@ -108,12 +112,32 @@ def pointwise(
     call.__doc__ = body.__doc__
     call.__signature__ = signature  # type: ignore[attr-defined]
     call.spec = spec  # type: ignore[attr-defined]
-    registry.enter(spec, call)
+    call.write = write = _make_write(row)  # type: ignore[attr-defined]
+    registry.enter(spec, call, {"nn.functional": with_flag(call)} if flagged else {})
     if inplace:
-        write = _make_write(row)
         for each in (name, *aliases):
             registry.put("Tensor", each + "_", write)
     return call
+
+
+def with_flag(call: Callable[..., Any]) -> Callable[..., Any]:
+    """The operator `call` with a last parameter `inplace`, which chooses its in-place form."""
+    spec, write = call.spec, call.write  # type: ignore[attr-defined]
+    count = len(spec.parameters)
+
+    def function(*args: Any, **kwargs: Any) -> Tensor:
+        inplace = kwargs.pop("inplace", False)
+        if len(args) > count:
+            inplace, args = args[count], args[:count]
+        return (write if inplace else call)(*args, **kwargs)
+
+    function.__name__ = function.__qualname__ = call.__name__
+    function.__doc__ = f"{call.__doc__}\n\nWith `inplace` the result overwrites `input`."
+    listed = [p.replace(kind=_Kind.POSITIONAL_OR_KEYWORD) for p in inspect.signature(call).parameters.values()]
+    flag = _Kind("inplace", _Kind.POSITIONAL_OR_KEYWORD, default=False)
+    function.__signature__ = inspect.Signature([*listed, flag])  # type: ignore[attr-defined]
+    function.spec = spec  # type: ignore[attr-defined]
+    return function
 
 
 def elementwise(parameters: str = "input", *, name: str = "", **described: Any) -> Callable[[Callable[..., Any]], Any]:

@@ -42,7 +42,7 @@ class OpSpec:
     gradient: tuple[Formula, ...]
     no_gradient: str = ""
     inplace: bool = False
-    out: bool = False
+    out: Any = False
     aliases: tuple[str, ...] = ()
     backward_name: str = ""
     parameters: tuple[str, ...] = ()
@@ -82,12 +82,14 @@ class Registry:
         self.specs: dict[str, OpSpec] = {}
         self.places: dict[str, dict[str, Callable[..., Any]]] = {}
 
-    def enter(self, spec: OpSpec, call: Callable[..., Any]) -> None:
-        """Put an operator under its names. Two operators of one name in one place are a mistake."""
+    def enter(self, spec: OpSpec, call: Callable[..., Any], forms: Mapping[str, Callable[..., Any]] | None = None) -> None:
+        """Put an operator under its names; `forms` are what some places show instead of `call`.
+
+        Two operators of one name in one place are a mistake.
+        """
         for place in spec.where:
-            names = self.places.setdefault(place, {})
             for name in (spec.name, *spec.aliases):
-                self.put(place, name, call)
+                self.put(place, name, forms.get(place, call) if forms else call)
         key = spec.name if spec.where and spec.where[0] in ("torch", "Tensor") else f"{spec.where[0]}.{spec.name}"
         if key in self.specs:
             raise TypeError(f"operator {key} is described twice")
@@ -137,7 +139,7 @@ def describe(
     gradient: Gradient | None,
     name: str | None = None,
     inplace: bool = False,
-    out: bool = False,
+    out: bool | Callable[..., None] = False,
     aliases: Sequence[str] = (),
     backward_name: str = "",
     fields: Sequence[str] = (),

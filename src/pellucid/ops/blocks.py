@@ -1,0 +1,47 @@
+"""`blocked`: long chains of array operations, cut into blocks that stay in the processor's cache.
+
+`gelu` takes a dozen passes over its input. Over 4 million numbers each pass reads from and writes to main memory; over 16 thousand, the
+passes after the first find their numbers in the cache, and temporaries are reused instead of mapped anew.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+BLOCK = 16384
+"""Elements in a block: 64 KiB of float32, so that a few arrays fit the second-level cache together."""
+
+
+def blocked(compute: Callable[..., None]) -> Callable[..., None]:
+    """`compute(*operands, out, **settings)` for one block after another.
+
+    Arrays that do not lie one element after the other are computed at once, as are operands that broadcast.
+    """
+
+    @functools.wraps(compute)
+    def run(*arrays: Any, **settings: Any) -> None:
+        out = arrays[-1]
+        size = out.size
+        if size < 2 * BLOCK or not all(_in_order(array, out) for array in arrays):
+            compute(*arrays, **settings)
+            return
+        flat = [a.reshape(-1, order="A") if isinstance(a, np.ndarray) and a.shape else a for a in arrays]
+        for start in range(0, size, BLOCK):
+            stop = start + BLOCK
+            compute(*[a[start:stop] if isinstance(a, np.ndarray) and a.shape else a for a in flat], **settings)
+
+    return run
+
+
+def _in_order(array: Any, out: np.ndarray) -> bool:
+    """Whether cutting `array` as it lies in memory gives the same elements as cutting `out`."""
+    if not isinstance(array, np.ndarray) or not array.shape:
+        return True
+    if array.shape != out.shape:
+        return False
+    both = array.flags.c_contiguous and out.flags.c_contiguous
+    return both or (array.flags.f_contiguous and out.flags.f_contiguous)
