@@ -1,0 +1,171 @@
+"""Order: `sort`, `argsort`, `msort`, `topk`, `kthvalue`.
+
+NaN counts as larger than every number. Sorting is always stable: equal elements stay in their
+order, also when sorted downwards. What is chosen gets the gradient.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pellucid.ops.arguments import integer
+from pellucid.ops.dispatch import composite, operator
+from pellucid.ops.inplace import scalar_type
+from pellucid.ops.reduce import work_array
+from pellucid.ops.reduce_extremes import scatter_back
+from pellucid.ops.returns import return_type
+from pellucid.tensor.dtype import COMPLEX, bool_, int64
+from pellucid.tensor.layout import contiguous, empty_like_layout, normalize_dim
+from pellucid.tensor.tensor import Tensor, empty
+
+_Sort = return_type("sort", "values indices")
+_Topk = return_type("topk", "values indices")
+_Kthvalue = return_type("kthvalue", "values indices")
+
+
+def order_of(array: np.ndarray, axis: int, descending: bool) -> np.ndarray:
+    """The indices that sort `array` along `axis`, equal elements in their order."""
+    if not descending:
+        return np.argsort(array, axis, kind="stable")
+    flipped = np.argsort(np.flip(array, axis), axis, kind="stable")
+    return array.shape[axis] - 1 - np.flip(flipped, axis)
+
+
+def _placed(grad: Any, input_layout: Any, indices: Any, dim: int) -> Any:
+    return scatter_back(grad, input_layout, indices, dim, True)
+
+
+@operator(
+    where="internal",
+    name="sort",
+    out=True,
+    fields=("values", "indices"),
+    gradient={"input": _placed},
+)
+def _sort(input: Tensor, dim: int, descending: bool) -> Any:
+    axis = normalize_dim(integer("sort", "dim", 2, dim), input.dim())
+    if input.dtype.category == COMPLEX:
+        raise RuntimeError(
+            "Sort currently does not support complex dtypes on CPU\n"
+            "  Complex numbers have no order: sort .abs(), .real or .imag."
+        )
+    layout = empty_like_layout(input._layout)
+    values, indices = empty(layout, input.dtype), empty(layout, int64)
+    if not layout.shape:
+        values._array[...], indices._array[...] = input._array, 0
+        return _Sort(values, indices)
+    order = order_of(work_array(input, input.dtype), axis, descending)
+    indices._array[...] = order
+    values._array[...] = np.take_along_axis(input._array, order, axis)
+    return _Sort(values, indices)
+
+
+@composite()
+def sort(
+    input: Tensor,
+    dim: int = -1,
+    descending: bool = False,
+    stable: bool = False,
+    *,
+    out: Any = None,
+) -> Any:
+    """The elements in order along `dim`, and where each one stood, as `(values, indices)`."""
+    return _sort(input, dim, descending, out=out)
+
+
+@composite(out=True)
+def argsort(
+    input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False
+) -> Tensor:
+    """The indices that sort along `dim`."""
+    return _sort(input.detach(), dim, descending)[1]
+
+
+@composite(out=True)
+def msort(input: Tensor) -> Tensor:
+    """The elements in order along the first dimension."""
+    return _sort(input, 0, False)[0]
+
+
+def _first(array: np.ndarray, axis: int, k: int, largest: bool, ordered: bool) -> np.ndarray:
+    """The indices of the `k` most extreme elements along `axis`, in order."""
+    count = array.shape[axis]
+    few = 8 * k < count and count > 256
+    if not few or array.dtype.kind == "b":
+        order = order_of(array, axis, largest)
+        return order.take(np.arange(k), axis)
+    keys = array
+    place = count - k if largest else k - 1
+    part = np.argpartition(keys, place, axis)
+    part = part.take(np.arange(count - k, count) if largest else np.arange(k), axis)
+    part.sort(axis)  # equal elements in their order
+    if not ordered:
+        return part
+    inner = order_of(np.take_along_axis(array, part, axis), axis, largest)
+    return np.take_along_axis(part, inner, axis)
+
+
+@operator(out=True, fields=("values", "indices"), gradient={"input": _placed})
+def topk(
+    input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
+) -> Any:
+    """The `k` largest (or smallest) elements along `dim`, and their indices."""
+    k = integer("topk", "k", 2, k)
+    axis = normalize_dim(integer("topk", "dim", 3, dim), input.dim())
+    shape = input._layout.shape
+    if k < 0 or k > (shape[axis] if shape else 1):
+        raise RuntimeError("selected index k out of range")
+    if input.dtype.category == COMPLEX or input.dtype is bool_:
+        if input.dtype.category == COMPLEX:
+            raise RuntimeError(
+                "topk(): does not support complex dtypes on CPU\n"
+                "  Complex numbers have no order: use .abs(), .real or .imag."
+            )
+        raise NotImplementedError(
+            "\"topk_impl_loop\" not implemented for 'Bool'\n  Convert the input with .int() first."
+        )
+    layout = contiguous(tuple([k if i == axis else size for i, size in enumerate(shape)]))
+    values, indices = empty(layout, input.dtype), empty(layout, int64)
+    if not shape:
+        values._array[...], indices._array[...] = input._array, 0
+        return _Topk(values, indices)
+    chosen = _first(work_array(input, input.dtype), axis, k, largest, sorted)
+    indices._array[...] = chosen
+    values._array[...] = np.take_along_axis(input._array, chosen, axis)
+    return _Topk(values, indices)
+
+
+def _kth_grad(grad: Any, input_layout: Any, indices: Any, dim: int, keepdim: bool) -> Any:
+    return scatter_back(grad, input_layout, indices, dim, keepdim)
+
+
+@operator(out=True, fields=("values", "indices"), gradient={"input": _kth_grad})
+def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
+    """The `k`-th smallest element along `dim`, counted from 1, and its index."""
+    k = integer("kthvalue", "k", 2, k)
+    axis = normalize_dim(integer("kthvalue", "dim", 3, dim), input.dim())
+    shape = input._layout.shape
+    if shape and not shape[axis]:
+        raise IndexError(f"kthvalue(): Expected reduction dim {axis} to have non-zero size.")
+    if not 1 <= k <= (shape[axis] if shape else 1):
+        raise RuntimeError(
+            f"kthvalue(): selected number k out of range for dimension {axis}\n"
+            f"  k counts from 1: it must lie between 1 and {shape[axis] if shape else 1}."
+        )
+    if input.dtype.category == COMPLEX or input.dtype is bool_:
+        raise NotImplementedError(
+            f"\"kthvalue_cpu\" not implemented for '{scalar_type(input.dtype)}'\n"
+            "  Convert the input to an integer or floating dtype first."
+        )
+    kept = tuple([1 if i == axis else size for i, size in enumerate(shape)])
+    left = kept if keepdim else kept[:axis] + kept[axis + 1 :]
+    values, indices = empty(contiguous(left), input.dtype), empty(contiguous(left), int64)
+    if not shape:
+        values._array[...], indices._array[...] = input._array, 0
+        return _Kthvalue(values, indices)
+    chosen = order_of(work_array(input, input.dtype), axis, False).take([k - 1], axis)
+    indices._array[...] = chosen.reshape(left)
+    values._array[...] = np.take_along_axis(input._array, chosen, axis).reshape(left)
+    return _Kthvalue(values, indices)
