@@ -158,8 +158,8 @@ class Row:
         return float32 if work in REDUCED and not self.native else work
 
     def settings(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The settings that `compute` itself is given."""
-        return {} if self.scaled or not settings else settings
+        """The settings that `compute` itself is given: not those that were about choosing it or scaling an operand."""
+        return {} if self.scaled or self.choice or not settings else settings
 
     def fresh(self, operands: Sequence[Any], settings: Mapping[str, Any]) -> Tensor:
         """The result in fresh memory, not recorded."""
