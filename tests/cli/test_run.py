@@ -8,10 +8,13 @@ import sys
 import time
 import traceback
 import zipfile
+from pathlib import Path
 
 import pytest
 from subprocesses import PELLUCID, PYTHON, start
 
+from pellucid.cli.app import parse
+from pellucid.cli.run import program_of
 from pellucid.cli.tracebacks import engine_frames
 from pellucid.compat.ledger import ENGINE
 
@@ -53,12 +56,52 @@ PROGRAMS = {
 def test_a_program_prints_and_ends_as_under_python(tmp_path, name):
     encoding = "latin-1" if name == "encoding" else "utf-8"
     (tmp_path / "program.py").write_text(PROGRAMS[name], encoding=encoding)
-    arguments = ("program.py", "--explain", "x", "-m", "--", "--ledger", "-v")
+    arguments = ("program.py", "x", "-m", "--", "--explain", "y", "--ledger", "-v")
     ours = start(PELLUCID, "run", *arguments, cwd=tmp_path, stdin="one\ntwo\n")
     pythons = start(PYTHON, *arguments, cwd=tmp_path, stdin="one\ntwo\n")
     assert ours.stdout == pythons.stdout
     assert ours.stderr == pythons.stderr
     assert ours.returncode == pythons.returncode
+
+
+@pytest.mark.parametrize(
+    ("after", "arguments", "explain", "ledger"),
+    [
+        ("a --explain r.html --lr 1", "a --lr 1", "r.html", False),
+        ("--explain=r.html --ledger", "", "r.html", True),
+        ("-- --explain r.html --ledger --", "--explain r.html --ledger --", None, False),
+        ("a --ledger -- --explain x", "a -- --explain x", None, True),
+        ("--explain r.html -- --ledger", "-- --ledger", "r.html", False),
+        ("--explained --ledger=1", "--explained --ledger=1", None, False),
+    ],
+)
+@pytest.mark.parametrize("program", [["p.py"], ["-m", "p"]], ids=["script", "module"])
+def test_pellucids_options_stand_after_the_program_too(program, after, arguments, explain, ledger):
+    found = program_of(["run", *program, *after.split()])
+    assert found.name == program[-1]
+    assert found.arguments == tuple(arguments.split())
+    assert found.explain == (Path(explain) if explain else None)
+    assert found.ledger is ledger
+    assert parse(["--verbose", "run", *program, *after.split()]) == found
+
+
+def test_the_last_of_two_reports_is_the_one_written():
+    found = program_of(["run", "--explain", "before.html", "p.py", "--explain", "after.html"])
+    assert found.explain == Path("after.html")
+
+
+@pytest.mark.parametrize("option", ["--explain", "--explain="])
+def test_explain_after_the_program_needs_a_file(tmp_path, option):
+    (tmp_path / "program.py").write_text("print('ran')")
+    done = start(PELLUCID, "run", "program.py", option, cwd=tmp_path)
+    assert done.returncode == 2 and done.stdout == ""
+    assert "--explain needs a file" in done.stderr
+
+
+def test_the_package_itself_runs_as_the_command(tmp_path):
+    (tmp_path / "program.py").write_text("import sys; print(sys.argv, __name__); sys.exit(6)")
+    done = start((*PYTHON, "-m", "pellucid"), "run", "program.py", "x", cwd=tmp_path)
+    assert (done.stdout, done.returncode) == ("['program.py', 'x'] __main__\n", 6)
 
 
 def test_endless_recursion_is_reported_as_under_python(tmp_path):
@@ -84,10 +127,10 @@ def test_modules_packages_folders_and_archives_run_as_under_python(tmp_path):
         archive.writestr("__main__.py", "import sys; print(sys.argv, sys.path[0]); sys.exit(5)")
     for arguments in (
         ("-m", "tool", "--lr", "-m", "3", "--"),
-        ("-m", "tool.sub.job", "--ledger"),
+        ("-m", "tool.sub.job", "--lr", "--", "--ledger"),
         ("-m", "not_there"),
         ("tool", "x"),
-        ("app.zip", "--explain"),
+        ("app.zip", "x", "--", "--explain"),
         ("missing.py",),
     ):
         ours = start(PELLUCID, "run", *arguments, cwd=tmp_path)

@@ -12,7 +12,7 @@ import typer
 
 from pellucid.cli.check import check_command
 from pellucid.cli.environment import env_command
-from pellucid.cli.run import Program, run_arguments
+from pellucid.cli.run import Program, Wishes, run_arguments
 from pellucid.instrument import timings
 from pellucid.version import PELLUCID
 
@@ -58,7 +58,7 @@ def run(
     arguments: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="(SCRIPT | -m MODULE) [ARGUMENTS]...",
+            metavar="(SCRIPT | -m MODULE) [--] [ARGUMENTS]...",
             help="The program, and what it is to find in sys.argv.",
         ),
     ] = None,
@@ -74,13 +74,18 @@ def run(
 ) -> None:
     """Run a PyTorch program: in it, `import torch` finds Pellucid.
 
-    What stands after the program belongs to the program.
+    `--explain` and `--ledger` may also stand after the program, up to a `--`; everything else there
+    belongs to the program, and so does everything after `--`.
     """
     rest = list(arguments or [])
     if module is None and not rest:
         raise typer.BadParameter("which program? Give a script, or -m and a module", context)
     script = None if module is not None else rest.pop(0)
-    context.obj.append(Program(script, module, tuple(rest), explain, ledger))
+    wishes = Wishes(explain, ledger)
+    own = wishes.take_from(rest)
+    if own is None:
+        raise typer.BadParameter("--explain needs a file: --explain report.html", context)
+    context.obj.append(Program(script, module, own, wishes.explain, wishes.ledger))
 
 
 app.command("check")(check_command)

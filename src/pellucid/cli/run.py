@@ -50,17 +50,55 @@ def program_of(given: list[str]) -> Program | None:
     """
     if given[:1] != ["run"]:
         return None
-    rest, explain, ledger = given[1:], None, False
-    while rest and rest[0] in ("--ledger", "--explain"):
-        if rest.pop(0) == "--ledger":
-            ledger = True
-        elif rest:
-            explain = Path(rest.pop(0))
-    if rest[:1] == ["-m"] and len(rest) > 1:
-        return Program(None, rest[1], tuple(rest[2:]), explain, ledger)
-    if rest and not rest[0].startswith("-"):
-        return Program(rest[0], None, tuple(rest[1:]), explain, ledger)
-    return None
+    rest, wishes = given[1:], Wishes()
+    while rest and wishes.take(rest):
+        pass
+    module = rest[1] if rest[:1] == ["-m"] and len(rest) > 1 else None
+    if module is None and (not rest or rest[0].startswith("-")):
+        return None
+    arguments = wishes.take_from(rest[1:] if module is None else rest[2:])
+    if arguments is None:
+        return None
+    script = rest[0] if module is None else None
+    return Program(script, module, arguments, wishes.explain, wishes.ledger)
+
+
+@dataclass
+class Wishes:
+    """Pellucid's own options of `run`: they may stand before the program and after it."""
+
+    explain: Path | None = None
+    ledger: bool = False
+
+    def take(self, rest: list[str]) -> bool:
+        """Take the option that `rest` begins with away from it; False where there is none."""
+        if rest[0] == "--ledger":
+            self.ledger = True
+        elif rest[0] == "--explain" and len(rest) > 1:
+            self.explain = Path(rest.pop(1))
+        elif rest[0].startswith("--explain=") and rest[0] != "--explain=":
+            self.explain = Path(rest[0].partition("=")[2])
+        else:
+            return False
+        del rest[0]
+        return True
+
+    def take_from(self, given: list[str]) -> tuple[str, ...] | None:
+        """What stands after the program without Pellucid's options, up to a `--`.
+
+        After `--` everything is the program's. A `--` that comes first is Pellucid's own and goes;
+        a later one is also the program's. None: `--explain` without a file.
+        """
+        if given[:1] == ["--"]:
+            return tuple(given[1:])
+        rest, kept = list(given), []
+        while rest and rest[0] != "--":
+            if self.take(rest):
+                continue
+            if rest[0] in ("--explain", "--explain="):
+                return None
+            kept.append(rest.pop(0))
+        return (*kept, *rest)
 
 
 def run_arguments(given: list[str]) -> list[str]:
