@@ -106,7 +106,7 @@ def pointwise(
     )  # fmt: skip
     row.name = spec.name if spec.where[0] in ("torch", "Tensor", "internal", "nn.functional") else f"special_{spec.name}"
     for variant in row.variants.values():
-        variant.spec, variant.name, variant.scaled = spec, row.name, False
+        variant.spec, variant.name, variant.choice = spec, row.name, row.choice
     call = _make_call(row)
     call.__name__ = call.__qualname__ = name
     call.__doc__ = body.__doc__
