@@ -146,15 +146,7 @@ def describe(
 ) -> OpSpec:
     """Build the description of `body` from its signature and what the decorator was told."""
     own = name or body.__name__
-    parameters, variadic, defaults = [], "", {}
-    for parameter in inspect.signature(body).parameters.values():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            continue
-        parameters.append(parameter.name)
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            variadic = parameter.name
-        elif parameter.default is not parameter.empty:
-            defaults[parameter.name] = parameter.default
+    parameters, variadic, defaults = signature_of(body)
     rules, reason = ((), "made of other operators") if kind == "composite" else formulas(own, gradient, parameters)
     return OpSpec(
         name=own,
@@ -173,6 +165,28 @@ def describe(
         fields=tuple(fields),
         measured=tuple(p for p in parameters if any(p + "_layout" in rule.wants for rule in rules)),
     )
+
+
+def signature_of(body: Callable[..., Any]) -> tuple[list[str], str, dict[str, Any]]:
+    """A function's parameters, the name of its `*args`, and its defaults: read off the code object, which is quick at import."""
+    given_signature = getattr(body, "__signature__", None)
+    if given_signature is not None:
+        return _read(given_signature)
+    function = inspect.unwrap(body) if hasattr(body, "__wrapped__") else body
+    code = function.__code__
+    names = code.co_varnames
+    positional, total = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
+    variadic = names[total] if code.co_flags & inspect.CO_VARARGS else ""
+    parameters = [*names[:positional], *([variadic] if variadic else []), *names[positional:total]]
+    given = function.__defaults__ or ()
+    defaults = dict(zip(names[positional - len(given) : positional], given, strict=True))
+    return parameters, variadic, defaults | (function.__kwdefaults__ or {})
+
+
+def _read(signature: inspect.Signature) -> tuple[list[str], str, dict[str, Any]]:
+    kept = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    variadic = next((p.name for p in kept if p.kind is p.VAR_POSITIONAL), "")
+    return [p.name for p in kept], variadic, {p.name: p.default for p in kept if p.default is not p.empty}
 
 
 def camel(name: str) -> str:
