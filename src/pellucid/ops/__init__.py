@@ -21,6 +21,10 @@ from pellucid.ops import joining as _joining
 from pellucid.ops import masking as _masking
 from pellucid.ops import rearranging as _rearranging
 from pellucid.ops import scatter as _scatter
+from pellucid.ops import random as _random
+from pellucid.ops import random_fill as _random_fill
+from pellucid.ops import random_parameters as _random_parameters
+from pellucid.ops import ranges as _ranges
 from pellucid.ops import sorting as _sorting
 from pellucid.ops import statistics as _statistics
 from pellucid.ops import view_copies as _view_copies
@@ -41,6 +45,7 @@ from pellucid.ops.nn import convolution as _convolution
 from pellucid.ops.nn import normalisation as _normalisation
 from pellucid.ops.nn import pooling as _pooling
 from pellucid.ops.nn import adaptive_pooling as _adaptive_pooling
+from pellucid.ops.nn import losses_regression as _losses_regression
 from pellucid.ops.spec import namespace, registry
 
 

@@ -1,153 +1,166 @@
-"""Making tensors from sizes: zeros, ones, full, empty, and their `_like` and `new_` forms; arange, linspace, eye.
-
-`factory` reads the keywords they all share: `dtype, layout, device, requires_grad, pin_memory, memory_format, out`.
-"""
+"""Tensors from sizes: `zeros`, `ones`, `full`, `empty`, their `_like` and `new_` forms, `eye`, triangles' indices."""
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Unpack
 
 import numpy as np
 
-from pellucid.autograd.modes import state
-from pellucid.ops.arguments import sizes
+from pellucid.autograd.node import wants_grad
+from pellucid.ops.arguments import integer, integers, wrong_type
 from pellucid.ops.dispatch import composite
-from pellucid.ops.inplace import copy_array, resize_output
+from pellucid.ops.factory import (
+    Options,
+    check_options,
+    check_shape,
+    finish,
+    place,
+    read_dtype,
+    read_sizes,
+)
+from pellucid.ops.inplace import copy_array, scalar_type
 from pellucid.ops.memory import as_scalar, layout_in
 from pellucid.tensor.device import memory_format as MemoryFormat
-from pellucid.tensor.device import require_cpu, strided
-from pellucid.tensor.dtype import default, dtype, int64
-from pellucid.tensor.events import Event, listeners
+from pellucid.tensor.device import preserve_format
+from pellucid.tensor.dtype import default, int32, int64
 from pellucid.tensor.layout import Layout, contiguous
 from pellucid.tensor.promotion import number_dtype
 from pellucid.tensor.tensor import Tensor
 from pellucid.tensor.tensor import empty as allocate
 
 
-def finish(
-    name: str,
-    out: Tensor,
-    requires_grad: bool = False,
-    device: Any = None,
-    layout: Any = None,
-    pin_memory: bool = False,
-    names: Any = None,
-    generator: Any = None,
-) -> Tensor:
-    """What every factory does last: check where the tensor is to live, mark it, tell it."""
-    if device is not None:
-        require_cpu(device)
-    if layout is not None and layout is not strided:
-        raise RuntimeError(f"{name}(): layout {layout} is not there; Pellucid's tensors are torch.strided")
-    if requires_grad:
-        if out.dtype.category < 2:
-            raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
-        out._requires_grad = True
-    if state.inference:
-        out._inference = True
-    if listeners:
-        event = Event(name, (), (out,), "copy", out.nbytes, 0.0)
-        for listener in tuple(listeners):
-            listener(event)
-    return out
-
-
-def _check_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    for size in shape:
-        if size < 0:
-            raise RuntimeError(f"Trying to create tensor with negative dimension {size}: {list(shape)}")
-    return shape
-
-
-def _target(shape: tuple[int, ...], d: dtype, out: Tensor | None, format: MemoryFormat | None = None) -> Tensor:
-    """The tensor to fill: a fresh one, or `out` made to fit."""
-    layout = layout_in(format, contiguous(_check_shape(shape)))
-    if out is None:
-        return allocate(layout, d)
-    resize_output(out, layout)
-    out._storage.version += 1
-    return out
-
-
-def _filled(name: str, value: Any) -> Any:
-    def make(
-        *size: Any, out: Tensor | None = None, dtype: dtype | None = None, memory_format: MemoryFormat | None = None, **options: Any
-    ) -> Tensor:
-        if "size" in options:
-            size = (options.pop("size"),)
-        d = dtype or (out.dtype if out is not None else default.floating)
-        result = _target(sizes(name, size), d, out, memory_format)
-        if value is not None:
-            result._array.fill(value)
-        return finish(name, result, **options)
+def _filled(name: str, value: int) -> Callable[..., Tensor]:
+    def make(*size: Any, out: Tensor | None = None, **options: Unpack[Options]) -> Tensor:
+        result = place(name, read_sizes(name, size, options), None, out, options)
+        result._array.fill(value)
+        return finish(name, result, options)
 
     make.__name__ = make.__qualname__ = name
-    make.__doc__ = f"A tensor of this size, {'uninitialised' if value is None else f'filled with {value}'}."
+    make.__doc__ = f"A tensor of this size filled with {value}: `{name}(2, 3)` or `{name}((2, 3))`."
     return composite(where="torch")(make)
 
 
 zeros = _filled("zeros", 0)
 ones = _filled("ones", 1)
-empty = _filled("empty", None)
 
 
 @composite(where="torch")
-def full(size: Any, fill_value: Any, *, out: Tensor | None = None, dtype: dtype | None = None, **options: Any) -> Tensor:
+def empty(
+    *size: Any,
+    out: Tensor | None = None,
+    memory_format: MemoryFormat | None = None,
+    **options: Unpack[Options],
+) -> Tensor:
+    """An uninitialised tensor of this size, its strides in the order of `memory_format`."""
+    if memory_format is preserve_format:
+        raise RuntimeError(
+            "unsupported memory format Preserve\n"
+            "  There is no tensor whose format could be preserved: name one, or use empty_like."
+        )
+    shape = read_sizes("empty", size, options)
+    return finish("empty", place("empty", shape, None, out, options, memory_format), options)
+
+
+def fill_number(name: str, position: int, value: Any) -> Any:
+    """The Python number in `value`: a number or a 0-dim tensor. Raises TypeError for anything else."""
+    if isinstance(value, (bool, int, float, complex)):
+        return value
+    if isinstance(value, np.generic) and value.dtype.kind in "biufc":
+        return value.item()
+    if isinstance(value, Tensor) and not value._layout.shape and not wants_grad(value):
+        return value.item()
+    raise wrong_type(name, "fill_value", position, "Number", value)
+
+
+@composite(where="torch")
+def full(
+    size: Any, fill_value: Any, *, out: Tensor | None = None, **options: Unpack[Options]
+) -> Tensor:
     """A tensor of this size filled with `fill_value`, whose type gives the dtype if none is named."""
-    if isinstance(fill_value, Tensor):
-        d, value = dtype or fill_value.dtype, fill_value._array
-    else:
-        d = dtype or (out.dtype if out is not None else number_dtype(fill_value))
-        value = as_scalar(fill_value, d)
-    result = _target(sizes("full", (size,)), d, out)
-    copy_array(result._array, value)
-    return finish("full", result, **options)
+    if not isinstance(size, (tuple, list)):
+        raise wrong_type("full", "size", 1, "tuple of ints", size)
+    value = fill_number("full", 2, fill_value)
+    shape = integers("full", "size", 1, size)
+    result = place("full", shape, number_dtype(value), out, options)
+    result._array.fill(as_scalar(value, result.dtype))
+    return finish("full", result, options)
+
+
+# -- strides of one's own
 
 
 @composite(where="torch")
-def empty_strided(size: Any, stride: Any, *, dtype: dtype | None = None, **options: Any) -> Tensor:
+def empty_strided(size: Any, stride: Any, **options: Unpack[Options]) -> Tensor:
     """An uninitialised tensor with this size and these strides (in elements)."""
-    shape, strides = tuple(int(s) for s in size), tuple(int(s) for s in stride)
+    shape = integers("empty_strided", "size", 1, size)
+    strides = integers("empty_strided", "stride", 2, stride)
     if len(shape) != len(strides):
-        raise RuntimeError(f"dimensionality of sizes ({len(shape)}) must match dimensionality of strides ({len(strides)})")
+        raise RuntimeError(
+            f"dimensionality of sizes ({len(shape)}) must match dimensionality of strides ({len(strides)})"
+        )
+    check_shape(shape)
     if min(strides, default=0) < 0:
-        raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(strides)}")
-    layout = Layout(_check_shape(shape), strides, 0)
-    result = allocate(contiguous((layout.span,)), dtype or default.floating)
+        raise RuntimeError(
+            f"Storage size calculation overflowed with sizes={list(shape)} and strides={list(strides)}\n"
+            "  Strides cannot be negative; flip() copies in reversed order."
+        )
+    layout = Layout(shape, strides, 0)
+    check_options("empty_strided", options)
+    kind = read_dtype("empty_strided", options.get("dtype"), None, default.floating)
+    result = allocate(contiguous((layout.span,)), kind)
     result._layout = layout
-    return finish("empty_strided", result, **options)
+    return finish("empty_strided", result, options)
 
 
 @composite(where="torch")
-def empty_permuted(size: Any, physical_layout: Any, *, dtype: dtype | None = None, **options: Any) -> Tensor:
+def empty_permuted(size: Any, physical_layout: Any, **options: Unpack[Options]) -> Tensor:
     """An uninitialised tensor whose dimensions lie in memory in the order `physical_layout`."""
-    shape, order = tuple(size), tuple(physical_layout)
+    shape = check_shape(integers("empty_permuted", "size", 1, size))
+    order = integers("empty_permuted", "physical_layout", 2, physical_layout)
     if len(order) != len(shape):
         raise RuntimeError(
-            f"Number of dimensions in size does not match the length of the physical_layout; i.e. len(size) = {len(shape)} is not "
-            f"equal to len(physical_layout) = {len(order)}"
+            "Number of dimensions in size does not match the length of the physical_layout; i.e. "
+            f"len(size) = {len(shape)} is not equal to len(physical_layout) = {len(order)}"
         )
-    if sorted(order) != list(range(len(shape))):
-        raise RuntimeError("empty_permuted: duplicate dim not allowed" if len(set(order)) < len(order) else "Dimension out of range")
+    for place_, dim in enumerate(order):
+        if not 0 <= dim < len(shape):
+            raise RuntimeError(
+                f"Dimension out of range (expected to be between 0 and {len(shape) - 1}, but got {dim} "
+                f"at index {place_}).  NB: negative dims not currently supported."
+            )
+    if len(set(order)) < len(order):
+        raise RuntimeError("Duplicate dim not allowed")
     inner = contiguous(tuple(shape[i] for i in order)).strides
     strides = tuple(inner[order.index(i)] for i in range(len(shape)))
-    return empty_strided(shape, strides, dtype=dtype, **options)
+    return empty_strided(shape, strides, **options)
 
 
-def _like(name: str, value: Any) -> Any:
+# -- like another tensor
+
+
+def _place_like(name: str, input: Any, format: MemoryFormat | None, options: Options) -> Tensor:
+    if not isinstance(input, Tensor):
+        raise wrong_type(name, "input", 1, "Tensor", input)
+    kind = input.dtype
+    if options:
+        check_options(name, options)
+        kind = read_dtype(name, options.get("dtype"), None, kind)
+    return allocate(layout_in(format, input._layout), kind)
+
+
+def _like(name: str, value: int | None) -> Callable[..., Tensor]:
     def make(
-        input: Tensor, *, dtype: dtype | None = None, memory_format: MemoryFormat | None = None, **options: Any
+        input: Tensor, *, memory_format: MemoryFormat | None = None, **options: Unpack[Options]
     ) -> Tensor:
-        if not isinstance(input, Tensor):
-            raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
-        result = allocate(layout_in(memory_format, input._layout), dtype or input.dtype)
+        result = _place_like(name, input, memory_format, options)
         if value is not None:
             result._array.fill(value)
-        return finish(name, result, **options)
+        return finish(name, result, options)
 
     make.__name__ = make.__qualname__ = name
-    make.__doc__ = "A tensor laid out like `input`, " + ("uninitialised." if value is None else f"filled with {value}.")
+    content = "uninitialised" if value is None else f"filled with {value}"
+    make.__doc__ = f"A tensor in the shape, dtype and order of strides of `input`, {content}."
     return composite(where="torch")(make)
 
 
@@ -158,23 +171,27 @@ empty_like = _like("empty_like", None)
 
 @composite(where="torch")
 def full_like(
-    input: Tensor, fill_value: Any, *, dtype: dtype | None = None, memory_format: MemoryFormat | None = None, **options: Any
+    input: Tensor,
+    fill_value: Any,
+    *,
+    memory_format: MemoryFormat | None = None,
+    **options: Unpack[Options],
 ) -> Tensor:
-    """A tensor laid out like `input`, filled with `fill_value`."""
-    if not isinstance(input, Tensor):
-        raise TypeError(f"full_like(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
-    d = dtype or input.dtype
-    result = allocate(layout_in(memory_format, input._layout), d)
-    copy_array(result._array, fill_value._array if isinstance(fill_value, Tensor) else as_scalar(fill_value, d))
-    return finish("full_like", result, **options)
+    """A tensor in the shape, dtype and order of strides of `input`, filled with `fill_value`."""
+    value = fill_number("full_like", 2, fill_value)
+    result = _place_like("full_like", input, memory_format, options)
+    result._array.fill(as_scalar(value, result.dtype))
+    return finish("full_like", result, options)
 
 
-def _new(name: str, make: Any) -> Any:
-    def method(self: Tensor, *size: Any, dtype: dtype | None = None, **options: Any) -> Tensor:
-        return make(*size, dtype=dtype or self.dtype, **options)
+def _new(name: str, make: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def method(self: Tensor, *args: Any, **options: Any) -> Tensor:
+        if options.get("dtype") is None:
+            options["dtype"] = self.dtype
+        return make(*args, **options)
 
     method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"`{make.__name__}` with this tensor's dtype."
+    method.__doc__ = f"`torch.{name[4:]}` in this tensor's dtype, unless another one is named."
     return composite(where="Tensor")(method)
 
 
@@ -185,80 +202,49 @@ new_full = _new("new_full", full)
 new_empty_strided = _new("new_empty_strided", empty_strided)
 
 
-def _range_dtype(values: tuple[Any, ...]) -> dtype:
-    kinds = [v.dtype if isinstance(v, Tensor) else number_dtype(v) for v in values]
-    return default.floating if any(k.category >= 2 for k in kinds) else int64
-
-
-def _number(value: Any) -> Any:
-    return value.item() if isinstance(value, (Tensor, np.generic)) else value
+# -- diagonals and triangles
 
 
 @composite(where="torch")
-def arange(*args: Any, out: Tensor | None = None, dtype: dtype | None = None, **options: Any) -> Tensor:
-    """`arange(end)`, `arange(start, end, step=1)`: ceil((end - start) / step) values, `start + i * step`."""
-    start, end, step = options.pop("start", 0), options.pop("end", None), options.pop("step", 1)
-    if len(args) == 1:
-        if end is None:
-            (end,) = args
-        else:
-            (start,) = args
-    elif len(args) == 2:
-        start, end = args
-    elif len(args) == 3:
-        start, end, step = args
-    d = dtype or (out.dtype if out is not None else _range_dtype((start, end, step)))
-    start, end, step = _number(start), _number(end), _number(step)
-    if step == 0:
-        raise RuntimeError("step must be nonzero")
-    if not (math.isfinite(start) and math.isfinite(end)):
-        raise RuntimeError(f"unsupported range: {start} -> {end}")
-    if (end - start) * step < 0:
-        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
-    if d.category <= 1 and all(isinstance(v, int) for v in (start, end, step)):
-        count = -((start - end) // step)
-    else:
-        count = math.ceil((end - start) / step)
-    result = _target((count,), d, out)
-    index = np.arange(count, dtype=np.int64 if d.category <= 1 else np.float64)
-    copy_array(result._array, (int(start) if d.category <= 1 else start) + index * (int(step) if d.category <= 1 else step))
-    return finish("arange", result, **options)
-
-
-@composite(where="torch")
-def linspace(start: Any, end: Any, steps: Any, *, out: Tensor | None = None, dtype: dtype | None = None, **options: Any) -> Tensor:
-    """`steps` values from `start` to `end`, both included; computed from both ends as PyTorch does."""
-    start, end = _number(start), _number(end)
-    if steps < 0:
-        raise RuntimeError("number of steps must be non-negative")
-    d = dtype or (out.dtype if out is not None else default.floating)
-    result = _target((int(steps),), d, out)
-    copy_array(result._array, linear_values(start, end, int(steps), d))
-    return finish("linspace", result, **options)
-
-
-def linear_values(start: Any, end: Any, steps: int, d: dtype) -> np.ndarray:
-    """The values of `linspace` before they are rounded to `d`."""
-    if steps == 1:
-        return np.asarray([start])
-    work = np.dtype(np.float32) if d.name in ("float32", "float16", "bfloat16") else np.dtype(np.float64)
-    if d.is_complex:
-        work = d.numpy
-    step = (work.type(end) - work.type(start)) / work.type(max(steps - 1, 1))
-    index = np.arange(steps)
-    rising = work.type(start) + step * index.astype(work)
-    falling = work.type(end) - step * (steps - 1 - index).astype(work)
-    return np.where(index < steps // 2, rising, falling)
-
-
-@composite(where="torch")
-def eye(n: int, m: int | None = None, *, out: Tensor | None = None, dtype: dtype | None = None, **options: Any) -> Tensor:
-    """The identity matrix, n rows and m columns (n if not given)."""
-    m = n if m is None else m
-    for letter, size in (("n", n), ("m", m)):
+def eye(
+    n: int, m: int | None = None, *, out: Tensor | None = None, **options: Unpack[Options]
+) -> Tensor:
+    """The identity matrix: `(n, m)`, `(n, n)` if m is not given."""
+    rows = integer("eye", "n", 1, n)
+    columns = rows if m is None else integer("eye", "m", 2, m)
+    for letter, size in (("n", rows), ("m", columns)):
         if size < 0:
             raise RuntimeError(f"{letter} must be greater or equal to 0, got {size}")
-    result = _target((n, m), dtype or (out.dtype if out is not None else default.floating), out)
+    result = place("eye", (rows, columns), None, out, options)
     result._array.fill(0)
-    np.fill_diagonal(result._array, 1)
-    return finish("eye", result, **options)
+    diagonal = np.arange(min(rows, columns))
+    result._array[diagonal, diagonal] = 1
+    return finish("eye", result, options)
+
+
+def _triangle(name: str, below: bool) -> Callable[..., Tensor]:
+    def make(row: int, col: int, offset: int = 0, **options: Unpack[Options]) -> Tensor:
+        for letter, size in (("row", row), ("col", col)):
+            if size < 0:
+                raise RuntimeError(f"{letter} must be non-negative, got{size}")
+        check_options(name, options)
+        kind = read_dtype(name, options.get("dtype"), None, int64)
+        if kind not in (int32, int64):
+            raise RuntimeError(f"\"{name}\" not implemented for '{scalar_type(kind)}'")
+        inside = np.tri(row, col, offset if below else offset - 1, dtype=bool)
+        found = np.nonzero(inside if below else ~inside)
+        result = allocate(contiguous((2, found[0].size)), kind)
+        copy_array(result._array, np.stack(found))
+        return finish(name, result, options)
+
+    make.__name__ = make.__qualname__ = name
+    side = "on and below" if below else "on and above"
+    make.__doc__ = (
+        f"Row and column indices of the entries {side} diagonal `offset` of a `(row, col)` matrix.\n\n"
+        "    Shape: `(2, entries)`, row by row; int64 or int32."
+    )
+    return composite(where="torch")(make)
+
+
+tril_indices = _triangle("tril_indices", below=True)
+triu_indices = _triangle("triu_indices", below=False)

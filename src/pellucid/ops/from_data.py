@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.ops.creation import finish
 from pellucid.ops.dispatch import composite
+from pellucid.ops.factory import finish
 from pellucid.ops.inplace import copy_array
 from pellucid.ops.memory import as_scalar, convert
 from pellucid.tensor.device import require_cpu
@@ -74,7 +74,9 @@ def _check(data: Any, shape: tuple[int, ...], dim: int) -> None:
         return
     if dim == len(shape):
         if isinstance(data, Sequence) and not isinstance(data, (str, bytes)):
-            raise TypeError(f"not a sequence: expected a number at dim {dim}, got {type(data).__name__}")
+            raise TypeError(
+                f"not a sequence: expected a number at dim {dim}, got {type(data).__name__}"
+            )
         return
     if not isinstance(data, Sequence) or isinstance(data, (str, bytes)):
         raise TypeError("not a sequence")
@@ -98,10 +100,16 @@ def build(data: Any, d: dtype | None) -> Tensor:
         out = allocate(contiguous(()), d or number_dtype(data))
         out._array[...] = as_scalar(data, out.dtype)
         return out
-    if hasattr(data, "__array_interface__") or (hasattr(data, "__array__") and not isinstance(data, Sequence)):
+    if hasattr(data, "__array_interface__") or (
+        hasattr(data, "__array__") and not isinstance(data, Sequence)
+    ):
         return build(np.asarray(data), d)
     if isinstance(data, (str, bytes)) or not isinstance(data, Sequence):
-        if hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, (str, bytes, dict, set)):
+        if (
+            hasattr(data, "__len__")
+            and hasattr(data, "__getitem__")
+            and not isinstance(data, (str, bytes, dict, set))
+        ):
             return build(list(data), d)
         raise _unreadable(data)
     shape = measure(data)
@@ -138,7 +146,12 @@ def _plain(data: Any) -> Any:
 
 @composite(where="torch")
 def tensor(
-    data: Any, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
+    data: Any,
+    *,
+    dtype: dtype | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """A new leaf tensor with a copy of `data`: numbers, nested sequences, NumPy arrays, tensors.
 
@@ -151,7 +164,8 @@ def tensor(
             UserWarning,
             stacklevel=2,
         )
-    return finish("tensor", build(data, dtype), requires_grad, device)
+    require_cpu(device)
+    return finish("tensor", build(data, dtype), {"requires_grad": requires_grad})
 
 
 @composite(where="torch")
@@ -168,14 +182,20 @@ def as_tensor(data: Any, dtype: dtype | None = None, device: Any = None) -> Tens
 
 @composite(where="Tensor")
 def new_tensor(
-    self: Tensor, data: Any, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False
+    self: Tensor,
+    data: Any,
+    *,
+    dtype: dtype | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """A new tensor with a copy of `data` in this tensor's dtype."""
-    return finish("new_tensor", build(data, dtype or self.dtype), requires_grad, device)
+    require_cpu(device)
+    return finish("new_tensor", build(data, dtype or self.dtype), {"requires_grad": requires_grad})
 
 
 @composite(where="torch")
 def scalar_tensor(value: Any, *, dtype: dtype | None = None, **options: Any) -> Tensor:
     """A 0-dim tensor; of the default floating dtype unless one is named."""
     d = dtype or (default_complex() if isinstance(value, complex) else default.floating)
-    return finish("scalar_tensor", build(value, d), **options)
+    return finish("scalar_tensor", build(value, d), options)

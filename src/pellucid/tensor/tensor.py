@@ -240,7 +240,7 @@ class Tensor(Methods):
         return bool(self._array.item())
 
     def __float__(self) -> float:
-        return _real_number(self.item(), "double")
+        return float(_real_number(self.item(), "double"))
 
     def __int__(self) -> int:
         return int(_real_number(self.item(), "int64_t"))
