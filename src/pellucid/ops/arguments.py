@@ -1,4 +1,7 @@
-"""Reading arguments as PyTorch's parser does: sizes in any spelling, dims, lists of tensors; TypeErrors in its words."""
+"""Reading arguments as PyTorch's parser does: sizes in any spelling, dims, lists of tensors.
+
+What does not fit is a TypeError in its words.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +106,7 @@ def tensors(name: str, value: Any, parameter: str = "tensors", position: int = 1
 
 
 def dims_of(dim: Any, ndim: int) -> tuple[int, ...]:
-    """The dimensions a reduction runs over: all for None and (), else normalised and without duplicates."""
+    """The dimensions a reduction runs over: all for None and (), else normalised, each once."""
     if dim is None:
         return tuple(range(ndim))
     if isinstance(dim, (tuple, list)):

@@ -109,7 +109,7 @@ def operator(
     gradient: Gradient | None = None,
     name: str | None = None,
     inplace: bool = False,
-    out: bool = False,
+    out: bool | Callable[..., None] = False,
     aliases: Sequence[str] = (),
     backward_name: str = "",
     fields: Sequence[str] = (),
@@ -218,7 +218,7 @@ def composite(
     where: str = "torch Tensor",
     name: str | None = None,
     inplace: bool = False,
-    out: bool = False,
+    out: bool | Callable[..., None] = False,
     aliases: Sequence[str] = (),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Describe an operator made of other operators: it is recorded and told through them."""

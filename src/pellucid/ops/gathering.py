@@ -10,8 +10,8 @@ from pellucid.ops.accumulate import add_rows
 from pellucid.ops.api import F
 from pellucid.ops.arguments import integer, tensor
 from pellucid.ops.dispatch import composite, operator
-from pellucid.ops.inplace import scalar_type
-from pellucid.ops.writing import refuse_shared, writer
+from pellucid.ops.inplace import apart, refuse_shared, same_dtype, scalar_type
+from pellucid.ops.writing import writer
 from pellucid.tensor import layout as layouts
 from pellucid.tensor.dtype import int64
 from pellucid.tensor.layout import Layout, contiguous
@@ -20,14 +20,16 @@ from pellucid.tensor.tensor import Tensor, adopt, empty
 INDEX_DTYPES = ("int64", "int32")
 
 
-def check_index(name: str, index: Any, input: Tensor, position: int = 2) -> None:
+def check_index(name: str, index: Any, input: Tensor, what: str = "self") -> None:
     """Refuse what `gather` and `scatter` cannot take as index."""
-    tensor(name, "index", position, index)
-    if index._layout.numel and index.dtype.name not in INDEX_DTYPES:
+    tensor(name, "index", 2, index)
+    if not index._layout.numel:
+        return
+    if index.dtype.name not in INDEX_DTYPES:
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
     if max(index.ndim, 1) != max(input.ndim, 1):
         raise RuntimeError(
-            "Index tensor must have the same number of dimensions as input tensor\n"
+            f"Index tensor must have the same number of dimensions as {what} tensor\n"
             f"  index has {index.ndim}, the input {input.ndim}."
         )
 
@@ -59,14 +61,14 @@ def _gather_grad(grad: Tensor, input_layout: Layout, dim: int, index: Tensor) ->
     return F.zeros(input_layout.shape, dtype=grad.dtype).scatter_add(dim, index, grad)
 
 
-@operator(out=True, gradient={"input": _gather_grad})
+@operator(out=apart(same_dtype), gradient={"input": _gather_grad})
 def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
     """`out[i][j] = input[index[i][j]][j]` for `dim=0`: an element along `dim` for each index.
 
     Shape: as `index`, which may be smaller than the input in the other dimensions.
     """
     axis = layouts.normalize_dim(integer("gather", "dim", 1, dim), input.ndim)
-    check_index("gather", index, input)
+    check_index("gather", index, input, "input")
     out = empty(contiguous(index._layout.shape), input.dtype)
     if not index._layout.numel:
         return out
@@ -87,7 +89,7 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
     return out
 
 
-@composite(out=True)
+@composite(out=same_dtype)
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """`gather` with broadcasting of input and indices; without `dim` on the flattened input."""
     if tensor("take_along_dim", "indices", 1, indices).dtype is not int64:
@@ -141,7 +143,7 @@ def _take_grad(grad: Tensor, input_layout: Layout, index: Tensor) -> Tensor:
     return F.zeros(input_layout.shape, dtype=grad.dtype).put(index, grad, accumulate=True)
 
 
-@operator(out=True, gradient={"input": _take_grad})
+@operator(out=apart(same_dtype), gradient={"input": _take_grad})
 def take(input: Tensor, index: Tensor) -> Tensor:
     """Elements of the flattened input. Shape: as `index`. Negative indices count from the end."""
     places = flat_index("take", input, index)

@@ -36,7 +36,7 @@ def _is_sequence(value: Any) -> bool:
 
 
 def as_items(index: Any) -> Sequence[Any]:
-    """The index as a sequence of items; a list of lists or slices counts as a tuple, with a warning."""
+    """The index as items; a list of lists or slices counts as a tuple, with a warning."""
     if isinstance(index, tuple):
         return index
     if _is_sequence(index) and not isinstance(index, str) and len(index) < 32:
@@ -284,7 +284,11 @@ def _read_layout(layout: Layout, dims: Ints, shape: Ints, steps: tuple[Ints, ...
     before, after = axes[:first], axes[first + len(dims) :]
     read = Layout(
         (*(layout.shape[a] for a in before), *shape, *(layout.shape[a] for a in after)),
-        (*(layout.strides[a] for a in before), *(0,) * len(shape), *(layout.strides[a] for a in after)),
+        (
+            *(layout.strides[a] for a in before),
+            *(0,) * len(shape),
+            *(layout.strides[a] for a in after),
+        ),
     )
     ones = (1,) * len(before), (1,) * len(after)
     indexers = [

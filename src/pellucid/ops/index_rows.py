@@ -10,14 +10,14 @@ from pellucid.ops.accumulate import add_at
 from pellucid.ops.api import F
 from pellucid.ops.arguments import integer, tensor
 from pellucid.ops.dispatch import operator
-from pellucid.ops.inplace import scalar_type
+from pellucid.ops.inplace import apart, refuse_shared, same_dtype, scalar_type
 from pellucid.ops.memory import as_scalar
 from pellucid.ops.reduce_at import REDUCERS, Places, reduce_grads, reduce_rows
-from pellucid.ops.writing import refuse_shared, writer
+from pellucid.ops.writing import writer
 from pellucid.tensor import layout as layouts
 from pellucid.tensor.layout import Layout, contiguous
 from pellucid.tensor.promotion import number_dtype
-from pellucid.tensor.tensor import Tensor, empty
+from pellucid.tensor.tensor import Tensor, adopt, empty
 
 WHOLE = slice(None)
 
@@ -31,9 +31,9 @@ def _grad_of_selected(grad: Tensor, input_layout: Layout, dim: int, index: Tenso
     return F.zeros(input_layout.shape, dtype=grad.dtype).index_add(dim, index, grad)
 
 
-@operator(out=True, gradient={"input": _grad_of_selected})
+@operator(out=apart(same_dtype), gradient={"input": _grad_of_selected})
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """The slices `index` along dimension `dim`. Shape: `index`'s size in place of the dimension's."""
+    """The slices `index` along dimension `dim`, whose size becomes that of `index`."""
     tensor("index_select", "index", 2, index)
     axis = layouts.normalize_dim(integer("index_select", "dim", 1, dim), input.ndim)
     if index.ndim > 1:
@@ -71,11 +71,14 @@ def _checked(
     tensor(name, "source", 3, source)
     axis = layouts.normalize_dim(integer(name, "dim", 1, dim), input.ndim)
     if index.ndim > 1:
-        raise IndexError(f"{name}(): Index is supposed to be a vector, but got dim: {index.ndim} "
-                         f"with type: {scalar_type(index.dtype)}")
+        raise IndexError(
+            f"{name}(): Index is supposed to be a vector, but got dim: {index.ndim} "
+            f"with type: {scalar_type(index.dtype)}"
+        )
     if index.dtype.name not in ("int64", "int32"):
-        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index but got: "
-                           f"{scalar_type(index.dtype)}")
+        raise RuntimeError(
+            f"{name}(): Expected dtype int32/int64 for index but got: {scalar_type(index.dtype)}"
+        )
     if source.dtype is not input.dtype:
         raise RuntimeError(
             f"{name}(): self ({scalar_type(input.dtype)}) and source ({scalar_type(source.dtype)}) "
@@ -83,7 +86,7 @@ def _checked(
         )
     places = index._array.reshape(-1)
     count = source._layout.shape[axis] if source.ndim else 1
-    if source.ndim and axis >= source.ndim or len(places) != count:
+    if (source.ndim and axis >= source.ndim) or len(places) != count:
         raise RuntimeError(
             f"{name}(): Number of indices ({len(places)}) should be equal to "
             f"source.size(dim): ({count}), for dim: {axis}"
@@ -114,12 +117,16 @@ def _add_source(grad: Tensor, dim: int, index: Tensor, source_layout: Layout, al
     return found if alpha == 1 else found * alpha
 
 
-@writer(out=True, row_major=True, gradient={"input": lambda grad: grad, "source": _add_source})
+@writer(
+    out=same_dtype, row_major=True, gradient={"input": lambda grad: grad, "source": _add_source}
+)
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> None:
     """Add `alpha` times the slices of `source` to the slices `index` along `dim`."""
     axis, places, values = _checked("index_add", input, dim, index, source)
     if number_dtype(alpha).category > input.dtype.category:
-        raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+        raise RuntimeError(
+            "For integral input tensors, argument alpha must not be a floating point number."
+        )
     if alpha != 1:
         values = values * as_scalar(alpha, input.dtype)
     target = np.atleast_1d(input._array)
@@ -135,7 +142,7 @@ def _without(grad: Tensor, dim: int, index: Tensor) -> Tensor:
     return grad.index_fill(dim, index, 0)
 
 
-@writer(out=True, row_major=True, gradient={"input": _without, "source": _copy_source})
+@writer(out=same_dtype, row_major=True, gradient={"input": _without, "source": _copy_source})
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> None:
     """Replace the slices `index` along `dim` by those of `source`."""
     _check_copy(input, dim, index, source)
@@ -150,9 +157,7 @@ def _check_copy(input: Tensor, dim: int, index: Any, source: Any) -> None:
     tensor("index_copy", "source", 3, source)
     axis = layouts.normalize_dim(integer("index_copy", "dim", 1, dim), input.ndim)
     if index.ndim > 1:
-        raise IndexError(
-            f"index_copy_(): Index should have dimension 1 or 0 (got {index.ndim})"
-        )
+        raise IndexError(f"index_copy_(): Index should have dimension 1 or 0 (got {index.ndim})")
     count = index._layout.numel
     if not source.ndim and count != 1:
         raise IndexError(
@@ -189,7 +194,8 @@ def _check_copy(input: Tensor, dim: int, index: Any, source: Any) -> None:
 
 
 def _fill_value(grad: Tensor, dim: int, index: Tensor) -> Tensor:
-    return grad.index_select(dim, index).sum()
+    once = adopt(np.unique(index._array))
+    return grad.index_select(dim, once).sum()
 
 
 @writer(gradient={"input": _without, "value": _fill_value})
@@ -209,7 +215,9 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> None:
     if index.ndim > 1:
         raise IndexError("Index has to be a vector/scalar")
     if isinstance(value, complex) and not input.dtype.is_complex:
-        raise RuntimeError("index_fill_(): Converting complex Scalar to non-complex type is not supported")
+        raise RuntimeError(
+            "index_fill_(): Converting complex Scalar to non-complex type is not supported"
+        )
     filler = as_scalar(value, input.dtype)
     refuse_shared(input, index)
     target, places = np.atleast_1d(input._array), index._array.reshape(-1)
@@ -246,9 +254,15 @@ def _reduce_grads(
     return reduce_grads(grad, input, source, out, reduce, include_self, places)
 
 
-@writer(out=True, row_major=True, gradient={("input", "source"): _reduce_grads})
+@writer(out=same_dtype, row_major=True, gradient={("input", "source"): _reduce_grads})
 def index_reduce(
-    input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
+    input: Tensor,
+    dim: int,
+    index: Tensor,
+    source: Tensor,
+    reduce: str,
+    *,
+    include_self: bool = True,
 ) -> None:
     """Reduce the slices of `source` into the slices `index` by "prod", "mean", "amax" or "amin".
 
@@ -261,4 +275,6 @@ def index_reduce(
         )
     axis, places, values = _checked("index_reduce", input, dim, index, source)
     rows, given = _rows(input._array, axis), _rows(values, axis)
-    reduce_rows(REDUCERS[reduce], rows, (places,), given.reshape(len(places), *rows.shape[1:]), include_self)
+    reduce_rows(
+        REDUCERS[reduce], rows, (places,), given.reshape(len(places), *rows.shape[1:]), include_self
+    )

@@ -24,12 +24,12 @@ from pellucid.ops.index_keys import (
     places,
     without_cover,
 )
-from pellucid.ops.inplace import scalar_type
+from pellucid.ops.inplace import refuse_shared, scalar_type
 from pellucid.ops.memory import as_scalar
 from pellucid.ops.spec import OpSpec, describe
 from pellucid.ops.view_parts import select, slice_along
 from pellucid.ops.view_shape import alias
-from pellucid.ops.writing import refuse_shared, writer
+from pellucid.ops.writing import writer
 from pellucid.tensor.dtype import bool_, from_numpy_dtype, uint8
 from pellucid.tensor.events import listeners
 from pellucid.tensor.layout import Layout, NoView, contiguous
@@ -161,7 +161,7 @@ def _index_again(grad: Tensor, indices: Any) -> Tensor:
 
 @operator(where="internal", gradient={"grad_out": _index_again})
 def index_backward(grad_out: Tensor, shape: tuple[int, ...], indices: Any) -> Tensor:
-    """The transpose of `index_read`: zeros of `shape` with every element added where it came from."""
+    """The transpose of `index_read`: zeros with every element added where it came from."""
     out = empty(contiguous(shape), grad_out.dtype)
     array = out._array
     array.fill(0)
@@ -183,9 +183,7 @@ def _put_values(grad: Tensor, indices: Any) -> Tensor:
 
 
 @writer(gradient={"input": _put_input, "values": _put_values})
-def index_put(
-    input: Tensor, indices: Any, values: Tensor, accumulate: bool = False
-) -> None:
+def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> None:
     """Write `values` where the index tensors point; with `accumulate` add, also to repeated places.
 
     Without `accumulate` the last value written to a place stays.
@@ -227,7 +225,7 @@ def index_put(
 
 def setitem(input: Tensor, index: Any, value: Any) -> None:
     """`input[index] = value`: a number or a tensor, broadcast to what the index shows."""
-    number = isinstance(value, _NUMBERS) or isinstance(value, np.generic)
+    number = isinstance(value, (*_NUMBERS, np.generic))
     if not number and not isinstance(value, Tensor):
         raise TypeError(
             f"can't assign a {type(value).__name__} to a torch.{input.dtype.tensor_type}\n"
@@ -286,8 +284,7 @@ def contains(input: Tensor, element: Any) -> bool:
     if isinstance(element, (Tensor, *_NUMBERS)):
         return bool((element == input).any().item())
     raise RuntimeError(
-        "Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
-        f"{type(element)}."
+        f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
     )
 
 

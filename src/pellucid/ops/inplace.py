@@ -15,7 +15,7 @@ from pellucid.autograd.views import check_write, rebase
 from pellucid.ops.spec import OpSpec
 from pellucid.tensor.dtype import dtype
 from pellucid.tensor.events import Event, listeners
-from pellucid.tensor.layout import Layout
+from pellucid.tensor.layout import Layout, contiguous
 from pellucid.tensor.promotion import can_cast
 from pellucid.tensor.storage import Storage
 from pellucid.tensor.tensor import Tensor, make
@@ -64,12 +64,61 @@ def check_castable(source: dtype, target: dtype) -> None:
         )
 
 
+_C_NAMES = {
+    "bool": "bool",
+    "uint8": "unsigned char",
+    "int8": "signed char",
+    "int16": "short",
+    "int32": "int",
+    "int64": "long int",
+    "float16": "c10::Half",
+    "bfloat16": "c10::BFloat16",
+    "float32": "float",
+    "float64": "double",
+    "complex64": "c10::complex<float>",
+    "complex128": "c10::complex<double>",
+}
+
+
+def same_dtype(source: dtype, target: dtype) -> None:
+    """Refuse an `out=` of another dtype, as operators do that move elements without converting them."""
+    if source is not target:
+        names = [_C_NAMES.get(each.name, each.name) for each in (source, target)]
+        raise RuntimeError(f"Expected out tensor to have dtype {names[0]}, but got {names[1]} instead")
+
+
+def apart(check: Callable[[dtype, dtype], None]) -> Callable[[dtype, dtype], None]:
+    """`check` for an operator whose `out=` may not lie in the memory it reads."""
+
+    def checked(source: dtype, target: dtype) -> None:
+        check(source, target)
+
+    checked.apart = True  # type: ignore[attr-defined]
+    return checked
+
+
+def refuse_shared(target: Tensor, *sources: Any) -> None:
+    """Refuse to write into memory that a source is read from at the same time."""
+    for source in sources:
+        if isinstance(source, (list, tuple)):
+            refuse_shared(target, *source)
+        elif isinstance(source, Tensor) and (source is target or _surely_overlap(target, source)):
+            raise RuntimeError(
+                "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory "
+                "location. Please clone() the tensor before performing the operation."
+            )
+
+
+def _surely_overlap(a: Tensor, b: Tensor) -> bool:
+    return shares_memory(a, b) and a._layout.is_non_overlapping_and_dense and b._layout.is_non_overlapping_and_dense
+
+
 def shares_memory(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors look at overlapping bytes (judged by their bounds)."""
-    if a._storage.buffer is not b._storage.buffer or not a._layout.numel or not b._layout.numel:
+    if not a._layout.numel or not b._layout.numel:
         return False
-    low_a, high_a = (bound * a.dtype.itemsize for bound in a._layout.bounds)
-    low_b, high_b = (bound * b.dtype.itemsize for bound in b._layout.bounds)
+    low_a, high_a = (a._storage.address + bound * a.dtype.itemsize for bound in a._layout.bounds)
+    low_b, high_b = (b._storage.address + bound * b.dtype.itemsize for bound in b._layout.bounds)
     return low_a < high_b and low_b < high_a
 
 
@@ -220,11 +269,17 @@ def write_outputs(spec: OpSpec, out: Any, args: Sequence[Any], kwargs: dict[str,
             f"{spec.name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments "
             "requires grad."
         )
+    check = spec.out if callable(spec.out) else check_castable
+    if getattr(check, "apart", False):
+        for target in targets:
+            refuse_shared(target, *args, *kwargs.values())
     result = spec.body(*args, **kwargs)
     results = result if isinstance(result, (tuple, list)) else (result,)
     for target, value in zip(targets, results, strict=True):
-        check_castable(value.dtype, target.dtype)
-        resize_output(target, value._layout)
+        check(value.dtype, target.dtype)
+        refuse_overlap(target)
+        moved = callable(spec.out)  # operators that only move elements lay a resized output out row-major
+        resize_output(target, contiguous(value._layout.shape) if moved else value._layout)
         refuse_overlap(target)
         copy_array(target._array, value._array)
         target._storage.version += 1

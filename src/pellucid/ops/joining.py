@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from pellucid.ops.api import F
-from pellucid.ops.arguments import integer, tensors
-from pellucid.ops.dispatch import composite, operator
-from pellucid.ops.inplace import copy_array
-from pellucid.ops.spec import registry
+from pellucid.ops.arguments import integer
+from pellucid.ops.arguments import tensors as as_list
+from pellucid.ops.dispatch import operator
+from pellucid.ops.inplace import apart, copy_array, scalar_type
 from pellucid.ops.view_advice import odd_one
 from pellucid.ops.view_parts import slice_along
 from pellucid.tensor import layout as layouts
 from pellucid.tensor.dtype import dtype as DType
 from pellucid.tensor.layout import Layout, contiguous
-from pellucid.tensor.promotion import combine
+from pellucid.tensor.promotion import can_cast, combine
 from pellucid.tensor.tensor import Tensor, empty
 
 
@@ -91,9 +90,18 @@ def _cat_grad(grad: Tensor, tensors_layout: tuple[Layout, ...], dim: int) -> lis
     return found
 
 
+def castable(source: DType, target: DType) -> None:
+    """Refuse an `out=` of a lower category, by the type of exception that `cat` has for it."""
+    if not can_cast(source, target):
+        raise TypeError(
+            "torch.cat(): input types can't be cast to the desired output type "
+            f"{scalar_type(target)}"
+        )
+
+
 @operator(
     where="torch",
-    out=True,
+    out=apart(castable),
     aliases=("concat", "concatenate"),
     gradient={"tensors": _cat_grad},
 )
@@ -110,9 +118,6 @@ def cat(tensors: Any, dim: int = 0) -> Tensor:
     kept = [each for each in given if not _is_skipped(each._layout)]
     join_into(out._array, kept, axis, out.dtype)
     return out
-
-
-as_list = tensors
 
 
 def join_into(target: np.ndarray, given: Sequence[Tensor], axis: int, dtype: DType) -> None:
@@ -134,7 +139,7 @@ def _stack_grad(grad: Tensor, dim: int) -> tuple[Tensor, ...]:
     return grad.unbind(dim)
 
 
-@operator(where="torch", out=True, gradient={"tensors": _stack_grad})
+@operator(where="torch", out=castable, gradient={"tensors": _stack_grad})
 def stack(tensors: Any, dim: int = 0) -> Tensor:
     """Join tensors of one shape along a new dimension `dim`."""
     given = as_list("stack", tensors)

@@ -11,10 +11,10 @@ import numpy as np
 from pellucid.ops.api import F
 from pellucid.ops.arguments import tensor, wrong_type
 from pellucid.ops.dispatch import composite, operator
-from pellucid.ops.inplace import copy_array, scalar_type
+from pellucid.ops.inplace import apart, copy_array, refuse_shared, same_dtype, scalar_type
 from pellucid.ops.memory import as_scalar
 from pellucid.ops.spec import NoGradient, registry
-from pellucid.ops.writing import in_place, refuse_shared
+from pellucid.ops.writing import in_place
 from pellucid.tensor.dtype import bool_, int64, uint8
 from pellucid.tensor.dtype import dtype as DType
 from pellucid.tensor.layout import Layout, broadcast_shapes, contiguous, elementwise_layout
@@ -39,7 +39,7 @@ def _where_other(grad: Tensor, condition: Tensor) -> Tensor:
 @operator(
     where="internal",
     name="where",
-    out=True,
+    out=same_dtype,
     gradient={"input": _where_input, "other": _where_other},
 )
 def _where(condition: Tensor, input: Any, other: Any) -> Tensor:
@@ -100,8 +100,10 @@ def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Any =
                 f"({', '.join(type(v).__name__ for v in (condition, input, other))}), but expected "
                 "(Tensor condition, Tensor or Number input, Tensor or Number other)"
             )
-    return _where(condition, input, other, out=out) if out is not None else _where(
-        condition, input, other
+    return (
+        _where(condition, input, other, out=out)
+        if out is not None
+        else _where(condition, input, other)
     )
 
 
@@ -144,7 +146,7 @@ def _fill(input: Tensor, mask: Tensor, value: Any) -> None:
                 "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
                 f"{value.ndim} dimension(s)."
             )
-        filler = value._array
+        filler = as_scalar(value.item(), input.dtype)
     elif isinstance(value, (*_NUMBERS, np.generic)):
         filler = as_scalar(value, input.dtype)
     else:
@@ -156,9 +158,7 @@ def _fill(input: Tensor, mask: Tensor, value: Any) -> None:
             f"{list(shape)}"
         )
     refuse_shared(input, mask)
-    filler = filler.real if filler.dtype.kind == "c" and not input.dtype.is_complex else filler
-    with np.errstate(all="ignore"):
-        np.copyto(input._array, filler.astype(input.dtype.numpy), where=mask._array)
+    np.copyto(input._array, filler, where=mask._array)
 
 
 @operator(gradient={"input": _fill_input, "value": _fill_value})
@@ -183,7 +183,7 @@ def _select_grad(grad: Tensor, input_layout: Layout, mask: Tensor) -> Tensor:
     return masked_scatter(F.zeros(shape, dtype=grad.dtype), mask, grad)
 
 
-@operator(out=True, gradient={"input": _select_grad})
+@operator(out=apart(same_dtype), gradient={"input": _select_grad})
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements where `mask` is true, in one dimension; input and mask broadcast."""
     if tensor("masked_select", "mask", 1, mask).dtype is not bool_:
@@ -242,7 +242,7 @@ registry.put("Tensor", "masked_scatter_", in_place(masked_scatter.spec, _scatter
 _INDICES = NoGradient("answers with indices")
 
 
-@operator(where="internal", name="nonzero", out=True, gradient=_INDICES)
+@operator(where="internal", name="nonzero", out=same_dtype, gradient=_INDICES)
 def _nonzero(input: Tensor) -> Tensor:
     """(n, ndim) int64: the indices of the n elements that are not zero."""
     array = np.atleast_1d(input._array) if not input.ndim else input._array
@@ -275,7 +275,7 @@ def argwhere(input: Tensor) -> Tensor:
     return _nonzero(input)
 
 
-@operator(out=True, gradient=_INDICES)
+@operator(out=same_dtype, gradient=_INDICES)
 def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
     """`nonzero` with exactly `size` rows: cut, or filled up with `fill_value`."""
     if size < 0:
@@ -292,15 +292,14 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     """Flat indices as a tuple of coordinates in a tensor of `shape`."""
     if indices.dtype.category != 1:
         raise ValueError(
-            "expected 'indices' to be integer dtype, but got torch."
-            f"{indices.dtype.name}"
+            f"expected 'indices' to be integer dtype, but got torch.{indices.dtype.name}"
         )
     sizes = (shape,) if isinstance(shape, int) else tuple(int(size) for size in shape)
     for size in sizes:
         if size < 0:
             raise ValueError(f"'shape' cannot have negative values, but got {tuple(sizes)}")
-    steps = [math.prod(sizes[axis + 1 :]) for axis in range(len(sizes))]
-    return tuple(
-        indices.div(step, rounding_mode="floor") % size
-        for step, size in zip(steps, sizes, strict=True)
-    )
+    found, rest = [], indices._array.astype(np.int64)
+    for axis, size in enumerate(sizes):
+        step = math.prod(sizes[axis + 1 :])
+        found.append(np.asarray(rest // max(step, 1) % max(size, 1), np.int64))
+    return adopt(np.stack(found, -1)).unbind(-1) if found else ()

@@ -322,17 +322,18 @@ def fill(input: Tensor, value: Any) -> Tensor:
 
 
 @composite(where="Tensor")
-def resize_(input: Tensor, *size: Any, memory_format: MemoryFormat = contiguous_format) -> Tensor:
+def resize_(input: Tensor, *size: Any, memory_format: MemoryFormat | None = None) -> Tensor:
     """Change the shape in place; elements that fit are kept, new ones are uninitialised."""
     if wants_grad(input):
         raise RuntimeError("cannot resize variables that require grad")
     shape = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else tuple(size)
-    resize(input, layout_in(memory_format, contiguous(shape)))
+    if memory_format is not None or shape != input._layout.shape:
+        resize(input, layout_in(memory_format or contiguous_format, contiguous(shape)))
     return input
 
 
-@composite(where="Tensor")
-def resize_as_(input: Tensor, other: Tensor, memory_format: MemoryFormat = contiguous_format) -> Tensor:
+@composite(where="torch Tensor")
+def resize_as_(input: Tensor, other: Tensor, *, memory_format: MemoryFormat | None = None) -> Tensor:
     """Change the shape in place to that of `other`."""
     return resize_(input, *other._layout.shape, memory_format=memory_format)
 

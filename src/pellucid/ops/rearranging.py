@@ -10,17 +10,12 @@ import numpy as np
 from pellucid.ops.api import F
 from pellucid.ops.arguments import integer, integers, sizes
 from pellucid.ops.dispatch import composite, operator
-from pellucid.ops.inplace import scalar_type
+from pellucid.ops.inplace import same_dtype, scalar_type
 from pellucid.ops.memory import clone
 from pellucid.tensor import layout as layouts
 from pellucid.tensor.device import contiguous_format
 from pellucid.tensor.layout import Layout, contiguous
 from pellucid.tensor.tensor import Tensor, adopt, empty
-
-
-def _dims(name: str, given: Sequence[Any]) -> tuple[int, ...]:
-    return sizes(name, given, "dims")
-
 
 # --- reversing ------------------------------------------------------------------------------------
 
@@ -35,11 +30,9 @@ def _flip(input: Tensor, dims: tuple[int, ...]) -> Tensor:
 
 
 @composite()
-def flip(input: Tensor, *dims: Any) -> Tensor:
+def flip(input: Tensor, *dims: Any, **by_name: Any) -> Tensor:
     """A copy with the order of the indices reversed in each of `dims`."""
-    if not dims:
-        raise TypeError('flip() missing 1 required positional arguments: "dims"')
-    return _flip(input, _dims("flip", dims))
+    return _flip(input, sizes("flip", dims, "dims", by_name))
 
 
 @composite()
@@ -64,7 +57,7 @@ def _rot90_grad(grad: Tensor, k: int, dims: Any) -> Tensor:
 
 @operator(gradient={"input": _rot90_grad})
 def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
-    """A copy turned by 90 degrees `k` times, from the first of two dimensions towards the second."""
+    """A copy turned `k` times by 90 degrees, from the first of two dimensions to the second."""
     axes = integers("rot90", "dims", 3, dims)
     if len(axes) != 2:
         raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(axes)}")
@@ -72,8 +65,7 @@ def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
         raise RuntimeError(f"expected total dims >= 2, but got total dims = {input.ndim}")
     if axes[0] == axes[1] or abs(axes[0] - axes[1]) == input.ndim:
         raise RuntimeError(
-            "expected rotation dims to be different, but got dim0 = "
-            f"{axes[0]} and dim1 = {axes[1]}"
+            f"expected rotation dims to be different, but got dim0 = {axes[0]} and dim1 = {axes[1]}"
         )
     first, second = layouts.normalize_dims(axes, input.ndim)
     turns = integer("rot90", "k", 2, k) % 4
@@ -111,8 +103,10 @@ def roll(input: Tensor, shifts: Any, dims: Any = ()) -> Tensor:
     if not axes:
         np.copyto(out._array, np.roll(input._array, steps[0]))
         return out
+    if not input.ndim:
+        raise IndexError(f"Dimension specified as {axes[0]} but tensor has no dimensions")
     places = tuple(layouts.normalize_dim(axis, input.ndim) for axis in axes)
-    np.copyto(out._array, np.roll(input._array, steps, places) if input.ndim else input._array)
+    np.copyto(out._array, np.roll(input._array, steps, places))
     return out
 
 
@@ -157,19 +151,19 @@ def _repeat(input: Tensor, repeats: tuple[int, ...]) -> Tensor:
 
 
 @composite(where="Tensor")
-def repeat(input: Tensor, *repeats: Any) -> Tensor:
+def repeat(input: Tensor, *repeats: Any, **by_name: Any) -> Tensor:
     """The tensor `repeats[i]` times along each dimension, in fresh memory.
 
     More repeats than dimensions put new dimensions in front. `expand` does the same for dimensions
     of size 1 without copying.
     """
-    return _repeat(input, sizes("repeat", repeats, "repeats"))
+    return _repeat(input, sizes("repeat", repeats, "repeats", by_name))
 
 
 @composite()
-def tile(input: Tensor, *dims: Any) -> Tensor:
+def tile(input: Tensor, *dims: Any, **by_name: Any) -> Tensor:
     """`repeat`, counting `dims` from the last dimension, as NumPy's `tile`."""
-    times = _dims("tile", dims)
+    times = sizes("tile", dims, "dims", by_name)
     return _repeat(input, (1,) * (input.ndim - len(times)) + times)
 
 
@@ -251,13 +245,17 @@ def _mask(name: str, input: Tensor, diagonal: int) -> np.ndarray:
     return np.tri(rows, columns, diagonal, dtype=np.bool_)
 
 
-@operator(inplace=True, out=True, gradient={"input": lambda grad, diagonal: tril(grad, diagonal)})
+@operator(
+    inplace=True, out=same_dtype, gradient={"input": lambda grad, diagonal: tril(grad, diagonal)}
+)
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """The lower triangle of each matrix, up to `diagonal`; zero elsewhere."""
     return _triangle(input, _mask("tril", input, diagonal))
 
 
-@operator(inplace=True, out=True, gradient={"input": lambda grad, diagonal: triu(grad, diagonal)})
+@operator(
+    inplace=True, out=same_dtype, gradient={"input": lambda grad, diagonal: triu(grad, diagonal)}
+)
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangle of each matrix, from `diagonal` on; zero elsewhere."""
     return _triangle(input, ~_mask("triu", input, diagonal - 1))

@@ -37,7 +37,11 @@ REDUCERS = {
 
 
 def reduce_rows(
-    reducer: Reducer, target: np.ndarray, key: tuple[Any, ...], values: np.ndarray, include_self: bool
+    reducer: Reducer,
+    target: np.ndarray,
+    key: tuple[Any, ...],
+    values: np.ndarray,
+    include_self: bool,
 ) -> None:
     """`target[key] = ufunc(target[key], values)`, place after place, repeated ones included.
 

@@ -9,11 +9,11 @@ import numpy as np
 from pellucid.ops.arguments import integer, tensor, wrong_type
 from pellucid.ops.embed import embed
 from pellucid.ops.gathering import along, check_in_range, check_index
-from pellucid.ops.inplace import scalar_type
+from pellucid.ops.inplace import refuse_shared, same_dtype, scalar_type
 from pellucid.ops.memory import as_scalar
 from pellucid.ops.reduce_at import REDUCERS, Places, Reducer, reduce_grads, reduce_rows
 from pellucid.ops.spec import registry
-from pellucid.ops.writing import refuse_shared, writer
+from pellucid.ops.writing import writer
 from pellucid.tensor import layout as layouts
 from pellucid.tensor.layout import Layout
 from pellucid.tensor.tensor import Tensor
@@ -24,7 +24,7 @@ _OLD_NAMES = {"add": "sum", "multiply": "prod"}
 def _prepared(
     name: str, input: Tensor, dim: Any, index: Any, source: Any
 ) -> tuple[np.ndarray, tuple[Any, ...], Any]:
-    """Target, NumPy key and values (cut to the index's shape) of a scatter; None if nothing is to do."""
+    """Target, NumPy key and values (cut to the index's shape); no values if nothing is to do."""
     axis = layouts.normalize_dim(integer(name, "dim", 1, dim), input.ndim)
     check_index(name, index, input)
     if isinstance(source, Tensor) and source.dtype is not input.dtype:
@@ -66,7 +66,9 @@ def _check_sizes(input: Tensor, axis: int, index: Tensor, source: Any) -> None:
         )
 
 
-def _reduce_into(target: np.ndarray, reducer: Reducer, key: Any, given: Any, include_self: bool) -> None:
+def _reduce_into(
+    target: np.ndarray, reducer: Reducer, key: Any, given: Any, include_self: bool
+) -> None:
     """Reduce at single elements; a row-major target is addressed flat, which NumPy does fastest."""
     shape = np.broadcast_shapes(*[each.shape for each in key])
     values = np.broadcast_to(given, shape)
@@ -94,16 +96,14 @@ def _read(grad: Tensor, dim: int, index: Tensor, src_layout: Layout | None) -> T
     part = grad.gather(dim, index)
     if part._layout.shape == src_layout.shape:
         return part
-    cuts = tuple(
-        ("slice", axis, None, size, 1) for axis, size in enumerate(part._layout.shape)
-    )
+    cuts = tuple(("slice", axis, None, size, 1) for axis, size in enumerate(part._layout.shape))
     return embed(part, src_layout.shape, cuts)
 
 
 @writer(
     where="internal",
     name="scatter",
-    out=True,
+    out=same_dtype,
     row_major=True,
     gradient={"input": _cleared, "src": _read},
 )
@@ -124,7 +124,7 @@ def _no_derivative() -> None:
 @writer(
     where="internal",
     name="scatter_old_reduce",
-    out=True,
+    out=same_dtype,
     row_major=True,
     gradient={"input": lambda grad: _no_derivative(), "src": lambda grad: _no_derivative()},
 )
@@ -187,9 +187,7 @@ registry.put("Tensor", "scatter", scatter)
 registry.put("Tensor", "scatter_", _scatter_in_place)
 
 
-@writer(
-    out=True, row_major=True, gradient={"input": lambda grad: grad, "src": _read}
-)
+@writer(out=same_dtype, row_major=True, gradient={"input": lambda grad: grad, "src": _read})
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> None:
     """Add the elements of `src` at `index` along `dim`, every one of them."""
     tensor("scatter_add", "src", 3, src)
@@ -219,7 +217,7 @@ def _reduce_grads(
     return reduce_grads(grad, input, src, out, reduce, include_self, places)
 
 
-@writer(out=True, row_major=True, gradient={("input", "src"): _reduce_grads})
+@writer(out=same_dtype, row_major=True, gradient={("input", "src"): _reduce_grads})
 def scatter_reduce(
     input: Tensor,
     dim: int,

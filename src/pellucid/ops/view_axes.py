@@ -1,4 +1,4 @@
-"""Views that rename, add or drop dimensions: `permute`, `transpose`, `squeeze`, `movedim`, `T`, …"""
+"""Views that reorder, add or drop dimensions: `permute`, `transpose`, `squeeze`, `T`, …"""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def _permute(input: Tensor, dims: tuple[int, ...]) -> Layout:
 
 
 @composite()
-def permute(input: Tensor, *dims: Any) -> Tensor:
+def permute(input: Tensor, *dims: Any, **by_name: Any) -> Tensor:
     """Reorder the dimensions: dimension `i` of the result is dimension `dims[i]` of the input."""
-    return _permute(input, sizes("permute", dims, "dims"))
+    return _permute(input, sizes("permute", dims, "dims", by_name))
 
 
 @view_operator(gradient={"input": lambda grad, dim0, dim1: transpose(grad, dim0, dim1)})
@@ -139,7 +139,9 @@ Tensor.H = property(_hermitian)  # type: ignore[attr-defined]
 # --- dimensions of size 1 -------------------------------------------------------------------------
 
 
-@view_operator(gradient={"input": lambda grad, dim: _squeeze(grad, integer("unsqueeze", "dim", 1, dim))})
+@view_operator(
+    gradient={"input": lambda grad, dim: _squeeze(grad, integer("unsqueeze", "dim", 1, dim))}
+)
 def unsqueeze(input: Tensor, dim: int) -> Layout:
     """Insert a dimension of size 1 before dimension `dim` (-1: at the end)."""
     axis = dim if type(dim) is int else integer("unsqueeze", "dim", 1, dim)

@@ -1,4 +1,4 @@
-"""Views by value: `select_scatter` and its kin write into a copy, `select_copy` and its kin are fresh.
+"""Views by value: `select_scatter` and its kin write into a copy, `select_copy` and its kin copy.
 
 They exist for programs that may not alias memory (PyTorch's functionalised graphs).
 """
@@ -15,7 +15,7 @@ from pellucid.ops.api import F
 from pellucid.ops.arguments import tensor
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.embed import window
-from pellucid.ops.inplace import copy_array
+from pellucid.ops.inplace import copy_array, resize_output, same_dtype
 from pellucid.ops.memory import clone
 from pellucid.ops.view_memory import strided_layout
 from pellucid.tensor import layout as layouts
@@ -29,16 +29,28 @@ from pellucid.tensor.tensor import Tensor, empty
 def _written(input: Tensor, src: Tensor, part: Callable[[Layout], Layout]) -> Tensor:
     """A copy of `input` with `src` in the part that the view `part` shows."""
     tensor("scatter", "src", 1, src)
-    out = empty(layouts.empty_like_layout(input._layout), input.dtype)
-    np.copyto(out._array, input._array)
+    out = _same_strides(input)
     shown = part(out._layout)
     if shown.shape != src._layout.shape:
         raise RuntimeError(
             "expected src to have a size equal to the slice of self. src size = "
             f"{list(src._layout.shape)}, slice size = {list(shown.shape)}"
         )
-    flat = np.frombuffer(out._storage.buffer, out.dtype.numpy, out._layout.span)
+    flat = np.frombuffer(out._storage.buffer, out.dtype.numpy, out._layout.bounds[1])
     copy_array(window(flat, shown), src._array)
+    return out
+
+
+def _same_strides(input: Tensor) -> Tensor:
+    """A copy with the input's strides and offset, gaps included; dense if elements overlap."""
+    layout = input._layout
+    if layout.is_non_overlapping_and_dense or layout.has_internal_overlap:
+        layout = layouts.empty_like_layout(layout)
+    out = empty(layouts.contiguous((layout.bounds[1],)), input.dtype)
+    out._array.fill(0)
+    out._layout = layout
+    out.__dict__.pop("_array")
+    np.copyto(out._array, input._array)
     return out
 
 
@@ -64,12 +76,13 @@ def _slice_src(grad: Tensor, dim: int, start: Any, end: Any, step: int) -> Tenso
 
 
 @operator(
+    out=same_dtype,
     gradient={
         "input": lambda grad, src_layout, dim, start, end, step: grad.slice_scatter(
             _no_part(src_layout, grad), dim, start, end, step
         ),
         "src": _slice_src,
-    }
+    },
 )
 def slice_scatter(
     input: Tensor, src: Tensor, dim: int = 0, start: Any = None, end: Any = None, step: int = 1
@@ -109,11 +122,12 @@ def as_strided_scatter(
     input: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: Any = None
 ) -> Tensor:
     """A copy of `input` with `src` in any strided part of its memory."""
-    copied = empty(layouts.empty_like_layout(input._layout), input.dtype)
-    offset = 0 if storage_offset is None else storage_offset
-    strided_layout(copied, size, stride, offset)
+    copied = _same_strides(input)
+    strided_layout(copied, size, stride, storage_offset)
     return _written(
-        input, src, lambda layout: layouts.as_strided(layout, tuple(size), tuple(stride), offset)
+        input,
+        src,
+        lambda layout: layouts.as_strided(layout, tuple(size), tuple(stride), storage_offset),
     )
 
 
@@ -123,15 +137,30 @@ def as_strided_scatter(
 def _fresh(name: str, view: Callable[..., Any], where: str = "torch") -> None:
     """Enter `name`: what `view` shows, in fresh row-major memory."""
 
-    def copied(*args: Any, **kwargs: Any) -> Any:
-        shown = view(*args, **kwargs)
-        if isinstance(shown, tuple):
-            return tuple(clone(each, memory_format=contiguous_format) for each in shown)
-        return clone(shown, memory_format=contiguous_format)
+    def copied(*args: Any, **kwargs: Any) -> Tensor:
+        return clone(view(*args, **kwargs), memory_format=contiguous_format)
 
     copied.__doc__ = f"`{name.removesuffix('_copy')}` in fresh memory."
     copied.__name__ = name
-    composite(where=where, name=name, out=True)(copied)
+    composite(where=where, name=name, out=same_dtype)(copied)
+
+
+def _fresh_parts(name: str, view: Callable[..., tuple[Tensor, ...]]) -> None:
+    """Enter `name`: the several tensors that `view` shows, copied. With `out=` it returns None."""
+
+    def copied(*args: Any, out: Any = None, **kwargs: Any) -> tuple[Tensor, ...] | None:
+        shown = view(*args, **kwargs)
+        if out is None:
+            return tuple(clone(each, memory_format=contiguous_format) for each in shown)
+        for target, each in zip(out, shown, strict=True):
+            same_dtype(each.dtype, target.dtype)
+            resize_output(target, layouts.contiguous(each._layout.shape))
+            target.copy_(each)
+        return None
+
+    copied.__doc__ = f"`{name.removesuffix('_copy')}`, each part in fresh memory."
+    copied.__name__ = name
+    composite(where="torch", name=name)(copied)
 
 
 for _name, _view in {
@@ -143,17 +172,17 @@ for _name, _view in {
     "permute_copy": view_axes.permute,
     "select_copy": view_parts.select,
     "slice_copy": view_parts.slice_along,
-    "split_copy": view_parts.split,
-    "split_with_sizes_copy": view_parts.split_with_sizes,
     "squeeze_copy": view_axes.squeeze,
     "t_copy": view_axes.t,
     "transpose_copy": view_axes.transpose,
-    "unbind_copy": view_parts.unbind,
     "unfold_copy": view_parts.unfold,
     "unsqueeze_copy": view_axes.unsqueeze,
     "view_as_complex_copy": view_memory.view_as_complex,
     "view_as_real_copy": view_memory.view_as_real,
-    "view_copy": view_shape.view,
+    "view_copy": view_shape.reshape,
 }.items():
     _fresh(_name, _view)
+_fresh_parts("split_copy", view_parts.split)
+_fresh_parts("split_with_sizes_copy", view_parts.split_with_sizes)
+_fresh_parts("unbind_copy", view_parts.unbind)
 _fresh("narrow_copy", view_parts.narrow, "torch Tensor")

@@ -37,7 +37,9 @@ def _slice_grad(
 
 
 @view_operator(where="internal", name="slice", gradient={"input": _slice_grad})
-def slice_along(input: Tensor, dim: int, start: Any = None, end: Any = None, step: int = 1) -> Layout:
+def slice_along(
+    input: Tensor, dim: int, start: Any = None, end: Any = None, step: int = 1
+) -> Layout:
     """The indices `start:end:step` of dimension `dim`, clipped as Python's slices."""
     return layouts.slice_dim(input._layout, dim, start, end, step)
 
@@ -47,7 +49,7 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     """`length` indices of dimension `dim` from `start` on. Raises where they are not all there."""
     axis = integer("narrow", "dim", 1, dim)
     count = integer("narrow", "length", 3, length)
-    if isinstance(start, Tensor) and (start.ndim or start.dtype.category > 1):
+    if isinstance(start, Tensor) and (start.ndim or start.dtype.category != 1):
         raise RuntimeError("start must be an 0-dim integral Tensor.")
     layouts.narrow(input._layout, axis, integer("narrow", "start", 2, start), count)
     first = int(start)
@@ -84,14 +86,15 @@ def _pieces(layout: Layout, split_size: int, dim: int) -> list[Layout]:
     if not layout.shape:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
     if split_size < 0:
-        raise RuntimeError(f"split expects split_size be non-negative, but got split_size={split_size}")
+        raise RuntimeError(
+            f"split expects split_size be non-negative, but got split_size={split_size}"
+        )
     axis = layouts.normalize_dim(dim, len(layout.shape))
     size = layout.shape[axis]
     if split_size == 0:
         if size:
             raise RuntimeError(
-                "split_size can only be 0 if dimension size is 0, but got dimension size of "
-                f"{size}"
+                f"split_size can only be 0 if dimension size is 0, but got dimension size of {size}"
             )
         return [layout]
     starts = range(0, max(size, 1), split_size)
@@ -121,8 +124,8 @@ def _sections(layout: Layout, split_sizes: tuple[int, ...], dim: int) -> list[La
         start += length
     if start != size:
         raise RuntimeError(
-            f"split_with_sizes expects split_sizes to sum exactly to {size} (input tensor's size at "
-            f"dimension {dim}), but got split_sizes={list(split_sizes)}\n"
+            f"split_with_sizes expects split_sizes to sum exactly to {size} (input tensor's size "
+            f"at dimension {dim}), but got split_sizes={list(split_sizes)}\n"
             f"  They sum to {start}."
         )
     return [layouts.narrow(layout, axis, start, length) for start, length in found]
@@ -205,7 +208,9 @@ def unbind(input: Tensor, dim: int = 0) -> list[Layout]:
 
 
 @composite()
-def tensor_split(input: Tensor, indices_or_sections: Any = None, dim: int = 0, **by_name: Any) -> Any:
+def tensor_split(
+    input: Tensor, indices_or_sections: Any = None, dim: int = 0, **by_name: Any
+) -> Any:
     """Views along `dim`: a number of nearly equal parts, or cut before the given indices.
 
     The longer parts come first. Indices beyond the end give empty parts, as in NumPy.
@@ -221,8 +226,8 @@ def tensor_split(input: Tensor, indices_or_sections: Any = None, dim: int = 0, *
         if given.dtype.name != "int64" or given.ndim > 1:
             raise RuntimeError(
                 "tensor_split expected tensor_indices_or_sections to have dtype of long and be a "
-                f"zero-dimensional or one-dimensional tensor, but got dtype {given.dtype.name} with "
-                f"{given.ndim} dims"
+                "zero-dimensional or one-dimensional tensor, but got dtype "
+                f"{given.dtype.name} with {given.ndim} dims"
             )
         given = given.tolist()
     if isinstance(given, (list, tuple)):
@@ -245,8 +250,13 @@ def _named_split(name: str, least: int, axis: int, one_dimensional: int) -> Any:
         given = by_name.pop("indices", by_name.pop("sections", indices_or_sections))
         if input.ndim < least:
             raise RuntimeError(
-                f"torch.{name} requires a tensor with at least {least} dimension"
-                f"{'s' if least > 1 else ''}, but got a tensor with {input.ndim} dimensions!"
+                f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor "
+                f"with {input.ndim} dimensions!"
+            )
+        if not isinstance(given, (int, list, tuple, Tensor)):
+            raise TypeError(
+                f"{name}() received an invalid combination of arguments - got "
+                f"({type(given).__name__}), but expected (int sections) or (tuple of ints indices)"
             )
         dim = one_dimensional if input.ndim == 1 else axis
         if isinstance(given, int):
@@ -308,7 +318,9 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> La
     return layouts.diagonal(input._layout, offset, dim1, dim2)
 
 
-def _unfold_grad(grad: Tensor, input_layout: Layout, dimension: int, size: int, step: int) -> Tensor:
+def _unfold_grad(
+    grad: Tensor, input_layout: Layout, dimension: int, size: int, step: int
+) -> Tensor:
     return unfold_backward(grad, input_layout.shape, dimension, size, step)
 
 

@@ -1,7 +1,7 @@
 """Views that change the shape as a whole: `view`, `reshape`, `flatten`, `expand`, …
 
-Each body computes a `Layout` by a pure function of `tensor/layout.py`; the dispatcher makes the alias
-and records it. `reshape` and what is made of it copy where no view exists, and say why.
+Each body computes a `Layout` by a pure function of `tensor/layout.py`; the dispatcher makes the
+alias and records it. `reshape` and what is made of it copy where no view exists, and say why.
 """
 
 from __future__ import annotations
@@ -88,12 +88,12 @@ def _unsafe_view(input: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 @composite()
-def reshape(input: Tensor, *shape: Any) -> Tensor:
+def reshape(input: Tensor, *shape: Any, **by_name: Any) -> Tensor:
     """The elements in row-major order under another shape: a view if one exists, else a copy.
 
     One size may be -1. Raises RuntimeError when the sizes do not multiply up.
     """
-    asked = sizes("reshape", shape, "shape")
+    asked = sizes("reshape", shape, "shape", by_name)
     try:
         found = layouts.view(input._layout, asked)
     except RuntimeError as error:
@@ -164,12 +164,12 @@ def _expand(input: Tensor, size: tuple[int, ...]) -> Layout:
 
 
 @composite(where="Tensor")
-def expand(input: Tensor, *size: Any, implicit: bool = False) -> Tensor:
+def expand(input: Tensor, *size: Any, implicit: bool = False, **by_name: Any) -> Tensor:
     """Repeat dimensions of size 1, and new ones in front, without copying: their stride is 0.
 
     -1 keeps a size. Raises RuntimeError where a size other than 1 would have to change.
     """
-    return _expand(input, sizes("expand", size))
+    return _expand(input, sizes("expand", size, "size", by_name))
 
 
 @composite(where="Tensor")
@@ -179,9 +179,9 @@ def expand_as(input: Tensor, other: Tensor) -> Tensor:
 
 
 @composite()
-def broadcast_to(input: Tensor, *size: Any) -> Tensor:
+def broadcast_to(input: Tensor, *size: Any, **by_name: Any) -> Tensor:
     """`expand`: the view with the broadcast shape `size`."""
-    return _expand(input, sizes("broadcast_to", size))
+    return _expand(input, sizes("broadcast_to", size, "size", by_name))
 
 
 @composite(where="torch")

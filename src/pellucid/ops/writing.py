@@ -15,7 +15,7 @@ import numpy as np
 
 from pellucid.autograd.modes import state
 from pellucid.ops.dispatch import operator
-from pellucid.ops.inplace import after_write, before_write, shares_memory, tell_write
+from pellucid.ops.inplace import after_write, before_write, tell_write
 from pellucid.ops.spec import Gradient, OpSpec, registry
 from pellucid.tensor.events import listeners
 from pellucid.tensor.layout import contiguous, empty_like_layout
@@ -27,7 +27,7 @@ def writer(
     where: str = "torch Tensor",
     gradient: Gradient,
     name: str | None = None,
-    out: bool = False,
+    out: bool | Callable[..., None] = False,
     row_major: bool = False,
     aliases: Sequence[str] = (),
 ) -> Callable[[Callable[..., None]], Callable[..., Any]]:
@@ -78,19 +78,3 @@ def in_place(spec: OpSpec, body: Callable[..., None]) -> Callable[..., Tensor]:
     write.__doc__ = f"In-place form of `{spec.name}`: writes into this tensor and returns it."
     write.spec = spec  # type: ignore[attr-defined]
     return write
-
-
-def refuse_shared(target: Tensor, *sources: Any) -> None:
-    """Refuse to write into memory that a source is read from at the same time."""
-    for source in sources:
-        if (
-            isinstance(source, Tensor)
-            and shares_memory(target, source)
-            and target._layout.is_non_overlapping_and_dense
-            and source._layout.is_non_overlapping_and_dense
-        ):
-            raise RuntimeError(
-                "unsupported operation: some elements of the input tensor and the written-to "
-                "tensor refer to a single memory location. Please clone() the tensor before "
-                "performing the operation."
-            )
