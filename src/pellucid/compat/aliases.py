@@ -12,6 +12,7 @@ ALIASES = {
     "torch": "pellucid",
     "torchvision": "pellucid.vision",
     "torchvision.models": "pellucid.models",
+    "torch.utils.data": "pellucid.data",
     "torch.torch_version": "pellucid.compat.version",
 }
 

@@ -1,0 +1,16 @@
+"""`torch.utils`: names only. `data` is Pellucid's room `data`."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_MODULES = frozenset({"benchmark", "checkpoint", "dlpack"})
+
+
+def __getattr__(name: str) -> Any:
+    if name == "data":
+        return importlib.import_module("pellucid.data")
+    if name in _MODULES:
+        return importlib.import_module(f"pellucid.utils.{name}")
+    raise AttributeError(f"module 'pellucid.utils' has no attribute {name!r}")
