@@ -46,6 +46,8 @@ from pellucid.ops.nn import normalisation as _normalisation
 from pellucid.ops.nn import pooling as _pooling
 from pellucid.ops.nn import adaptive_pooling as _adaptive_pooling
 from pellucid.ops.nn import losses_regression as _losses_regression
+from pellucid.ops import linalg as _linalg
+from pellucid.ops.nn import losses_classes as _losses_classes
 from pellucid.ops.spec import namespace, registry
 
 

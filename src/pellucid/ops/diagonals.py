@@ -8,7 +8,7 @@ import numpy as np
 
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.embed import window
-from pellucid.ops.inplace import same_dtype
+from pellucid.ops.inplace import MOVED
 from pellucid.ops.joining import common_dtype
 from pellucid.ops.memory import as_scalar
 from pellucid.ops.spec import registry
@@ -44,7 +44,7 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     return out
 
 
-@composite(out=same_dtype)
+@composite(out=MOVED)
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """A vector as the diagonal of a matrix, or the diagonal of a matrix as a vector, copied."""
     if input.ndim == 1:

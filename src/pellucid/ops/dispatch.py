@@ -14,7 +14,7 @@ from pellucid.autograd.modes import state
 from pellucid.autograd.node import record, wants_grad
 from pellucid.autograd.views import INFERENCE_VIEW, MULTI_VIEW, NO_GRAD_VIEW
 from pellucid.ops.inplace import make_inplace, write_outputs
-from pellucid.ops.spec import Gradient, OpSpec, describe, registry
+from pellucid.ops.spec import Gradient, OpSpec, OutRule, describe, registry
 from pellucid.tensor.events import Event, listeners, take_reason
 from pellucid.tensor.layout import Layout, NoView
 from pellucid.tensor.tensor import Tensor, make
@@ -69,7 +69,11 @@ def heard(spec: OpSpec, kind: str, call: Callable[[], Any], args: Sequence[Any])
     start = perf_counter()
     result = call()
     seconds = perf_counter() - start
-    outputs = tuple(o for o in (result if isinstance(result, _SEQUENCES) else (result,)) if isinstance(o, Tensor))
+    outputs = tuple(
+        o
+        for o in (result if isinstance(result, _SEQUENCES) else (result,))
+        if isinstance(o, Tensor)
+    )
     nbytes = sum(o.nbytes for o in outputs) if kind == "copy" else 0
     name = spec.name + "_" if kind == "write" else spec.name
     event = Event(name, tuple(args), outputs, kind, nbytes, seconds, take_reason())
@@ -83,8 +87,12 @@ def _not_a_tensor(spec: OpSpec, args: Sequence[Any], kwargs: dict[str, Any]) -> 
     if not args and "input" not in kwargs:
         return TypeError(f'{name}() missing 1 required positional arguments: "input"')
     value = args[0] if args else kwargs["input"]
-    hint = " (make one with torch.tensor(...))" if isinstance(value, (list, tuple, int, float)) else ""
-    return TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(value).__name__}{hint}")
+    hint = (
+        " (make one with torch.tensor(...))" if isinstance(value, (list, tuple, int, float)) else ""
+    )
+    return TypeError(
+        f"{name}(): argument 'input' (position 1) must be Tensor, not {type(value).__name__}{hint}"
+    )
 
 
 def _public(spec: OpSpec, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -109,7 +117,7 @@ def operator(
     gradient: Gradient | None = None,
     name: str | None = None,
     inplace: bool = False,
-    out: bool | Callable[..., None] = False,
+    out: bool | OutRule = False,
     aliases: Sequence[str] = (),
     backward_name: str = "",
     fields: Sequence[str] = (),
@@ -196,7 +204,13 @@ def view_operator(
 
     def decorate(body: Callable[..., Any]) -> Callable[..., Any]:
         spec = describe(
-            body, kind="view", where=where, gradient=gradient, name=name, aliases=aliases, backward_name=backward_name
+            body,
+            kind="view",
+            where=where,
+            gradient=gradient,
+            name=name,
+            aliases=aliases,
+            backward_name=backward_name,
         )
 
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -218,14 +232,21 @@ def composite(
     where: str = "torch Tensor",
     name: str | None = None,
     inplace: bool = False,
-    out: bool | Callable[..., None] = False,
+    out: bool | OutRule = False,
     aliases: Sequence[str] = (),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Describe an operator made of other operators: it is recorded and told through them."""
 
     def decorate(body: Callable[..., Any]) -> Callable[..., Any]:
         spec = describe(
-            body, kind="composite", where=where, gradient=None, name=name, inplace=inplace, out=out, aliases=aliases
+            body,
+            kind="composite",
+            where=where,
+            gradient=None,
+            name=name,
+            inplace=inplace,
+            out=out,
+            aliases=aliases,
         )
         if not out:
             body.spec = spec  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from pellucid.ops.accumulate import add_rows
 from pellucid.ops.api import F
 from pellucid.ops.arguments import integer, tensor
 from pellucid.ops.dispatch import composite, operator
-from pellucid.ops.inplace import apart, refuse_shared, same_dtype, scalar_type
+from pellucid.ops.inplace import MOVED, MOVED_APART, refuse_shared, scalar_type
 from pellucid.ops.writing import writer
 from pellucid.tensor import layout as layouts
 from pellucid.tensor.dtype import int64
@@ -61,7 +61,7 @@ def _gather_grad(grad: Tensor, input_layout: Layout, dim: int, index: Tensor) ->
     return F.zeros(input_layout.shape, dtype=grad.dtype).scatter_add(dim, index, grad)
 
 
-@operator(out=apart(same_dtype), gradient={"input": _gather_grad})
+@operator(out=MOVED_APART, gradient={"input": _gather_grad})
 def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
     """`out[i][j] = input[index[i][j]][j]` for `dim=0`: an element along `dim` for each index.
 
@@ -89,7 +89,7 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
     return out
 
 
-@composite(out=same_dtype)
+@composite(out=MOVED)
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """`gather` with broadcasting of input and indices; without `dim` on the flattened input."""
     if tensor("take_along_dim", "indices", 1, indices).dtype is not int64:
@@ -143,7 +143,7 @@ def _take_grad(grad: Tensor, input_layout: Layout, index: Tensor) -> Tensor:
     return F.zeros(input_layout.shape, dtype=grad.dtype).put(index, grad, accumulate=True)
 
 
-@operator(out=apart(same_dtype), gradient={"input": _take_grad})
+@operator(out=MOVED_APART, gradient={"input": _take_grad})
 def take(input: Tensor, index: Tensor) -> Tensor:
     """Elements of the flattened input. Shape: as `index`. Negative indices count from the end."""
     places = flat_index("take", input, index)

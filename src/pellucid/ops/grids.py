@@ -12,7 +12,7 @@ import numpy as np
 from pellucid.ops.arguments import tensors as as_list
 from pellucid.ops.dispatch import composite
 from pellucid.ops.indexing import index_read
-from pellucid.ops.joining import castable, cat, stack
+from pellucid.ops.joining import JOINED, cat, stack
 from pellucid.tensor.layout import contiguous
 from pellucid.tensor.tensor import Tensor, adopt, empty
 
@@ -71,26 +71,26 @@ def _given(name: str, tensors: Any) -> list[Tensor]:
     return found
 
 
-@composite(where="torch", out=castable)
+@composite(where="torch", out=JOINED)
 def hstack(tensors: Any) -> Tensor:
     """Join along dimension 1 (vectors along their only one)."""
     raised = [_at_least_1(each) for each in _given("hstack", tensors)]
     return cat(raised, 0 if raised[0].ndim == 1 else 1)
 
 
-@composite(where="torch", out=castable, aliases=("row_stack",))
+@composite(where="torch", out=JOINED, aliases=("row_stack",))
 def vstack(tensors: Any) -> Tensor:
     """Join along dimension 0; vectors are rows."""
     return cat([_at_least_2(each) for each in _given("vstack", tensors)], 0)
 
 
-@composite(where="torch", out=castable)
+@composite(where="torch", out=JOINED)
 def dstack(tensors: Any) -> Tensor:
     """Join along dimension 2, which is added where it is missing."""
     return cat([_at_least_3(each) for each in _given("dstack", tensors)], 2)
 
 
-@composite(where="torch", out=castable)
+@composite(where="torch", out=JOINED)
 def column_stack(tensors: Any) -> Tensor:
     """Join along dimension 1; vectors are columns."""
     found = _given("column_stack", tensors)
@@ -102,7 +102,7 @@ def column_stack(tensors: Any) -> Tensor:
 
 @composite(where="torch")
 def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
-    """Views of vectors as grids: the i-th varies along dimension i ("ij"), or as in plots ("xy")."""
+    """Vectors as grids (views): the i-th varies along dimension i ("ij"), or as in plots ("xy")."""
     single = len(tensors) == 1 and isinstance(tensors[0], (list, tuple))
     given = as_list("meshgrid", list(tensors[0] if single else tensors))
     if indexing is None:

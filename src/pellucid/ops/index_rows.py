@@ -10,7 +10,7 @@ from pellucid.ops.accumulate import add_at
 from pellucid.ops.api import F
 from pellucid.ops.arguments import integer, tensor
 from pellucid.ops.dispatch import operator
-from pellucid.ops.inplace import apart, refuse_shared, same_dtype, scalar_type
+from pellucid.ops.inplace import MOVED, MOVED_APART, refuse_shared, scalar_type
 from pellucid.ops.memory import as_scalar
 from pellucid.ops.reduce_at import REDUCERS, Places, reduce_grads, reduce_rows
 from pellucid.ops.writing import writer
@@ -31,7 +31,7 @@ def _grad_of_selected(grad: Tensor, input_layout: Layout, dim: int, index: Tenso
     return F.zeros(input_layout.shape, dtype=grad.dtype).index_add(dim, index, grad)
 
 
-@operator(out=apart(same_dtype), gradient={"input": _grad_of_selected})
+@operator(out=MOVED_APART, gradient={"input": _grad_of_selected})
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The slices `index` along dimension `dim`, whose size becomes that of `index`."""
     tensor("index_select", "index", 2, index)
@@ -117,9 +117,7 @@ def _add_source(grad: Tensor, dim: int, index: Tensor, source_layout: Layout, al
     return found if alpha == 1 else found * alpha
 
 
-@writer(
-    out=same_dtype, row_major=True, gradient={"input": lambda grad: grad, "source": _add_source}
-)
+@writer(out=MOVED, row_major=True, gradient={"input": lambda grad: grad, "source": _add_source})
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> None:
     """Add `alpha` times the slices of `source` to the slices `index` along `dim`."""
     axis, places, values = _checked("index_add", input, dim, index, source)
@@ -142,7 +140,7 @@ def _without(grad: Tensor, dim: int, index: Tensor) -> Tensor:
     return grad.index_fill(dim, index, 0)
 
 
-@writer(out=same_dtype, row_major=True, gradient={"input": _without, "source": _copy_source})
+@writer(out=MOVED, row_major=True, gradient={"input": _without, "source": _copy_source})
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> None:
     """Replace the slices `index` along `dim` by those of `source`."""
     _check_copy(input, dim, index, source)
@@ -254,7 +252,7 @@ def _reduce_grads(
     return reduce_grads(grad, input, source, out, reduce, include_self, places)
 
 
-@writer(out=same_dtype, row_major=True, gradient={("input", "source"): _reduce_grads})
+@writer(out=MOVED, row_major=True, gradient={("input", "source"): _reduce_grads})
 def index_reduce(
     input: Tensor,
     dim: int,

@@ -12,7 +12,7 @@ import numpy as np
 from pellucid.autograd.modes import state
 from pellucid.autograd.node import current_grad_fn, record, wants_grad
 from pellucid.autograd.views import check_write, rebase
-from pellucid.ops.spec import OpSpec
+from pellucid.ops.spec import OpSpec, OutRule
 from pellucid.tensor.dtype import dtype
 from pellucid.tensor.events import Event, listeners
 from pellucid.tensor.layout import Layout, contiguous
@@ -47,7 +47,13 @@ def scalar_type(d: dtype) -> str:
 def refuse_overlap(target: Tensor) -> None:
     """A tensor whose elements share memory (after `expand`) cannot be written element by element."""
     if target._layout.has_internal_overlap:
-        axes = [i for i, (s, n) in enumerate(zip(target._layout.strides, target._layout.shape, strict=True)) if s == 0 and n > 1]
+        axes = [
+            i
+            for i, (s, n) in enumerate(
+                zip(target._layout.strides, target._layout.shape, strict=True)
+            )
+            if s == 0 and n > 1
+        ]
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please "
             "clone() the tensor before performing the operation.\n"
@@ -84,17 +90,14 @@ def same_dtype(source: dtype, target: dtype) -> None:
     """Refuse an `out=` of another dtype, as operators do that move elements without converting them."""
     if source is not target:
         names = [_C_NAMES.get(each.name, each.name) for each in (source, target)]
-        raise RuntimeError(f"Expected out tensor to have dtype {names[0]}, but got {names[1]} instead")
+        raise RuntimeError(
+            f"Expected out tensor to have dtype {names[0]}, but got {names[1]} instead"
+        )
 
 
-def apart(check: Callable[[dtype, dtype], None]) -> Callable[[dtype, dtype], None]:
-    """`check` for an operator whose `out=` may not lie in the memory it reads."""
-
-    def checked(source: dtype, target: dtype) -> None:
-        check(source, target)
-
-    checked.apart = True  # type: ignore[attr-defined]
-    return checked
+EXACT = OutRule(same_dtype)
+MOVED = OutRule(same_dtype, row_major=True)
+MOVED_APART = OutRule(same_dtype, apart=True, row_major=True)
 
 
 def refuse_shared(target: Tensor, *sources: Any) -> None:
@@ -110,7 +113,11 @@ def refuse_shared(target: Tensor, *sources: Any) -> None:
 
 
 def _surely_overlap(a: Tensor, b: Tensor) -> bool:
-    return shares_memory(a, b) and a._layout.is_non_overlapping_and_dense and b._layout.is_non_overlapping_and_dense
+    return (
+        shares_memory(a, b)
+        and a._layout.is_non_overlapping_and_dense
+        and b._layout.is_non_overlapping_and_dense
+    )
 
 
 def shares_memory(a: Tensor, b: Tensor) -> bool:
@@ -132,7 +139,9 @@ def _wants(values: Sequence[Any]) -> bool:
     return False
 
 
-def before_write(spec: OpSpec, self: Tensor, args: Sequence[Any], kwargs: dict[str, Any]) -> Tensor | None:
+def before_write(
+    spec: OpSpec, self: Tensor, args: Sequence[Any], kwargs: dict[str, Any]
+) -> Tensor | None:
     """Refuse what cannot be written; if the write must be recorded, return what stands for `self`'s old value on the tape."""
     others = state.grad and (_wants(args) or (bool(kwargs) and _wants(tuple(kwargs.values()))))
     check_write(self, others)
@@ -154,7 +163,9 @@ def before_write(spec: OpSpec, self: Tensor, args: Sequence[Any], kwargs: dict[s
     return old
 
 
-def after_write(spec: OpSpec, self: Tensor, old: Tensor | None, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+def after_write(
+    spec: OpSpec, self: Tensor, old: Tensor | None, args: Sequence[Any], kwargs: dict[str, Any]
+) -> None:
     """Count the write and, if `old` is given, record it."""
     # Recorded before the write is counted: an argument that looks at the memory just written is then found out of date.
     node = None
@@ -208,12 +219,16 @@ def make_inplace(spec: OpSpec) -> Callable[..., Any]:
         return self
 
     write.__name__ = write.__qualname__ = name
-    write.__doc__ = f"In-place form of `{spec.name}`: writes the result into this tensor and returns it."
+    write.__doc__ = (
+        f"In-place form of `{spec.name}`: writes the result into this tensor and returns it."
+    )
     write.spec = spec  # type: ignore[attr-defined]
     return write
 
 
-def _write_composite(spec: OpSpec, self: Tensor, args: Sequence[Any], kwargs: dict[str, Any]) -> Tensor:
+def _write_composite(
+    spec: OpSpec, self: Tensor, args: Sequence[Any], kwargs: dict[str, Any]
+) -> Tensor:
     check_write(self)
     refuse_overlap(self)
     result = spec.body(self, *args, **kwargs)
@@ -258,28 +273,32 @@ def resize_output(target: Tensor, layout: Layout) -> None:
     resize(target, layout)
 
 
+_USUAL = OutRule(check_castable)
+
+
 def write_outputs(spec: OpSpec, out: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """Run an operator into the tensors given as `out=`; they are returned."""
     targets = tuple(out) if isinstance(out, (tuple, list)) else (out,)
     for target in targets:
         if not isinstance(target, Tensor):
-            raise TypeError(f"{spec.name}(): argument 'out' must be Tensor, not {type(target).__name__}")
+            raise TypeError(
+                f"{spec.name}(): argument 'out' must be Tensor, not {type(target).__name__}"
+            )
     if state.grad and (_wants(args) or _wants(tuple(kwargs.values())) or _wants(targets)):
         raise RuntimeError(
             f"{spec.name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments "
             "requires grad."
         )
-    check = spec.out if callable(spec.out) else check_castable
-    if getattr(check, "apart", False):
+    rule = spec.out if isinstance(spec.out, OutRule) else _USUAL
+    if rule.apart:
         for target in targets:
             refuse_shared(target, *args, *kwargs.values())
     result = spec.body(*args, **kwargs)
     results = result if isinstance(result, (tuple, list)) else (result,)
     for target, value in zip(targets, results, strict=True):
-        check(value.dtype, target.dtype)
+        rule.check(value.dtype, target.dtype)
         refuse_overlap(target)
-        moved = callable(spec.out)  # operators that only move elements lay a resized output out row-major
-        resize_output(target, contiguous(value._layout.shape) if moved else value._layout)
+        resize_output(target, contiguous(value._layout.shape) if rule.row_major else value._layout)
         refuse_overlap(target)
         copy_array(target._array, value._array)
         target._storage.version += 1

@@ -11,7 +11,8 @@ from pellucid.ops.api import F
 from pellucid.ops.arguments import integer
 from pellucid.ops.arguments import tensors as as_list
 from pellucid.ops.dispatch import operator
-from pellucid.ops.inplace import apart, copy_array, scalar_type
+from pellucid.ops.inplace import copy_array, scalar_type
+from pellucid.ops.spec import OutRule
 from pellucid.ops.view_advice import odd_one
 from pellucid.ops.view_parts import slice_along
 from pellucid.tensor import layout as layouts
@@ -90,7 +91,7 @@ def _cat_grad(grad: Tensor, tensors_layout: tuple[Layout, ...], dim: int) -> lis
     return found
 
 
-def castable(source: DType, target: DType) -> None:
+def _check_castable(source: DType, target: DType) -> None:
     """Refuse an `out=` of a lower category, by the type of exception that `cat` has for it."""
     if not can_cast(source, target):
         raise TypeError(
@@ -99,9 +100,13 @@ def castable(source: DType, target: DType) -> None:
         )
 
 
+JOINED = OutRule(_check_castable)
+JOINED_APART = OutRule(_check_castable, apart=True)
+
+
 @operator(
     where="torch",
-    out=apart(castable),
+    out=JOINED_APART,
     aliases=("concat", "concatenate"),
     gradient={"tensors": _cat_grad},
 )
@@ -139,7 +144,7 @@ def _stack_grad(grad: Tensor, dim: int) -> tuple[Tensor, ...]:
     return grad.unbind(dim)
 
 
-@operator(where="torch", out=castable, gradient={"tensors": _stack_grad})
+@operator(where="torch", out=JOINED, gradient={"tensors": _stack_grad})
 def stack(tensors: Any, dim: int = 0) -> Tensor:
     """Join tensors of one shape along a new dimension `dim`."""
     given = as_list("stack", tensors)

@@ -11,7 +11,7 @@ import numpy as np
 from pellucid.ops.api import F
 from pellucid.ops.arguments import tensor, wrong_type
 from pellucid.ops.dispatch import composite, operator
-from pellucid.ops.inplace import apart, copy_array, refuse_shared, same_dtype, scalar_type
+from pellucid.ops.inplace import EXACT, MOVED, MOVED_APART, copy_array, refuse_shared, scalar_type
 from pellucid.ops.memory import as_scalar
 from pellucid.ops.spec import NoGradient, registry
 from pellucid.ops.writing import in_place
@@ -39,7 +39,7 @@ def _where_other(grad: Tensor, condition: Tensor) -> Tensor:
 @operator(
     where="internal",
     name="where",
-    out=same_dtype,
+    out=EXACT,
     gradient={"input": _where_input, "other": _where_other},
 )
 def _where(condition: Tensor, input: Any, other: Any) -> Tensor:
@@ -183,7 +183,7 @@ def _select_grad(grad: Tensor, input_layout: Layout, mask: Tensor) -> Tensor:
     return masked_scatter(F.zeros(shape, dtype=grad.dtype), mask, grad)
 
 
-@operator(out=apart(same_dtype), gradient={"input": _select_grad})
+@operator(out=MOVED_APART, gradient={"input": _select_grad})
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements where `mask` is true, in one dimension; input and mask broadcast."""
     if tensor("masked_select", "mask", 1, mask).dtype is not bool_:
@@ -242,7 +242,7 @@ registry.put("Tensor", "masked_scatter_", in_place(masked_scatter.spec, _scatter
 _INDICES = NoGradient("answers with indices")
 
 
-@operator(where="internal", name="nonzero", out=same_dtype, gradient=_INDICES)
+@operator(where="internal", name="nonzero", out=MOVED, gradient=_INDICES)
 def _nonzero(input: Tensor) -> Tensor:
     """(n, ndim) int64: the indices of the n elements that are not zero."""
     array = np.atleast_1d(input._array) if not input.ndim else input._array
@@ -275,7 +275,7 @@ def argwhere(input: Tensor) -> Tensor:
     return _nonzero(input)
 
 
-@operator(out=same_dtype, gradient=_INDICES)
+@operator(out=MOVED, gradient=_INDICES)
 def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
     """`nonzero` with exactly `size` rows: cut, or filled up with `fill_value`."""
     if size < 0:

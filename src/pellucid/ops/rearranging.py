@@ -10,7 +10,7 @@ import numpy as np
 from pellucid.ops.api import F
 from pellucid.ops.arguments import integer, integers, sizes
 from pellucid.ops.dispatch import composite, operator
-from pellucid.ops.inplace import same_dtype, scalar_type
+from pellucid.ops.inplace import MOVED, scalar_type
 from pellucid.ops.memory import clone
 from pellucid.tensor import layout as layouts
 from pellucid.tensor.device import contiguous_format
@@ -245,17 +245,13 @@ def _mask(name: str, input: Tensor, diagonal: int) -> np.ndarray:
     return np.tri(rows, columns, diagonal, dtype=np.bool_)
 
 
-@operator(
-    inplace=True, out=same_dtype, gradient={"input": lambda grad, diagonal: tril(grad, diagonal)}
-)
+@operator(inplace=True, out=MOVED, gradient={"input": lambda grad, diagonal: tril(grad, diagonal)})
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """The lower triangle of each matrix, up to `diagonal`; zero elsewhere."""
     return _triangle(input, _mask("tril", input, diagonal))
 
 
-@operator(
-    inplace=True, out=same_dtype, gradient={"input": lambda grad, diagonal: triu(grad, diagonal)}
-)
+@operator(inplace=True, out=MOVED, gradient={"input": lambda grad, diagonal: triu(grad, diagonal)})
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangle of each matrix, from `diagonal` on; zero elsewhere."""
     return _triangle(input, ~_mask("triu", input, diagonal - 1))

@@ -9,7 +9,7 @@ import numpy as np
 from pellucid.ops.arguments import integer, tensor, wrong_type
 from pellucid.ops.embed import embed
 from pellucid.ops.gathering import along, check_in_range, check_index
-from pellucid.ops.inplace import refuse_shared, same_dtype, scalar_type
+from pellucid.ops.inplace import MOVED, refuse_shared, scalar_type
 from pellucid.ops.memory import as_scalar
 from pellucid.ops.reduce_at import REDUCERS, Places, Reducer, reduce_grads, reduce_rows
 from pellucid.ops.spec import registry
@@ -103,7 +103,7 @@ def _read(grad: Tensor, dim: int, index: Tensor, src_layout: Layout | None) -> T
 @writer(
     where="internal",
     name="scatter",
-    out=same_dtype,
+    out=MOVED,
     row_major=True,
     gradient={"input": _cleared, "src": _read},
 )
@@ -124,7 +124,7 @@ def _no_derivative() -> None:
 @writer(
     where="internal",
     name="scatter_old_reduce",
-    out=same_dtype,
+    out=MOVED,
     row_major=True,
     gradient={"input": lambda grad: _no_derivative(), "src": lambda grad: _no_derivative()},
 )
@@ -187,7 +187,7 @@ registry.put("Tensor", "scatter", scatter)
 registry.put("Tensor", "scatter_", _scatter_in_place)
 
 
-@writer(out=same_dtype, row_major=True, gradient={"input": lambda grad: grad, "src": _read})
+@writer(out=MOVED, row_major=True, gradient={"input": lambda grad: grad, "src": _read})
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> None:
     """Add the elements of `src` at `index` along `dim`, every one of them."""
     tensor("scatter_add", "src", 3, src)
@@ -217,7 +217,7 @@ def _reduce_grads(
     return reduce_grads(grad, input, src, out, reduce, include_self, places)
 
 
-@writer(out=same_dtype, row_major=True, gradient={("input", "src"): _reduce_grads})
+@writer(out=MOVED, row_major=True, gradient={("input", "src"): _reduce_grads})
 def scatter_reduce(
     input: Tensor,
     dim: int,

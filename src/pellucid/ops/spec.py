@@ -22,6 +22,19 @@ class NoGradient:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class OutRule:
+    """How an operator takes `out=` where it is stricter than usual.
+
+    `check(source, target)` refuses dtypes. With `apart` the target may not lie in memory that is read. With `row_major` a target that must be
+    resized becomes row-major, whatever the strides of the result.
+    """
+
+    check: Callable[[Any, Any], None]
+    apart: bool = False
+    row_major: bool = False
+
+
 Gradient = Mapping[str | tuple[str, ...], Callable[..., Any]] | NoGradient
 
 
@@ -42,7 +55,7 @@ class OpSpec:
     gradient: tuple[Formula, ...]
     no_gradient: str = ""
     inplace: bool = False
-    out: Any = False
+    out: bool | OutRule = False
     aliases: tuple[str, ...] = ()
     backward_name: str = ""
     parameters: tuple[str, ...] = ()
@@ -82,7 +95,12 @@ class Registry:
         self.specs: dict[str, OpSpec] = {}
         self.places: dict[str, dict[str, Callable[..., Any]]] = {}
 
-    def enter(self, spec: OpSpec, call: Callable[..., Any], forms: Mapping[str, Callable[..., Any]] | None = None) -> None:
+    def enter(
+        self,
+        spec: OpSpec,
+        call: Callable[..., Any],
+        forms: Mapping[str, Callable[..., Any]] | None = None,
+    ) -> None:
         """Put an operator under its names; `forms` are what some places show instead of `call`.
 
         Two operators of one name in one place are a mistake.
@@ -90,7 +108,11 @@ class Registry:
         for place in spec.where:
             for name in (spec.name, *spec.aliases):
                 self.put(place, name, forms.get(place, call) if forms else call)
-        key = spec.name if spec.where and spec.where[0] in ("torch", "Tensor") else f"{spec.where[0]}.{spec.name}"
+        key = (
+            spec.name
+            if spec.where and spec.where[0] in ("torch", "Tensor")
+            else f"{spec.where[0]}.{spec.name}"
+        )
         if key in self.specs:
             raise TypeError(f"operator {key} is described twice")
         self.specs[key] = spec
@@ -113,19 +135,25 @@ def namespace(place: str) -> dict[str, Callable[..., Any]]:
     return dict(registry.places.get(place, {}))
 
 
-def formulas(name: str, gradient: Gradient | None, parameters: Sequence[str]) -> tuple[tuple[Formula, ...], str]:
+def formulas(
+    name: str, gradient: Gradient | None, parameters: Sequence[str]
+) -> tuple[tuple[Formula, ...], str]:
     """The gradient rules in the order of the parameters, or the reason why there are none."""
     if isinstance(gradient, NoGradient):
         return (), gradient.reason
     if gradient is None:
-        raise TypeError(f"operator {name} has no gradient: describe it, or write NoGradient(reason)")
+        raise TypeError(
+            f"operator {name} has no gradient: describe it, or write NoGradient(reason)"
+        )
     rules = []
     for names, function in gradient.items():
         joint = isinstance(names, tuple)
         group = names if isinstance(names, tuple) else (names,)
         for one in group:
             if one not in parameters:
-                raise TypeError(f"operator {name}: gradient for {one!r}, which is not one of its parameters {tuple(parameters)}")
+                raise TypeError(
+                    f"operator {name}: gradient for {one!r}, which is not one of its parameters {tuple(parameters)}"
+                )
         rules.append(Formula(group, function, joint))
     rules.sort(key=lambda rule: parameters.index(rule.names[0]))
     return tuple(rules), ""
@@ -139,7 +167,7 @@ def describe(
     gradient: Gradient | None,
     name: str | None = None,
     inplace: bool = False,
-    out: bool | Callable[..., None] = False,
+    out: bool | OutRule = False,
     aliases: Sequence[str] = (),
     backward_name: str = "",
     fields: Sequence[str] = (),
@@ -147,7 +175,11 @@ def describe(
     """Build the description of `body` from its signature and what the decorator was told."""
     own = name or body.__name__
     parameters, variadic, defaults = signature_of(body)
-    rules, reason = ((), "made of other operators") if kind == "composite" else formulas(own, gradient, parameters)
+    rules, reason = (
+        ((), "made of other operators")
+        if kind == "composite"
+        else formulas(own, gradient, parameters)
+    )
     return OpSpec(
         name=own,
         body=body,
@@ -186,7 +218,11 @@ def signature_of(body: Callable[..., Any]) -> tuple[list[str], str, dict[str, An
 def _read(signature: inspect.Signature) -> tuple[list[str], str, dict[str, Any]]:
     kept = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
     variadic = next((p.name for p in kept if p.kind is p.VAR_POSITIONAL), "")
-    return [p.name for p in kept], variadic, {p.name: p.default for p in kept if p.default is not p.empty}
+    return (
+        [p.name for p in kept],
+        variadic,
+        {p.name: p.default for p in kept if p.default is not p.empty},
+    )
 
 
 def camel(name: str) -> str:

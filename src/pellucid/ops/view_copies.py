@@ -15,7 +15,7 @@ from pellucid.ops.api import F
 from pellucid.ops.arguments import tensor
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.embed import window
-from pellucid.ops.inplace import copy_array, resize_output, same_dtype
+from pellucid.ops.inplace import MOVED, copy_array, resize_output, same_dtype
 from pellucid.ops.memory import clone
 from pellucid.ops.view_memory import strided_layout
 from pellucid.tensor import layout as layouts
@@ -76,7 +76,7 @@ def _slice_src(grad: Tensor, dim: int, start: Any, end: Any, step: int) -> Tenso
 
 
 @operator(
-    out=same_dtype,
+    out=MOVED,
     gradient={
         "input": lambda grad, src_layout, dim, start, end, step: grad.slice_scatter(
             _no_part(src_layout, grad), dim, start, end, step
@@ -142,7 +142,7 @@ def _fresh(name: str, view: Callable[..., Any], where: str = "torch") -> None:
 
     copied.__doc__ = f"`{name.removesuffix('_copy')}` in fresh memory."
     copied.__name__ = name
-    composite(where=where, name=name, out=same_dtype)(copied)
+    composite(where=where, name=name, out=MOVED)(copied)
 
 
 def _fresh_parts(name: str, view: Callable[..., tuple[Tensor, ...]]) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from pellucid.autograd.modes import state
 from pellucid.ops.dispatch import operator
 from pellucid.ops.inplace import after_write, before_write, tell_write
-from pellucid.ops.spec import Gradient, OpSpec, registry
+from pellucid.ops.spec import Gradient, OpSpec, OutRule, registry
 from pellucid.tensor.events import listeners
 from pellucid.tensor.layout import contiguous, empty_like_layout
 from pellucid.tensor.tensor import Tensor, empty
@@ -27,7 +27,7 @@ def writer(
     where: str = "torch Tensor",
     gradient: Gradient,
     name: str | None = None,
-    out: bool | Callable[..., None] = False,
+    out: bool | OutRule = False,
     row_major: bool = False,
     aliases: Sequence[str] = (),
 ) -> Callable[[Callable[..., None]], Callable[..., Any]]:
