@@ -1,7 +1,8 @@
 """Every `PELLUCID_*` environment variable, read and checked in this one place.
 
 PELLUCID_DEBUG       comma-separated windows to open: see `DEBUG_WINDOWS`
-PELLUCID_CACHE_MB    how many MiB of freed tensor memory are kept for reuse (default 1024; 0 keeps none)
+PELLUCID_CACHE_MB    how many MiB of freed tensor memory are kept for reuse (default 1024; 0 keeps
+none)
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ DEBUG_WINDOWS = {
 
 
 def debug_windows(text: str | None = None) -> frozenset[str]:
-    """The windows named in `PELLUCID_DEBUG` (or in `text`); an unknown name is an error that lists the known ones."""
+    """The windows named in `PELLUCID_DEBUG` (or in `text`); an unknown name is an error that lists
+    the known ones.
+    """
     text = os.environ.get("PELLUCID_DEBUG", "") if text is None else text
     names = frozenset(part.strip() for part in text.split(",") if part.strip())
     unknown = names - DEBUG_WINDOWS.keys()
     if unknown:
         known = ", ".join(DEBUG_WINDOWS)
-        raise ValueError(f"PELLUCID_DEBUG={text!r}: no window named {sorted(unknown)[0]!r}; there are {known}")
+        raise ValueError(
+            f"PELLUCID_DEBUG={text!r}: no window named {sorted(unknown)[0]!r}; there are {known}"
+        )
     return names
 
 

@@ -7,7 +7,7 @@ from typing import Any
 _TYPES = ("cpu", "cuda", "mps", "meta", "xpu", "xla", "hpu", "mtia", "ipu", "vulkan", "lazy")
 
 
-class device:  # noqa: N801 - PyTorch's name
+class device:
     """Where a tensor lives. Pellucid computes on "cpu"; other devices can be named, not used."""
 
     __slots__ = ("index", "type")
@@ -22,7 +22,9 @@ class device:  # noqa: N801 - PyTorch's name
         name, colon, number = type.partition(":")
         if name not in _TYPES:
             known = ", ".join(_TYPES)
-            raise RuntimeError(f"Expected one of {known} device type at start of device string: {name}")
+            raise RuntimeError(
+                f"Expected one of {known} device type at start of device string: {name}"
+            )
         if colon:
             if not number.isdigit():
                 raise RuntimeError(f"Invalid device string: '{type}'")
@@ -40,7 +42,11 @@ class device:  # noqa: N801 - PyTorch's name
         return self.type if self.index is None else f"{self.type}:{self.index}"
 
     def __repr__(self) -> str:
-        return f"device(type='{self.type}')" if self.index is None else f"device(type='{self.type}', index={self.index})"
+        return (
+            f"device(type='{self.type}')"
+            if self.index is None
+            else f"device(type='{self.type}', index={self.index})"
+        )
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return device, (str(self),)
@@ -65,13 +71,16 @@ def require_cpu(where: device | str | int | None) -> device:
         return CPU
     if found.type == "cuda":
         raise RuntimeError(
-            "No CUDA GPUs are available: Pellucid computes on the CPU. Use device='cpu', or choose the device with "
+            "No CUDA GPUs are available: Pellucid computes on the CPU. Use device='cpu', or choose "
+            "the device with "
             "torch.device('cuda' if torch.cuda.is_available() else 'cpu')."
         )
-    raise RuntimeError(f"Pellucid computes on the CPU; there is no device {str(found)!r}. Use device='cpu'.")
+    raise RuntimeError(
+        f"Pellucid computes on the CPU; there is no device {str(found)!r}. Use device='cpu'."
+    )
 
 
-class memory_format:  # noqa: N801 - PyTorch's name
+class memory_format:
     """An order of strides."""
 
     __slots__ = ("name",)
@@ -90,7 +99,9 @@ contiguous_format = memory_format("contiguous_format")
 channels_last = memory_format("channels_last")
 channels_last_3d = memory_format("channels_last_3d")
 preserve_format = memory_format("preserve_format")
-_FORMATS = {f.name: f for f in (contiguous_format, channels_last, channels_last_3d, preserve_format)}
+_FORMATS = {
+    f.name: f for f in (contiguous_format, channels_last, channels_last_3d, preserve_format)
+}
 
 
 def memory_format_named(name: str) -> memory_format:
@@ -98,7 +109,7 @@ def memory_format_named(name: str) -> memory_format:
     return _FORMATS[name]
 
 
-class layout_kind:  # noqa: N801 - torch.layout
+class layout_kind:
     """How elements are stored; Pellucid has `torch.strided` only."""
 
     __slots__ = ("name",)

@@ -1,7 +1,8 @@
 """Element types, one object each, with PyTorch's names.
 
-A `dtype` knows its NumPy type (`dtype.numpy`), so that every other module asks here instead of keeping a map of
-its own. `bfloat16` is NumPy's through the package `ml_dtypes`, which is imported when it is first needed.
+A `dtype` knows its NumPy type (`dtype.numpy`), so that every other module asks here instead of
+keeping a map of its own. `bfloat16` is NumPy's through the package `ml_dtypes`, which is imported
+when it is first needed.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from typing import Any
 import numpy as np
 
 
-class dtype:  # noqa: N801 - PyTorch's name
+class dtype:
     """One element type.
 
-    Attributes: `name` ("float32"), `itemsize` in bytes, `category` (0 bool, 1 integer, 2 floating, 3 complex: the
-    order in which PyTorch promotes), `is_floating_point`, `is_complex`, `is_signed`, `numpy` (its `np.dtype`).
+    Attributes: `name` ("float32"), `itemsize` in bytes, `category` (0 bool, 1 integer, 2 floating,
+    3 complex: the order in which PyTorch promotes), `is_floating_point`, `is_complex`, `is_signed`,
+    `numpy` (its `np.dtype`).
     """
 
     __slots__ = (
@@ -64,7 +66,9 @@ class dtype:  # noqa: N801 - PyTorch's name
         return dtype_named, (self.name,)
 
     def to_real(self) -> dtype:
-        """The dtype of this dtype's real part: `complex64` gives `float32`, real dtypes give themselves."""
+        """The dtype of this dtype's real part: `complex64` gives `float32`, real dtypes give
+        themselves.
+        """
         return _REAL_OF.get(self, self)
 
     def to_complex(self) -> dtype:
@@ -128,7 +132,9 @@ def all_dtypes() -> tuple[dtype, ...]:
 
 
 def from_numpy_dtype(numpy_dtype: np.dtype[Any]) -> dtype:
-    """The dtype for a NumPy dtype; TypeError for those PyTorch has no counterpart of (strings, objects)."""
+    """The dtype for a NumPy dtype; TypeError for those PyTorch has no counterpart of (strings,
+    objects).
+    """
     found = _BY_NUMPY.get(numpy_dtype)
     if found is not None:
         return found
@@ -169,7 +175,9 @@ def get_default_dtype() -> dtype:
 def set_default_dtype(d: dtype) -> None:
     """Set the dtype that Python floats become. Only floating dtypes are taken."""
     if not isinstance(d, dtype):
-        raise TypeError("invalid dtype object: only floating-point types are supported as the default type")
+        raise TypeError(
+            "invalid dtype object: only floating-point types are supported as the default type"
+        )
     if not d.is_floating_point:
         raise TypeError("only floating-point types are supported as the default type")
     default.floating = d
@@ -180,13 +188,18 @@ def default_complex() -> dtype:
     return complex128 if default.floating is float64 else complex64
 
 
-class finfo:  # noqa: N801 - PyTorch's name
-    """Numerical limits of a floating dtype: `bits, eps, max, min, tiny, smallest_normal, resolution`."""
+class finfo:
+    """Numerical limits of a floating dtype: `bits, eps, max, min, tiny, smallest_normal,
+    resolution`.
+    """
 
     def __init__(self, type: dtype | None = None) -> None:
         type = default.floating if type is None else type
         if type.category < FLOATING:
-            raise TypeError("torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.iinfo'")
+            raise TypeError(
+                "torch.finfo() requires a floating point input type. Use torch.iinfo to handle "
+                "'torch.iinfo'"
+            )
         type = type.to_real()
         info: Any
         if type is bfloat16:
@@ -203,17 +216,21 @@ class finfo:  # noqa: N801 - PyTorch's name
 
     def __repr__(self) -> str:
         return (
-            f"finfo(resolution={self.resolution:g}, min={self.min:g}, max={self.max:g}, eps={self.eps:g}, "
+            f"finfo(resolution={self.resolution:g}, min={self.min:g}, max={self.max:g}, "
+            f"eps={self.eps:g}, "
             f"smallest_normal={self.smallest_normal:g}, tiny={self.tiny:g}, dtype={self.dtype})"
         )
 
 
-class iinfo:  # noqa: N801 - PyTorch's name
+class iinfo:
     """Numerical limits of an integer dtype: `bits, max, min`."""
 
     def __init__(self, type: dtype) -> None:
         if type.category != INTEGER:
-            raise TypeError("torch.iinfo() requires an integer input type. Use torch.finfo to handle 'torch.finfo'")
+            raise TypeError(
+                "torch.iinfo() requires an integer input type. Use torch.finfo to handle "
+                "'torch.finfo'"
+            )
         info = np.iinfo(type.numpy)
         self.dtype = type.name
         self.bits = type.itemsize * 8

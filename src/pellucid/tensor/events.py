@@ -1,7 +1,8 @@
 """What operators tell: one list of listeners, empty while nobody looks.
 
-The dispatcher checks `listeners` (one truth test) and only when somebody listens measures time and builds an `Event`.
-`explain`, reports, the profiler and tests append a callable here and take it away again.
+The dispatcher checks `listeners` (one truth test) and only when somebody listens measures time and
+builds an `Event`. `explain`, reports, the profiler and tests append a callable here and take it
+away again.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from typing import Any
 class Event:
     """One operator call.
 
-    `kind` is "view" (the outputs look at the input's storage), "copy" (fresh memory) or "write" (in place).
-    `reason` says why a call that could have been a view had to copy. `nbytes` counts bytes newly allocated.
+    `kind` is "view" (the outputs look at the input's storage), "copy" (fresh memory) or "write" (in
+    place). `reason` says why a call that could have been a view had to copy. `nbytes` counts bytes
+    newly allocated.
     """
 
     name: str
@@ -47,7 +49,10 @@ _pending = [""]
 
 
 def because(reason: str) -> None:
-    """Say why the operator that is about to run copies (`reshape` does before it clones). Costs nothing unless listened to."""
+    """Say why the operator that is about to run copies (`reshape` does before it clones).
+
+    Costs nothing unless listened to.
+    """
     if listeners:
         _pending[0] = reason
 

@@ -1,14 +1,14 @@
 """Type promotion: which dtype an operation on several operands is computed in.
 
-PyTorch's rule (its documentation page "Type Promotion"): dtypes fall in categories bool < integer < floating <
-complex. Operands with dimensions decide; a 0-dim tensor only counts if its category is higher than theirs, and a
-Python number only if its category is higher than that of every tensor.
+PyTorch's rule (its documentation page "Type Promotion"): dtypes fall in categories bool < integer <
+floating < complex. Operands with dimensions decide; a 0-dim tensor only counts if its category is
+higher than theirs, and a Python number only if its category is higher than that of every tensor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from pellucid.tensor.dtype import (
@@ -37,7 +37,7 @@ _SIGNED = (int8, int16, int32, int64)
 _FLOATS = (float16, float32, float64)
 
 
-@lru_cache(maxsize=None)
+@cache
 def promote_types(type1: dtype, type2: dtype) -> dtype:
     """The smallest dtype that both can be promoted to: `promote_types(uint8, int8)` is int16."""
     if type1 is type2:
@@ -63,7 +63,8 @@ def _promote_integers(a: dtype, b: dtype) -> dtype:
     for wide in (a, b):
         if not wide.is_signed and wide is not uint8:
             raise RuntimeError(
-                f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {_long_name(a)} "
+                "Promotion for uint16, uint32, uint64 types is not supported, attempted to "
+                f"promote {_long_name(a)} "
                 f"and {_long_name(b)}"
             )
     if a.is_signed and b.is_signed:
@@ -91,8 +92,13 @@ def number_dtype(value: Any) -> dtype:
     raise TypeError(f"expected a Tensor or a number, got {type(value).__name__}")
 
 
-def combine(dimensioned: Iterable[dtype], zero_dim: Iterable[dtype], numbers: Iterable[dtype]) -> dtype:
-    """The common dtype of operands sorted by how much they count. At least one operand must be given."""
+def combine(
+    dimensioned: Iterable[dtype], zero_dim: Iterable[dtype], numbers: Iterable[dtype]
+) -> dtype:
+    """The common dtype of operands sorted by how much they count.
+
+    At least one operand must be given.
+    """
     result = _join(dimensioned)
     for weaker in (_join(zero_dim), _join(numbers)):
         if weaker is not None:
@@ -109,9 +115,11 @@ def _join(dtypes: Iterable[dtype]) -> dtype | None:
     return result
 
 
-@lru_cache(maxsize=None)
+@cache
 def _raise_category(strong: dtype, weak: dtype) -> dtype:
-    """`strong`, unless `weak` belongs to a higher category: then that category, as narrow as `strong` allows."""
+    """`strong`, unless `weak` belongs to a higher category: then that category, as narrow as
+    `strong` allows.
+    """
     if strong.category >= weak.category:
         return strong
     if weak.category == COMPLEX and strong.category == FLOATING:
@@ -119,7 +127,7 @@ def _raise_category(strong: dtype, weak: dtype) -> dtype:
     return weak
 
 
-@lru_cache(maxsize=None)
+@cache
 def can_cast(from_: dtype, to: dtype) -> bool:
     """Whether PyTorch lets a result of dtype `from_` be stored in a tensor of dtype `to`."""
     if from_.category == INTEGER and to.category == INTEGER:

@@ -7,7 +7,10 @@ from typing import Any
 
 
 class Size(tuple[int, ...]):
-    """The sizes of a tensor's dimensions. Slices and sums of a `Size` are `Size`s, as in PyTorch."""
+    """The sizes of a tensor's dimensions.
+
+    Slices and sums of a `Size` are `Size`s, as in PyTorch.
+    """
 
     __slots__ = ()
 

@@ -1,11 +1,12 @@
 """Memory: `Storage`, shared by all views of it, and the caching allocator it comes from.
 
-Fresh memory from the operating system costs a page fault for every 4 KiB when it is first touched: a 33 MB result takes
-12 ms instead of 3. The allocator therefore keeps what is freed, by size class, and hands it out again. Blocks start at a
-multiple of 64 bytes, a cache line and the widest vector.
+Fresh memory from the operating system costs a page fault for every 4 KiB when it is first touched:
+a 33 MB result takes 12 ms instead of 3. The allocator therefore keeps what is freed, by size class,
+and hands it out again. Blocks start at a multiple of 64 bytes, a cache line and the widest vector.
 
-A block may still be in use when its `Storage` ends, by a NumPy array that the user got from `tensor.numpy()`. NumPy arrays hold
-a reference to the block's owner, so the owner's reference count tells: a kept block is handed out only if nobody else refers to it.
+A block may still be in use when its `Storage` ends, by a NumPy array that the user got from
+`tensor.numpy()`. NumPy arrays hold a reference to the block's owner, so the owner's reference count
+tells: a kept block is handed out only if nobody else refers to it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ _BYTE = np.dtype(np.uint8)
 
 
 class Statistics:
-    """What the allocator did so far: bytes requested from the system, bytes reused, bytes lying in the cache."""
+    """What the allocator did so far: bytes requested from the system, bytes reused, bytes lying in
+    the cache.
+    """
 
     __slots__ = ("cached_bytes", "fresh_blocks", "fresh_bytes", "reused_blocks")
 
@@ -41,7 +44,9 @@ _verbose = "alloc" in debug_windows()
 
 
 def size_class(nbytes: int) -> int:
-    """`nbytes` rounded up: to 64 bytes while small, then to one of eight steps per power of two (12.5 % slack at most)."""
+    """`nbytes` rounded up: to 64 bytes while small, then to one of eight steps per power of two
+    (12.5 % slack at most).
+    """
     if nbytes <= _SMALL:
         return (nbytes + 63) & ~63 or 64
     step = 1 << (nbytes.bit_length() - 4)
@@ -59,7 +64,9 @@ def _fresh_block(size: int) -> tuple[np.ndarray, np.ndarray, int]:
     return owner, owner[skip : skip + size], address + skip
 
 
-def _reused_block(size: int, getrefcount: Any = sys.getrefcount) -> tuple[np.ndarray, np.ndarray, int] | None:
+def _reused_block(
+    size: int, getrefcount: Any = sys.getrefcount
+) -> tuple[np.ndarray, np.ndarray, int] | None:
     """A kept block of this size class that nobody looks at any more, or None."""
     blocks = _free.get(size)
     while blocks:
@@ -83,8 +90,9 @@ def empty_cache() -> None:
 class Storage:
     """A run of bytes that tensors look at.
 
-    `buffer` is a flat `uint8` array over the bytes, `address` where they start, `version` the number of in-place
-    writes so far (what autograd compares), `owner` the object that keeps the memory alive.
+    `buffer` is a flat `uint8` array over the bytes, `address` where they start, `version` the
+    number of in-place writes so far (what autograd compares), `owner` the object that keeps the
+    memory alive.
     """
 
     __slots__ = ("__weakref__", "_address", "_class", "_nbytes", "buffer", "owner", "version")
@@ -111,7 +119,10 @@ class Storage:
 
     @property
     def address(self) -> int:
-        """Where the first byte lies. Asking NumPy costs a microsecond, so adopted memory is asked only when needed."""
+        """Where the first byte lies.
+
+        Asking NumPy costs a microsecond, so adopted memory is asked only when needed.
+        """
         if self._address < 0:
             self._address = self.buffer.__array_interface__["data"][0] if self._nbytes else 0
         return self._address
@@ -134,7 +145,10 @@ class Storage:
                 _free[size] = [block]
 
     def resize_(self, nbytes: int) -> None:
-        """Make room for `nbytes`; the bytes that fit are kept. Tensors made before keep looking at the old bytes."""
+        """Make room for `nbytes`; the bytes that fit are kept.
+
+        Tensors made before keep looking at the old bytes.
+        """
         larger = Storage(nbytes)
         kept = min(nbytes, self._nbytes)
         larger.buffer[:kept] = self.buffer[:kept]

@@ -1,7 +1,8 @@
 """`Tensor`: a storage, a layout, a dtype, and what the tape remembers.
 
-The class is born here without operators: `pellucid.ops` attaches the methods its specs name, `pellucid.autograd` those of the
-tape. What stands here is metadata and the way to the data, `_array`: the NumPy array that shows exactly this layout of this storage.
+The class is born here without operators: `pellucid.ops` attaches the methods its specs name,
+`pellucid.autograd` those of the tape. What stands here is metadata and the way to the data,
+`_array`: the NumPy array that shows exactly this layout of this storage.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pellucid.tensor import layout as layouts
 from pellucid.tensor.device import CPU, contiguous_format, device, memory_format, strided
 from pellucid.tensor.dtype import dtype, from_numpy_dtype
 from pellucid.tensor.layout import Layout, contiguous
+from pellucid.tensor.printing import represent
 from pellucid.tensor.size import Size
 from pellucid.tensor.storage import Storage
 
@@ -27,13 +29,15 @@ else:
 
 
 class Tensor(Methods):
-    """A view of a storage: shape, strides, offset and dtype over shared bytes, with a place on the tape.
+    """A view of a storage: shape, strides, offset and dtype over shared bytes, with a place on the
+    tape.
 
-    Made by `pellucid.tensor(...)`, `zeros`, `randn`, … and by operators; `Tensor(2, 3)` and `Tensor([1, 2])` are PyTorch's old
-    constructors. Fields (internal, but stable for the rooms above): `_storage`, `_layout`, `dtype`, `_array`;
-    `_requires_grad` (true for leaves that want a gradient and for everything computed from them), `_grad_fn` and `_output_nr`
-    (the node that made it), `_base` (the tensor this is a view of), `_view` (why the tape refuses writes through this view, if it
-    does) and `_view_version` (the storage's version when `_grad_fn` was set).
+    Made by `pellucid.tensor(...)`, `zeros`, `randn`, … and by operators; `Tensor(2, 3)` and
+    `Tensor([1, 2])` are PyTorch's old constructors. Fields (internal, but stable for the rooms
+    above): `_storage`, `_layout`, `dtype`, `_array`; `_requires_grad` (true for leaves that want a
+    gradient and for everything computed from them), `_grad_fn` and `_output_nr` (the node that made
+    it), `_base` (the tensor this is a view of), `_view` (why the tape refuses writes through this
+    view, if it does) and `_view_version` (the storage's version when `_grad_fn` was set).
     """
 
     _storage: Storage
@@ -54,6 +58,8 @@ class Tensor(Methods):
     _accumulator: weakref.ref[Any] | None = None
     _retains_grad: bool = False
     _inference: bool = False
+    _plain: bool = True
+    """Whether exactly this class (not a subclass of it) is printed as `tensor(...)`."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Tensor:
         return _legacy_constructor(cls, *args, **kwargs)
@@ -201,7 +207,9 @@ class Tensor(Methods):
     def item(self) -> Any:
         """The only element, as a Python number."""
         if self._layout.numel != 1:
-            raise RuntimeError(f"a Tensor with {self._layout.numel} elements cannot be converted to Scalar")
+            raise RuntimeError(
+                f"a Tensor with {self._layout.numel} elements cannot be converted to Scalar"
+            )
         value = self._array.item()
         return value if isinstance(value, (bool, int, float, complex)) else float(value)
 
@@ -215,7 +223,8 @@ class Tensor(Methods):
         """A NumPy array over the same memory. `force=True` detaches first."""
         if self._requires_grad and not force:
             raise RuntimeError(
-                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() "
+                "instead."
             )
         if self.dtype.name == "bfloat16":
             raise TypeError("Got unsupported ScalarType BFloat16")
@@ -266,6 +275,23 @@ class Tensor(Methods):
     def __hash__(self) -> int:
         return id(self)
 
+    def __repr__(self, *, tensor_contents: str | None = None) -> str:
+        """The values, and what they do not say; `tensor_contents` is shown in their place."""
+        try:
+            node = getattr(self, "grad_fn", None)
+            grad_fn = None if node is None else node.name().rsplit("::", 1)[-1]
+        except RuntimeError:  # a view that was made or written in no_grad mode
+            grad_fn = "Invalid"
+        cls = type(self)
+        return represent(
+            self._array,
+            self.dtype,
+            name="tensor" if cls.__dict__.get("_plain") else cls.__name__,
+            grad_fn=grad_fn,
+            requires_grad=self._requires_grad,
+            numbers=tensor_contents,
+        )
+
     def __format__(self, spec: str) -> str:
         if self._layout.shape == () and type(self) is Tensor:
             return self.item().__format__(spec)
@@ -286,7 +312,9 @@ def make_array(storage: Storage, layout: Layout, dtype: dtype) -> np.ndarray:
     shape, strides, offset = layout
     if not layout.numel:
         return np.ndarray(shape, dtype.numpy)
-    return np.ndarray(shape, dtype.numpy, storage.buffer, offset * size, [s * size for s in strides])
+    return np.ndarray(
+        shape, dtype.numpy, storage.buffer, offset * size, [s * size for s in strides]
+    )
 
 
 _new = object.__new__
@@ -302,7 +330,10 @@ def make(storage: Storage, layout: Layout, dtype: dtype) -> Tensor:
 
 
 def empty(layout: Layout, dtype: dtype) -> Tensor:
-    """A tensor over fresh, uninitialised memory. `layout` must start at offset 0 and be dense (or be made so by the caller)."""
+    """A tensor over fresh, uninitialised memory.
+
+    `layout` must start at offset 0 and be dense (or be made so by the caller).
+    """
     t = _new(Tensor)
     t._storage = Storage(layout.numel * dtype.itemsize)
     t._layout = layout
@@ -345,12 +376,15 @@ def from_numpy(array: np.ndarray) -> Tensor:
     size = array.itemsize
     if any(s < 0 for s in array.strides):
         raise ValueError(
-            "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
-            "currently supported. (You can probably work around this by making a copy of your array  with array.copy().) "
+            "At least one stride in the given numpy array is negative, and tensors with negative "
+            "strides are not "
+            "currently supported. (You can probably work around this by making a copy of your "
+            "array  with array.copy().) "
         )
     if any(s % size for s in array.strides):
         raise ValueError(
-            "given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the memory."
+            "given numpy array strides not a multiple of the element byte size. Copy the numpy "
+            "array to reallocate the memory."
         )
     layout = Layout(array.shape, tuple(s // size for s in array.strides), 0)
     span = layouts.span(layout)
