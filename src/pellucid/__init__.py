@@ -34,6 +34,9 @@ from pellucid.tensor.dtype import get_default_dtype as get_default_dtype
 from pellucid.tensor.dtype import iinfo as iinfo
 from pellucid.tensor.dtype import set_default_dtype as set_default_dtype
 from pellucid.tensor.promotion import can_cast as can_cast
+from pellucid.tensor.printing import get_printoptions as get_printoptions
+from pellucid.tensor.printing import printoptions as printoptions
+from pellucid.tensor.printing import set_printoptions as set_printoptions
 from pellucid.tensor.promotion import promote_types as promote_types
 from pellucid.tensor.size import Size as Size
 from pellucid.tensor.storage import Storage as UntypedStorage

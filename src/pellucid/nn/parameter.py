@@ -50,6 +50,7 @@ class Parameter(Tensor, metaclass=_MarkedTensorMeta):
     """
 
     _mark = "_is_param"
+    _plain = True
 
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Parameter:
         if data is None:
@@ -73,7 +74,10 @@ class Parameter(Tensor, metaclass=_MarkedTensorMeta):
         return memo[id(self)]
 
     def __repr__(self, *, tensor_contents: str | None = None) -> str:
-        return "Parameter containing:\n" + super().__repr__()
+        text = super().__repr__()
+        if type(self) is not Parameter:
+            text = f"Parameter({text})"
+        return "Parameter containing:\n" + text
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         hooks: OrderedDict[int, Any] = OrderedDict()
