@@ -48,6 +48,8 @@ from pellucid.ops.nn import adaptive_pooling as _adaptive_pooling
 from pellucid.ops.nn import losses_regression as _losses_regression
 from pellucid.ops import linalg as _linalg
 from pellucid.ops.nn import losses_classes as _losses_classes
+from pellucid.ops.nn import losses_margin as _losses_margin
+from pellucid.ops.nn import losses_multilabel as _losses_multilabel
 from pellucid.ops.spec import namespace, registry
 
 
