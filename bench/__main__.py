@@ -1,4 +1,6 @@
-"""`python -m bench [overhead|training ...]`: tables of Pellucid beside PyTorch, as text and as JSON."""
+"""`python -m bench [overhead|training ...]`: tables of Pellucid beside PyTorch, as text and as
+JSON.
+"""
 
 from __future__ import annotations
 

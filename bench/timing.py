@@ -1,7 +1,7 @@
 """How the benchmarks measure: peers take turns, medians are compared, spread is shown.
 
-A machine shared with others has good and bad moments. Calls of all peers are therefore interleaved, so that a bad moment meets all of them, and
-only ratios of medians are reported as results.
+A machine shared with others has good and bad moments. Calls of all peers are therefore interleaved,
+so that a bad moment meets all of them, and only ratios of medians are reported as results.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Training and inference of small networks in eager mode, Pellucid beside PyTorch on the same numbers."""
+"""Training and inference of small networks in eager mode, Pellucid beside PyTorch on the same
+numbers.
+"""
 
 from __future__ import annotations
 

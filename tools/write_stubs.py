@@ -1,9 +1,11 @@
-"""Write the type stubs of what is derived at import: operators as functions, as `Tensor` methods, as `nn.functional` names.
+"""Write the type stubs of what is derived at import: operators as functions, as `Tensor` methods,
+as `nn.functional` names.
 
     python tools/write_stubs.py           writes the .pyi files beside the modules
     python tools/write_stubs.py --check   says which are out of date, and exits with 1 if any is
 
-The signatures are those of the operators' bodies. Annotations that a stub cannot resolve become Any.
+The signatures are those of the operators' bodies. Annotations that a stub cannot resolve become
+Any.
 """
 
 from __future__ import annotations
@@ -22,9 +24,30 @@ IMPORTS = """from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 """
-KNOWN = {"Tensor", "Any", "bool", "int", "float", "str", "complex", "None", "tuple", "list", "Sequence"}
+KNOWN = {
+    "Tensor",
+    "Any",
+    "bool",
+    "int",
+    "float",
+    "str",
+    "complex",
+    "None",
+    "tuple",
+    "list",
+    "Sequence",
+}
 BUILTIN_SHADOWS = {"bool", "int", "float", "complex", "str", "tuple", "list"}
-SEVERAL = {"split", "split_with_sizes", "chunk", "unbind", "tensor_split", "hsplit", "vsplit", "dsplit"}
+SEVERAL = {
+    "split",
+    "split_with_sizes",
+    "chunk",
+    "unbind",
+    "tensor_split",
+    "hsplit",
+    "vsplit",
+    "dsplit",
+}
 
 
 def annotation(text: Any, default: str = "Any") -> str:
@@ -118,7 +141,9 @@ def methods_stub() -> str:
     place = spec.namespace("Tensor")
     text = HEADER + IMPORTS + "from pellucid.tensor.tensor import Tensor\n\nclass Methods:\n"
     text += _body({n: c for n, c in place.items() if n not in BUILTIN_SHADOWS}, method=True)
-    special = sorted(n for n in vars(tensor) if n.startswith("__") and n.endswith("__") and n in SPECIAL)
+    special = sorted(
+        n for n in vars(tensor) if n.startswith("__") and n.endswith("__") and n in SPECIAL
+    )
     for name in special:
         text += f"    def {name}(self{SPECIAL[name]}: ...\n"
     for name in sorted(n for n in place if n in BUILTIN_SHADOWS):
@@ -128,7 +153,9 @@ def methods_stub() -> str:
             text += f"    {name}: {TAPE_PROPERTIES[name]}\n"
     for name in TAPE_METHODS:
         if hasattr(tensor, name) and name not in place:
-            text += f"    def {name}(self, *args: Any, **kwargs: Any) -> {TAPE_METHODS[name]}: ...\n"
+            text += (
+                f"    def {name}(self, *args: Any, **kwargs: Any) -> {TAPE_METHODS[name]}: ...\n"
+            )
     del dunders
     return text
 
@@ -136,13 +163,27 @@ def methods_stub() -> str:
 SPECIAL = {
     **{
         f"__{r}{name}__": ", other: Any) -> Tensor"
-        for name in "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift".split()
+        for name in [
+            "add",
+            "sub",
+            "mul",
+            "truediv",
+            "floordiv",
+            "mod",
+            "pow",
+            "matmul",
+            "and",
+            "or",
+            "xor",
+            "lshift",
+            "rshift",
+        ]
         for r in ("", "r", "i")
     },
-    **{f"__{name}__": ", other: Any) -> Tensor" for name in "lt le gt ge".split()},
+    **{f"__{name}__": ", other: Any) -> Tensor" for name in ["lt", "le", "gt", "ge"]},
     "__eq__": ", other: object) -> Tensor",
     "__ne__": ", other: object) -> Tensor",
-    **{f"__{name}__": ") -> Tensor" for name in "neg pos abs invert".split()},
+    **{f"__{name}__": ") -> Tensor" for name in ["neg", "pos", "abs", "invert"]},
     "__getitem__": ", index: Any) -> Tensor",
     "__setitem__": ", index: Any, value: Any) -> None",
     "__contains__": ", element: Any) -> bool",
@@ -167,9 +208,16 @@ TAPE_METHODS = {
 
 
 def functions_stub(place: str) -> str:
-    """The stub of a module that shows one public place: `ops`, `nn.functional`, `linalg`, `special`."""
+    """The stub of a module that shows one public place: `ops`, `nn.functional`, `linalg`,
+    `special`.
+    """
     spec = importlib.import_module("pellucid.ops.spec")
-    return HEADER + IMPORTS + "from pellucid.tensor.tensor import Tensor\n\n" + _body(spec.namespace(place))
+    return (
+        HEADER
+        + IMPORTS
+        + "from pellucid.tensor.tensor import Tensor\n\n"
+        + _body(spec.namespace(place))
+    )
 
 
 def stubs() -> dict[Path, str]:
@@ -177,7 +225,11 @@ def stubs() -> dict[Path, str]:
     importlib.import_module("pellucid.ops")
     found = {ROOT / "tensor" / "methods.pyi": methods_stub()}
     found[ROOT / "ops" / "functions.pyi"] = functions_stub("torch")
-    for place, module in (("nn.functional", "nn/operators"), ("linalg", "ops/linalg_functions"), ("special", "ops/special_functions")):
+    for place, module in (
+        ("nn.functional", "nn/operators"),
+        ("linalg", "ops/linalg_functions"),
+        ("special", "ops/special_functions"),
+    ):
         found[ROOT / f"{module}.pyi"] = functions_stub(place)
     return found
 

@@ -1,7 +1,7 @@
 """Pellucid: PyTorch's programming model for the CPU, see-through and fast.
 
-`import pellucid as torch` gives PyTorch's names. What a plain tensor program needs is here at once; rooms that it may not need (`nn`, `optim`,
-`linalg`, `utils`, …) load when they are first touched.
+`import pellucid as torch` gives PyTorch's names. What a plain tensor program needs is here at once;
+rooms that it may not need (`nn`, `optim`, `linalg`, `utils`, …) load when they are first touched.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from pellucid.tensor.dtype import finfo as finfo
 from pellucid.tensor.dtype import get_default_dtype as get_default_dtype
 from pellucid.tensor.dtype import iinfo as iinfo
 from pellucid.tensor.dtype import set_default_dtype as set_default_dtype
-from pellucid.tensor.promotion import can_cast as can_cast
 from pellucid.tensor.printing import get_printoptions as get_printoptions
 from pellucid.tensor.printing import printoptions as printoptions
 from pellucid.tensor.printing import set_printoptions as set_printoptions
+from pellucid.tensor.promotion import can_cast as can_cast
 from pellucid.tensor.promotion import promote_types as promote_types
 from pellucid.tensor.size import Size as Size
 from pellucid.tensor.storage import Storage as UntypedStorage

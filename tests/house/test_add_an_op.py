@@ -21,6 +21,10 @@ def test_the_blocks_of_the_page_run_in_order() -> None:
 
 
 def test_a_wrong_gradient_on_the_page_would_be_found() -> None:
-    program = "\n".join(blocks()).replace("F.sqrt(input * input + b)) / 2", "F.sqrt(input * input + b)) / 2.002")
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    program = "\n".join(blocks()).replace(
+        "F.sqrt(input * input + b)) / 2", "F.sqrt(input * input + b)) / 2.002"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode != 0

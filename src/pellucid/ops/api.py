@@ -1,6 +1,7 @@
 """`F`: operators by their public names, for gradient formulas and composites of other families.
 
-Families stand beside each other and use one another in their formulas; looking a name up when it is used avoids import cycles.
+Families stand beside each other and use one another in their formulas; looking a name up when it is
+used avoids import cycles.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Calling an operator: run its body, put the result on the tape, tell whoever listens.
 
-`operator`, `view_operator` and `composite` are the decorators with which the families describe their operators.
+`operator`, `view_operator` and `composite` are the decorators with which the families describe
+their operators.
 """
 
 from __future__ import annotations
@@ -200,7 +201,9 @@ def view_operator(
     aliases: Sequence[str] = (),
     backward_name: str = "",
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Describe an operator whose body returns a `Layout`, a list of them, `(Layout, dtype)`, or a `NoView`."""
+    """Describe an operator whose body returns a `Layout`, a list of them, `(Layout, dtype)`, or a
+    `NoView`.
+    """
 
     def decorate(body: Callable[..., Any]) -> Callable[..., Any]:
         spec = describe(

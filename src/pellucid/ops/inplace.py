@@ -1,4 +1,6 @@
-"""Writing: in-place forms (`exp_`) and `out=`, derived from the description of the out-of-place operator."""
+"""Writing: in-place forms (`exp_`) and `out=`, derived from the description of the out-of-place
+operator.
+"""
 
 from __future__ import annotations
 
@@ -55,9 +57,11 @@ def refuse_overlap(target: Tensor) -> None:
             if s == 0 and n > 1
         ]
         raise RuntimeError(
-            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please "
+            "unsupported operation: more than one element of the written-to tensor refers to a "
+            "single memory location. Please "
             "clone() the tensor before performing the operation.\n"
-            f"  Dimension {', '.join(map(str, axes)) or '?'} has stride 0 (made by expand or broadcasting): every index along it "
+            f"  Dimension {', '.join(map(str, axes)) or '?'} has stride 0 (made by expand or "
+            "broadcasting): every index along it "
             "is the same memory."
         )
 
@@ -66,7 +70,8 @@ def check_castable(source: dtype, target: dtype) -> None:
     """Refuse to store a result in a dtype of a lower category."""
     if not can_cast(source, target):
         raise RuntimeError(
-            f"result type {scalar_type(source)} can't be cast to the desired output type {scalar_type(target)}"
+            f"result type {scalar_type(source)} can't be cast to the desired output type "
+            f"{scalar_type(target)}"
         )
 
 
@@ -87,7 +92,9 @@ _C_NAMES = {
 
 
 def same_dtype(source: dtype, target: dtype) -> None:
-    """Refuse an `out=` of another dtype, as operators do that move elements without converting them."""
+    """Refuse an `out=` of another dtype, as operators do that move elements without converting
+    them.
+    """
     if source is not target:
         names = [_C_NAMES.get(each.name, each.name) for each in (source, target)]
         raise RuntimeError(
@@ -107,7 +114,8 @@ def refuse_shared(target: Tensor, *sources: Any) -> None:
             refuse_shared(target, *source)
         elif isinstance(source, Tensor) and (source is target or _surely_overlap(target, source)):
             raise RuntimeError(
-                "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory "
+                "unsupported operation: some elements of the input tensor and the written-to "
+                "tensor refer to a single memory "
                 "location. Please clone() the tensor before performing the operation."
             )
 
@@ -142,7 +150,9 @@ def _wants(values: Sequence[Any]) -> bool:
 def before_write(
     spec: OpSpec, self: Tensor, args: Sequence[Any], kwargs: dict[str, Any]
 ) -> Tensor | None:
-    """Refuse what cannot be written; if the write must be recorded, return what stands for `self`'s old value on the tape."""
+    """Refuse what cannot be written; if the write must be recorded, return what stands for `self`'s
+    old value on the tape.
+    """
     others = state.grad and (_wants(args) or (bool(kwargs) and _wants(tuple(kwargs.values()))))
     check_write(self, others)
     refuse_overlap(self)
@@ -167,7 +177,8 @@ def after_write(
     spec: OpSpec, self: Tensor, old: Tensor | None, args: Sequence[Any], kwargs: dict[str, Any]
 ) -> None:
     """Count the write and, if `old` is given, record it."""
-    # Recorded before the write is counted: an argument that looks at the memory just written is then found out of date.
+    # Recorded before the write is counted: an argument that looks at the memory just written is
+    # then found out of date.
     node = None
     if old is not None and self.dtype.category >= 2:
         bound = spec.bind((old, *args), kwargs)
@@ -182,15 +193,19 @@ def store(self: Tensor, result: Tensor) -> None:
     """Put a computed result into `self`, refusing other shapes and lower categories of dtype."""
     if result._layout.shape != self._layout.shape:
         raise RuntimeError(
-            f"output with shape {list(self._layout.shape)} doesn't match the broadcast shape {list(result._layout.shape)}\n"
-            "  An in-place operation keeps its tensor's shape: use the out-of-place form, or expand() and clone() first."
+            f"output with shape {list(self._layout.shape)} doesn't match the broadcast shape "
+            f"{list(result._layout.shape)}\n"
+            "  An in-place operation keeps its tensor's shape: use the out-of-place form, or "
+            "expand() and clone() first."
         )
     check_castable(result.dtype, self.dtype)
     copy_array(self._array, result._array)
 
 
 def copy_array(target: np.ndarray, source: np.ndarray) -> None:
-    """Copy with PyTorch's casts (NumPy warns when a complex number loses its imaginary part; here it is asked for)."""
+    """Copy with PyTorch's casts (NumPy warns when a complex number loses its imaginary part; here
+    it is asked for).
+    """
     if source.dtype.kind == "c" and target.dtype.kind not in "cb":
         source = source.real
     with np.errstate(all="ignore"):
@@ -234,7 +249,8 @@ def _write_composite(
     result = spec.body(self, *args, **kwargs)
     if result._layout.shape != self._layout.shape:
         raise RuntimeError(
-            f"output with shape {list(self._layout.shape)} doesn't match the broadcast shape {list(result._layout.shape)}"
+            f"output with shape {list(self._layout.shape)} doesn't match the broadcast shape "
+            f"{list(result._layout.shape)}"
         )
     check_castable(result.dtype, self.dtype)
     return self.copy_(result)
@@ -263,9 +279,12 @@ def resize_output(target: Tensor, layout: Layout) -> None:
         return
     if target._layout.numel:
         warnings.warn(
-            f"An output with one or more elements was resized since it had shape {list(target._layout.shape)}, which does not "
-            f"match the required output shape {list(layout.shape)}. This behavior is deprecated, and in a future PyTorch release "
-            "outputs will not be resized unless they have zero elements. You can explicitly reuse an out tensor t by resizing it, "
+            "An output with one or more elements was resized since it had shape "
+            f"{list(target._layout.shape)}, which does not "
+            f"match the required output shape {list(layout.shape)}. This behavior is deprecated, "
+            "and in a future PyTorch release "
+            "outputs will not be resized unless they have zero elements. You can explicitly reuse "
+            "an out tensor t by resizing it, "
             "inplace, to zero elements with t.resize_(0).",
             UserWarning,
             stacklevel=4,
@@ -286,7 +305,8 @@ def write_outputs(spec: OpSpec, out: Any, args: Sequence[Any], kwargs: dict[str,
             )
     if state.grad and (_wants(args) or _wants(tuple(kwargs.values())) or _wants(targets)):
         raise RuntimeError(
-            f"{spec.name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments "
+            f"{spec.name}(): functions with out=... arguments don't support automatic "
+            "differentiation, but one of the arguments "
             "requires grad."
         )
     rule = spec.out if isinstance(spec.out, OutRule) else _USUAL
@@ -299,6 +319,8 @@ def write_outputs(spec: OpSpec, out: Any, args: Sequence[Any], kwargs: dict[str,
         rule.check(value.dtype, target.dtype)
         refuse_overlap(target)
         resize_output(target, contiguous(value._layout.shape) if rule.row_major else value._layout)
+        if rule.apart:
+            refuse_shared(target, *args, *kwargs.values())
         refuse_overlap(target)
         copy_array(target._array, value._array)
         target._storage.version += 1

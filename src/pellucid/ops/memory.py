@@ -1,6 +1,8 @@
-"""Copies, casts and fills: `clone`, `copy_`, `to`, `contiguous`, `detach`, `data`, `fill_`, `zero_`, `set_`, `resize_`.
+"""Copies, casts and fills: `clone`, `copy_`, `to`, `contiguous`, `detach`, `data`, `fill_`,
+`zero_`, `set_`, `resize_`.
 
-What copies says so (`because`), so that `explain` can tell a `to` or `contiguous` that copied from one that did not.
+What copies says so (`because`), so that `explain` can tell a `to` or `contiguous` that copied from
+one that did not.
 """
 
 from __future__ import annotations
@@ -12,16 +14,29 @@ import numpy as np
 
 from pellucid.autograd.node import wants_grad
 from pellucid.ops.dispatch import composite, operator
-from pellucid.ops.inplace import after_write, before_write, copy_array, resize, shares_memory, tell_write
+from pellucid.ops.inplace import (
+    after_write,
+    before_write,
+    copy_array,
+    resize,
+    shares_memory,
+    tell_write,
+)
 from pellucid.ops.spec import describe, registry
 from pellucid.tensor import dtype as dtypes
 from pellucid.tensor import layout as layouts
+from pellucid.tensor.device import contiguous_format, preserve_format, require_cpu
 from pellucid.tensor.device import device as Device
 from pellucid.tensor.device import memory_format as MemoryFormat
-from pellucid.tensor.device import contiguous_format, preserve_format, require_cpu
 from pellucid.tensor.dtype import dtype as DType
 from pellucid.tensor.events import because, listeners
-from pellucid.tensor.layout import Layout, broadcast_shapes, contiguous, contiguity_formula, empty_like_layout
+from pellucid.tensor.layout import (
+    Layout,
+    broadcast_shapes,
+    contiguity_formula,
+    contiguous,
+    empty_like_layout,
+)
 from pellucid.tensor.storage import Storage
 from pellucid.tensor.tensor import Tensor, empty, make
 
@@ -32,7 +47,9 @@ def layout_in(format: MemoryFormat | None, layout: Layout) -> Layout:
         return empty_like_layout(layout)
     if format.name == "contiguous_format":
         return contiguous(layout.shape)
-    maker = {"channels_last": layouts.channels_last, "channels_last_3d": layouts.channels_last_3d}[format.name]
+    maker = {"channels_last": layouts.channels_last, "channels_last_3d": layouts.channels_last_3d}[
+        format.name
+    ]
     rank = 4 if format.name == "channels_last" else 5
     if len(layout.shape) != rank:
         raise RuntimeError(f"required rank {rank} tensor to use {format.name} format")
@@ -50,7 +67,12 @@ def clone(input: Tensor, *, memory_format: MemoryFormat | None = None) -> Tensor
     return out
 
 
-@operator(where="internal", name="cast", backward_name="ToCopyBackward0", gradient={"input": lambda grad: grad})
+@operator(
+    where="internal",
+    name="cast",
+    backward_name="ToCopyBackward0",
+    gradient={"input": lambda grad: grad},
+)
 def cast(input: Tensor, dtype: DType, memory_format: MemoryFormat | None = None) -> Tensor:
     """A copy in another dtype; floats are cut towards zero when they become integers."""
     out = empty(layout_in(memory_format, input._layout), dtype)
@@ -71,23 +93,42 @@ def to_contiguous(input: Tensor, memory_format: MemoryFormat = contiguous_format
 
 
 def convert(
-    input: Tensor, dtype: DType | None = None, copy: bool = False, memory_format: MemoryFormat | None = None
+    input: Tensor,
+    dtype: DType | None = None,
+    copy: bool = False,
+    memory_format: MemoryFormat | None = None,
 ) -> Tensor:
-    """The tensor in another dtype or memory format: itself when nothing changes and `copy` is not asked for."""
+    """The tensor in another dtype or memory format: itself when nothing changes and `copy` is not
+    asked for.
+    """
     dtype = input.dtype if dtype is None else dtype
     if dtype is input.dtype and not copy:
-        if memory_format is None or memory_format is preserve_format or input._layout.is_contiguous(memory_format.name):
+        if (
+            memory_format is None
+            or memory_format is preserve_format
+            or input._layout.is_contiguous(memory_format.name)
+        ):
             return input
     if listeners:
-        because(f"to: {input.dtype} becomes {dtype}" if dtype is not input.dtype else "to: a copy was asked for")
-    return clone(input, memory_format=memory_format) if dtype is input.dtype else cast(input, dtype, memory_format)
+        because(
+            f"to: {input.dtype} becomes {dtype}"
+            if dtype is not input.dtype
+            else "to: a copy was asked for"
+        )
+    return (
+        clone(input, memory_format=memory_format)
+        if dtype is input.dtype
+        else cast(input, dtype, memory_format)
+    )
 
 
 @composite(where="Tensor")
 def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """`to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)`, with `non_blocking`, `copy`, `memory_format`.
+    """`to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)`, with `non_blocking`, `copy`,
+    `memory_format`.
 
-    Returns the tensor itself if it already has the dtype and memory format. Devices other than the CPU are refused.
+    Returns the tensor itself if it already has the dtype and memory format. Devices other than the
+    CPU are refused.
     """
     dtype, copy = kwargs.get("dtype"), kwargs.get("copy", False)
     require_cpu(kwargs.get("device"))
@@ -99,14 +140,17 @@ def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             dtype = value
         elif isinstance(value, Tensor):
             dtype = value.dtype
-        elif isinstance(value, (str, Device)) or (isinstance(value, int) and not isinstance(value, bool)):
+        elif isinstance(value, (str, Device)) or (
+            isinstance(value, int) and not isinstance(value, bool)
+        ):
             require_cpu(value)
         elif isinstance(value, bool):
             flags.append(value)
         elif value is not None:
             raise TypeError(
                 "to() received an invalid combination of arguments - got "
-                f"({', '.join(type(a).__name__ for a in args)}), but expected a dtype, a device or a Tensor"
+                f"({', '.join(type(a).__name__ for a in args)}), but expected a dtype, a device or "
+                "a Tensor"
             )
     if len(flags) > 1:
         copy = flags[1]
@@ -130,7 +174,9 @@ def _add_conversions() -> None:
     }
     for name, target in names.items():
 
-        def method(self: Tensor, memory_format: MemoryFormat = preserve_format, _target: DType = target) -> Tensor:
+        def method(
+            self: Tensor, memory_format: MemoryFormat = preserve_format, _target: DType = target
+        ) -> Tensor:
             return convert(self, _target, memory_format=memory_format)
 
         method.__name__ = method.__qualname__ = name
@@ -185,7 +231,9 @@ def detach(input: Tensor) -> Tensor:
 def detach_(input: Tensor) -> Tensor:
     """Cut the tensor itself off the tape."""
     if input._base is not None:
-        raise RuntimeError("Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be called on these gradients. To fix this error, please refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as a solution.")
+        raise RuntimeError(
+            "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be called on these gradients. To fix this error, please refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as a solution."
+        )
     input._grad_fn = None
     input._output_nr = 0
     input._requires_grad = False
@@ -206,7 +254,11 @@ def _set_data(self: Tensor, value: Tensor) -> None:
     self.__dict__.pop("_array", None)
 
 
-Tensor.data = property(_get_data, _set_data, doc="The same memory without history and with a version counter of its own.")  # type: ignore[attr-defined]
+Tensor.data = property(
+    _get_data,
+    _set_data,
+    doc="The same memory without history and with a version counter of its own.",
+)  # type: ignore[attr-defined]
 
 
 def _zeros_for(grad: Tensor) -> Tensor:
@@ -221,7 +273,9 @@ def empty_as(input: Tensor) -> Tensor:
 def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     """Copy `src` into this tensor: broadcast to its shape, converted to its dtype."""
     if not isinstance(src, Tensor):
-        raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
+        raise TypeError(
+            f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}"
+        )
     start = perf_counter() if listeners else 0.0
     old = before_write(_COPY, self, (src,), {})
     shape = self._layout.shape
@@ -262,10 +316,13 @@ def fill_(self: Tensor, value: Any) -> Tensor:
     start = perf_counter() if listeners else 0.0
     if isinstance(value, Tensor) and value._layout.shape:
         raise RuntimeError(
-            f"fill_ only supports 0-dimension value tensor but got tensor with {len(value._layout.shape)} dimensions."
+            "fill_ only supports 0-dimension value tensor but got tensor with "
+            f"{len(value._layout.shape)} dimensions."
         )
     old = before_write(_FILL, self, (value,), {})
-    copy_array(self._array, value._array if isinstance(value, Tensor) else as_scalar(value, self.dtype))
+    copy_array(
+        self._array, value._array if isinstance(value, Tensor) else as_scalar(value, self.dtype)
+    )
     after_write(_FILL, self, old, (value,), {})
     if listeners:
         tell_write("fill", self, (value,), start)
@@ -279,7 +336,7 @@ def as_scalar(value: Any, d: DType) -> np.ndarray:
             raise RuntimeError(f"value cannot be converted to type {_c_name(d)} without overflow")
         value = value.real
     if d.category == dtypes.INTEGER:
-        if isinstance(value, float) and value != value or value in (float("inf"), float("-inf")):
+        if (isinstance(value, float) and value != value) or value in (float("inf"), float("-inf")):
             raise RuntimeError(f"value cannot be converted to type {_c_name(d)} without overflow")
         info = np.iinfo(d.numpy)
         lowest = -info.max if not d.is_signed else info.min
@@ -294,9 +351,12 @@ def as_scalar(value: Any, d: DType) -> np.ndarray:
 
 
 def _c_name(d: DType) -> str:
-    return {"float32": "float", "float64": "double", "float16": "at::Half", "bfloat16": "at::BFloat16"}.get(
-        d.name, d.name + "_t"
-    )
+    return {
+        "float32": "float",
+        "float64": "double",
+        "float16": "at::Half",
+        "bfloat16": "at::BFloat16",
+    }.get(d.name, d.name + "_t")
 
 
 _FILL = describe(
@@ -333,13 +393,17 @@ def resize_(input: Tensor, *size: Any, memory_format: MemoryFormat | None = None
 
 
 @composite(where="torch Tensor")
-def resize_as_(input: Tensor, other: Tensor, *, memory_format: MemoryFormat | None = None) -> Tensor:
+def resize_as_(
+    input: Tensor, other: Tensor, *, memory_format: MemoryFormat | None = None
+) -> Tensor:
     """Change the shape in place to that of `other`."""
     return resize_(input, *other._layout.shape, memory_format=memory_format)
 
 
 @composite(where="Tensor")
-def set_(input: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Tensor:
+def set_(
+    input: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None
+) -> Tensor:
     """Look at another tensor's or storage's memory from now on."""
     if source is None:
         storage, layout = Storage(0), contiguous((0,))
@@ -347,15 +411,25 @@ def set_(input: Tensor, source: Any = None, storage_offset: int = 0, size: Any =
         storage, layout = source._storage, source._layout
         if size is not None:
             shape = tuple(size)
-            layout = Layout(shape, tuple(stride) if stride is not None else contiguous(shape).strides, storage_offset)
+            layout = Layout(
+                shape,
+                tuple(stride) if stride is not None else contiguous(shape).strides,
+                storage_offset,
+            )
     else:
         storage = source
         shape = tuple(size) if size is not None else (storage.nbytes() // input.dtype.itemsize,)
-        layout = Layout(shape, tuple(stride) if stride is not None else contiguous(shape).strides, storage_offset)
+        layout = Layout(
+            shape,
+            tuple(stride) if stride is not None else contiguous(shape).strides,
+            storage_offset,
+        )
     if layout.bounds[1] * input.dtype.itemsize > storage.nbytes():
         raise RuntimeError(
-            f"setStorage: sizes {list(layout.shape)}, strides {list(layout.strides)}, storage offset {layout.offset}, and itemsize "
-            f"{input.dtype.itemsize} requiring a storage size of {layout.bounds[1] * input.dtype.itemsize} are out of bounds for "
+            f"setStorage: sizes {list(layout.shape)}, strides {list(layout.strides)}, storage "
+            f"offset {layout.offset}, and itemsize "
+            f"{input.dtype.itemsize} requiring a storage size of "
+            f"{layout.bounds[1] * input.dtype.itemsize} are out of bounds for "
             f"storage of size {storage.nbytes()}"
         )
     input._storage, input._layout = storage, layout

@@ -12,8 +12,15 @@ types: dict[str, Any] = {}
 def return_type(name: str, fields: str) -> Any:
     """The tuple type for operator `name` with these fields, printed as PyTorch prints it."""
     names = tuple(fields.split())
-    members: dict[str, Any] = {field: property(itemgetter(number)) for number, field in enumerate(names)}
-    members |= {"__slots__": (), "__module__": "torch.return_types", "_fields": names, "n_fields": len(names)}
+    members: dict[str, Any] = {
+        field: property(itemgetter(number)) for number, field in enumerate(names)
+    }
+    members |= {
+        "__slots__": (),
+        "__module__": "torch.return_types",
+        "_fields": names,
+        "n_fields": len(names),
+    }
     found = types[name] = type(name, (Result,), members)
     return found
 
@@ -30,7 +37,9 @@ class Result(tuple[Any, ...]):
         return super().__new__(cls, values)
 
     def __repr__(self) -> str:
-        lines = ",\n".join(f"{field}={value!r}" for field, value in zip(self._fields, self, strict=True))
+        lines = ",\n".join(
+            f"{field}={value!r}" for field, value in zip(self._fields, self, strict=True)
+        )
         return f"torch.return_types.{type(self).__name__}(\n{lines})"
 
     def _asdict(self) -> dict[str, Any]:

@@ -1,7 +1,9 @@
-"""What an operator is: one description, from which functions, methods, in-place forms, `out=` and the support table follow.
+"""What an operator is: one description, from which functions, methods, in-place forms, `out=` and
+the support table follow.
 
-`@operator` describes an operator that computes fresh memory, `@view_operator` one that only computes a layout, `@composite` one made of others.
-Each returns the public function and enters it under its names. A missing part is a TypeError at import.
+`@operator` describes an operator that computes fresh memory, `@view_operator` one that only
+computes a layout, `@composite` one made of others. Each returns the public function and enters it
+under its names. A missing part is a TypeError at import.
 """
 
 from __future__ import annotations
@@ -26,8 +28,9 @@ class NoGradient:
 class OutRule:
     """How an operator takes `out=` where it is stricter than usual.
 
-    `check(source, target)` refuses dtypes. With `apart` the target may not lie in memory that is read. With `row_major` a target that must be
-    resized becomes row-major, whatever the strides of the result.
+    `check(source, target)` refuses dtypes. With `apart` the target may not lie in memory that is
+    read. With `row_major` a target that must be resized becomes row-major, whatever the strides of
+    the result.
     """
 
     check: Callable[[Any, Any], None]
@@ -42,10 +45,12 @@ Gradient = Mapping[str | tuple[str, ...], Callable[..., Any]] | NoGradient
 class OpSpec:
     """All that an operator must answer.
 
-    `body` is the reference, `gradient` its rules (see ARCHITECTURE.md), `where` the public places, `kind` one of "fresh", "view",
-    "composite", "pointwise". `parameters` are the body's, `variadic` the name of its `*args` if it has one, `fields` the names of its
-    outputs if they are a named tuple. `writes` is the in-place form's direct way to compute, if the family has one. `measured` are the
-    parameters whose layout (not the data, so a later write does not matter) a formula asks for: `input_layout` for `input`.
+    `body` is the reference, `gradient` its rules (see ARCHITECTURE.md), `where` the public places,
+    `kind` one of "fresh", "view", "composite", "pointwise". `parameters` are the body's, `variadic`
+    the name of its `*args` if it has one, `fields` the names of its outputs if they are a named
+    tuple. `writes` is the in-place form's direct way to compute, if the family has one. `measured`
+    are the parameters whose layout (not the data, so a later write does not matter) a formula asks
+    for: `input_layout` for `input`.
     """
 
     name: str
@@ -152,7 +157,8 @@ def formulas(
         for one in group:
             if one not in parameters:
                 raise TypeError(
-                    f"operator {name}: gradient for {one!r}, which is not one of its parameters {tuple(parameters)}"
+                    f"operator {name}: gradient for {one!r}, which is not one of its parameters "
+                    f"{tuple(parameters)}"
                 )
         rules.append(Formula(group, function, joint))
     rules.sort(key=lambda rule: parameters.index(rule.names[0]))
@@ -200,7 +206,9 @@ def describe(
 
 
 def signature_of(body: Callable[..., Any]) -> tuple[list[str], str, dict[str, Any]]:
-    """A function's parameters, the name of its `*args`, and its defaults: read off the code object, which is quick at import."""
+    """A function's parameters, the name of its `*args`, and its defaults: read off the code object,
+    which is quick at import.
+    """
     given_signature = getattr(body, "__signature__", None)
     if given_signature is not None:
         return _read(given_signature)
