@@ -144,15 +144,10 @@ def _logits(
     """(1 - t) x + (1 + (p - 1) t) log(1 + exp(-x)), the logarithm without overflow."""
     (x, t), d, layout = operands(input, target)
     with np.errstate(all="ignore"):
-        softplus = np.abs(x)
-        np.negative(softplus, out=softplus)
-        np.exp(softplus, out=softplus)
-        np.log1p(softplus, out=softplus)
-        softplus += np.maximum(-x, 0)
+        softplus = np.log1p(np.exp(-np.abs(x))) + np.maximum(-x, 0)
         if pos_weight is not None:
             softplus = softplus * ((working(pos_weight) - 1) * t + 1)
-        values = (1 - t) * x
-        values += softplus
+        values = (1 - t) * x + softplus
         if weight is not None:
             values = values * working(weight)
     return reduced(values.astype(x.dtype, copy=False), reduction, d, layout)
@@ -261,7 +256,7 @@ def hinge_embedding_loss(
     kind = reduction_named(reduction, size_average, reduce)
     require_tensor("hinge_embedding_loss", "target", 2, target)
     zeros = F.zeros_like(input)
-    apart = F.where(target != 1, F.clamp_min(margin - input, 0), zeros)
+    apart = F.where(target != 1, F.clamp_min(F.rsub(input, float(margin)), 0), zeros)
     alike = F.where(target != -1, input, zeros)
     return combine(apart + alike, kind)
 
@@ -283,15 +278,15 @@ def margin_ranking_loss(
             "margin_ranking_loss : All input tensors should have same dimension but got sizes: "
             f"input1: {input1.size()}, input2: {input2.size()}, target: {target.size()} "
         )
-    return combine(F.clamp_min(-target * (input1 - input2) + margin, 0), kind)
+    return combine(F.clamp_min(-target * (input1 - input2) + float(margin), 0), kind)
 
 
-def _multi_margin_slope(
-    input: Tensor, target: Tensor, p: int, margin: float, weight: Tensor | None
+def _violations(
+    input: Tensor, target: Tensor, margin: float, weight: Tensor | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Margins violated (N, C), zero at the target; target classes (N,); weight of each (N,)."""
     x = working(input)
-    x = x.reshape(-1, x.shape[-1])
+    x = x.reshape(-1, x.shape[-1] if x.ndim else 1)
     t = target._array.reshape(-1)
     if t.size and not (t.min() >= 0 and t.max() < x.shape[1]):
         raise RuntimeError(
@@ -314,7 +309,7 @@ def _multi_margin_gradient(
     weight: Tensor | None,
     reduction: str,
 ) -> Tensor:
-    z, t, weights = _multi_margin_slope(input, target, p, margin, weight)
+    z, t, weights = _violations(input, target, margin, weight)
     classes = z.shape[1]
     slope = (z > 0).astype(z.dtype) if p == 1 else 2 * z
     slope *= (weights / classes)[:, None]
@@ -339,10 +334,10 @@ def _multi_margin(
     weight: Tensor | None,
     reduction: str,
 ) -> Tensor:
-    z, _, weights = _multi_margin_slope(input, target, p, margin, weight)
+    z, _, weights = _violations(input, target, margin, weight)
     values = (z if p == 1 else z * z).sum(axis=1) * weights / z.dtype.type(z.shape[1])
     if reduction == "none":
-        values = values.reshape(tuple(target.shape))
+        values = values.reshape(() if input.dim() < 2 else (values.size,))
     return reduced(values, reduction, input.dtype)
 
 

@@ -41,6 +41,7 @@ def layout_for(shape: Ints, like: Layout) -> Layout:
 
 def finished(array: np.ndarray, d: dtype, layout: Layout | None = None) -> Tensor:
     """A computed array as a tensor of dtype `d`, in `layout` if one is asked for."""
+    array = np.asarray(array)
     if layout is None:
         if array.dtype == d.numpy:
             return adopt(array, d)
