@@ -23,7 +23,7 @@ from pellucid.tensor.device import channels_last as channels_last
 from pellucid.tensor.device import channels_last_3d as channels_last_3d
 from pellucid.tensor.device import contiguous_format as contiguous_format
 from pellucid.tensor.device import device as device
-from pellucid.tensor.device import layout_kind as layout
+from pellucid.tensor.device import layout_kind as layout  # noqa: F401
 from pellucid.tensor.device import memory_format as memory_format
 from pellucid.tensor.device import preserve_format as preserve_format
 from pellucid.tensor.device import sparse_coo as sparse_coo
@@ -39,7 +39,7 @@ from pellucid.tensor.printing import set_printoptions as set_printoptions
 from pellucid.tensor.promotion import can_cast as can_cast
 from pellucid.tensor.promotion import promote_types as promote_types
 from pellucid.tensor.size import Size as Size
-from pellucid.tensor.storage import Storage as UntypedStorage
+from pellucid.tensor.storage import Storage as UntypedStorage  # noqa: F401
 from pellucid.tensor.tensor import Tensor as Tensor
 from pellucid.tensor.tensor import from_numpy as from_numpy
 from pellucid.version import __version__ as __version__
@@ -54,12 +54,43 @@ e = math.e
 newaxis = None
 
 _ROOMS = frozenset(
-    {
-        "__future__", "autograd", "backends", "compat", "compile", "cuda", "data", "distributions", "explain", "fft", "func",
-        "functional", "instrument", "io", "jit", "linalg", "lab", "models", "nn", "optim", "random", "serialization", "special",
-        "testing", "types", "utils", "version", "vision", "return_types", "torch_version", "hub", "amp", "overrides", "multiprocessing",
-    }
-)  # fmt: skip
+    [
+        "__future__",
+        "amp",
+        "autograd",
+        "backends",
+        "compat",
+        "compile",
+        "cuda",
+        "data",
+        "distributions",
+        "explain",
+        "fft",
+        "func",
+        "functional",
+        "hub",
+        "instrument",
+        "io",
+        "jit",
+        "lab",
+        "linalg",
+        "models",
+        "multiprocessing",
+        "nn",
+        "optim",
+        "overrides",
+        "random",
+        "return_types",
+        "serialization",
+        "special",
+        "testing",
+        "torch_version",
+        "types",
+        "utils",
+        "version",
+        "vision",
+    ]
+)
 """Submodules that load on first use."""
 
 _LATE = {

@@ -47,7 +47,7 @@ def scalar_type(d: dtype) -> str:
 
 
 def refuse_overlap(target: Tensor) -> None:
-    """A tensor whose elements share memory (after `expand`) cannot be written element by element."""
+    """Refuse to write a tensor whose elements share memory (after `expand`)."""
     if target._layout.has_internal_overlap:
         axes = [
             i

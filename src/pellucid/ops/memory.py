@@ -102,13 +102,13 @@ def convert(
     asked for.
     """
     dtype = input.dtype if dtype is None else dtype
-    if dtype is input.dtype and not copy:
-        if (
-            memory_format is None
-            or memory_format is preserve_format
-            or input._layout.is_contiguous(memory_format.name)
-        ):
-            return input
+    fits = (
+        memory_format is None
+        or memory_format is preserve_format
+        or input._layout.is_contiguous(memory_format.name)
+    )
+    if fits and dtype is input.dtype and not copy:
+        return input
     if listeners:
         because(
             f"to: {input.dtype} becomes {dtype}"
@@ -232,7 +232,11 @@ def detach_(input: Tensor) -> Tensor:
     """Cut the tensor itself off the tape."""
     if input._base is not None:
         raise RuntimeError(
-            "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be called on these gradients. To fix this error, please refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as a solution."
+            "Can't detach views in-place. Use detach() instead. If you are using "
+            "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as "
+            "True, gradients are views of DDP buckets, and hence detach_() cannot be called on "
+            "these gradients. To fix this error, please refer to the Optimizer.zero_grad() "
+            "function in torch/optim/optimizer.py as a solution."
         )
     input._grad_fn = None
     input._output_nr = 0

@@ -136,7 +136,7 @@ registry = Registry()
 
 
 def namespace(place: str) -> dict[str, Callable[..., Any]]:
-    """The public functions of a place: "torch", "nn.functional", "linalg", "special", "Tensor", …"""
+    """The public functions of a place: "torch", "Tensor", "nn.functional", "linalg", …"""
     return dict(registry.places.get(place, {}))
 
 
