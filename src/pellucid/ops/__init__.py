@@ -38,7 +38,9 @@ from pellucid.ops.elementwise import logical as _logical
 from pellucid.ops.elementwise import powers as _powers
 from pellucid.ops.elementwise import rounding as _rounding
 from pellucid.ops.elementwise import trigonometric as _trigonometric
+from pellucid.ops.elementwise import decomposition as _decomposition
 from pellucid.ops import activations as _activations
+from pellucid.ops.elementwise import special as _special
 from pellucid.ops import gated as _gated
 from pellucid.ops import softmax as _softmax
 from pellucid.ops.nn import convolution as _convolution

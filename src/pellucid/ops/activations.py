@@ -59,8 +59,7 @@ def sigmoid_grad(grad_output: Any, output: Any, out: Any) -> None:
 
 @elementwise(
     rule=floating,
-    where="torch Tensor nn.functional special",
-    aliases=("expit",),
+    where="torch Tensor nn.functional",
     gradient={"input": lambda grad, out: sigmoid_grad(grad, conj(out))},
 )
 def sigmoid(input: Any, out: Any) -> None:

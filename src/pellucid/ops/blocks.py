@@ -19,27 +19,40 @@ BLOCK = 16384
 def blocked(compute: Callable[..., None]) -> Callable[..., None]:
     """`compute(*operands, out, **settings)` for one block after another.
 
-    Arrays that do not lie one element after the other are computed at once, as are operands that broadcast.
+    Arrays that do not lie one element after the other are computed at once, as are operands that broadcast. `compute` never sees 0-dim
+    arrays: NumPy's results on those are numbers, which cannot be written to.
     """
 
     @functools.wraps(compute)
     def run(*arrays: Any, **settings: Any) -> None:
+        arrays = tuple(
+            [a.reshape(1) if isinstance(a, np.ndarray) and not a.shape else a for a in arrays]
+        )
         out = arrays[-1]
         size = out.size
         if size < 2 * BLOCK or not all(_in_order(array, out) for array in arrays):
             compute(*arrays, **settings)
             return
-        flat = [a.reshape(-1, order="A") if isinstance(a, np.ndarray) and a.shape else a for a in arrays]
+        flat = [
+            a.reshape(-1, order="A") if isinstance(a, np.ndarray) and a.shape == out.shape else a
+            for a in arrays
+        ]
         for start in range(0, size, BLOCK):
             stop = start + BLOCK
-            compute(*[a[start:stop] if isinstance(a, np.ndarray) and a.shape else a for a in flat], **settings)
+            compute(
+                *[
+                    a[start:stop] if isinstance(a, np.ndarray) and a.size == size else a
+                    for a in flat
+                ],
+                **settings,
+            )
 
     return run
 
 
 def _in_order(array: Any, out: np.ndarray) -> bool:
     """Whether cutting `array` as it lies in memory gives the same elements as cutting `out`."""
-    if not isinstance(array, np.ndarray) or not array.shape:
+    if not isinstance(array, np.ndarray) or array.size == 1:
         return True
     if array.shape != out.shape:
         return False

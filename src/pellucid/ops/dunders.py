@@ -67,6 +67,18 @@ def _polite(operator: Callable[..., Any]) -> Callable[..., Any]:
     return special
 
 
+def _symmetric(operator: Callable[..., Any]) -> Callable[..., Any]:
+    def special(self: Tensor, other: Any) -> Any:
+        if not isinstance(self, Tensor):
+            raise TypeError(f"descriptor '{special.__name__}' doesn't apply to a '{type(self).__name__}' object")
+        try:
+            return operator(self, other)
+        except TypeError:
+            return NotImplemented
+
+    return special
+
+
 def _exchanged(operator: Callable[..., Any]) -> Callable[..., Any]:
     def special(self: Tensor, other: Any) -> Any:
         try:
@@ -84,7 +96,9 @@ def _over(self: Tensor, other: Any) -> Any:
 
 def _invert(self: Tensor) -> Tensor:
     if self.dtype.category not in (BOOL, INTEGER):
-        raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
+        raise TypeError(
+            "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
+        )
     return registry.places["torch"]["bitwise_not"](self)
 
 
@@ -102,7 +116,7 @@ def attach() -> None:
         if name not in COMPARISONS and method + "_" in methods:
             give("i" + name, _polite(methods[method + "_"]))
     for name, method in REFLECTED.items():
-        give(name, (_polite if method in SYMMETRIC else _exchanged)(methods[method]))
+        give(name, (_symmetric if method in SYMMETRIC else _exchanged)(methods[method]))
     for name, method in UNARY.items():
         setattr(Tensor, f"__{name}__", methods[method])
     give("rsub", _polite(registry.places["Tensor"]["rsub"]))

@@ -45,7 +45,7 @@ from pellucid.ops.row import (
     truth,
 )
 from pellucid.ops.spec import Gradient, describe, registry
-from pellucid.tensor.dtype import FLOATING, REDUCED, bool_, dtype
+from pellucid.tensor.dtype import FLOATING, REDUCED, dtype
 from pellucid.tensor.events import listeners
 from pellucid.tensor.layout import Layout, elementwise_layout
 from pellucid.tensor.storage import Storage
@@ -74,6 +74,8 @@ def pointwise(
     verify: Verify | None = None,
     scaled: bool = False,
     native: bool = False,
+    tensors: str = "",
+    exact: Callable[[dtype, dtype], str | None] | None = None,
     variants: tuple[str, dict[Any, Row]] = ("", {}),
     flagged: bool = False,
     backward_name: str = "",
@@ -82,15 +84,32 @@ def pointwise(
     """Enter an elementwise operator. Returns its public function.
 
     `compute` is a NumPy ufunc or a function of arrays (see `Row`), whose parameters after the operands are settings of the operator.
-    `parameters` names the operands ("input other"). `scaled` adds the keyword `alpha`, which multiplies the second operand. `variants`
+    `parameters` names the operands ("input other"). `scaled` adds the keyword `alpha`, which multiplies the second operand. `tensors` and `exact` are
+    the row's. `variants`
     names a keyword and the rows that its values choose. `flagged` gives the function in `nn.functional` the parameter `inplace`.
     """
     operands = tuple(parameters.split())
     signature, direct = _signature(compute, operands, "alpha" if scaled else variants[0])
-    optional = [p.name for p in signature.parameters.values() if p.name in operands and p.default is not p.empty]
+    optional = [
+        p.name
+        for p in signature.parameters.values()
+        if p.name in operands and p.default is not p.empty
+    ]
     if direct and not isinstance(compute, np.ufunc):
         compute = blocked(compute)
-    row = Row(compute, direct, rule, refuse, verify, len(operands), scaled, native, optional)
+    row = Row(
+        compute,
+        direct,
+        rule,
+        refuse,
+        verify,
+        len(operands),
+        scaled,
+        native,
+        optional,
+        tensors.split(),
+        exact,
+    )
     row.choice, row.variants = variants
 
     def body(*args: Any, **kwargs: Any) -> Tensor:
@@ -98,13 +117,19 @@ def pointwise(
         return chosen.fresh(operands, settings)
 
     body.__name__ = name
-    body.__doc__ = doc or (f"`{name}` of each element." if row.is_ufunc else inspect.getdoc(compute))
+    body.__doc__ = doc or (
+        f"`{name}` of each element." if row.is_ufunc else inspect.getdoc(compute)
+    )
     body.__signature__ = signature  # type: ignore[attr-defined]
     row.spec = spec = describe(
         body, kind="pointwise", where=where, gradient=gradient, name=name, inplace=inplace, out=out, aliases=aliases,
         backward_name=backward_name,
     )  # fmt: skip
-    row.name = spec.name if spec.where[0] in ("torch", "Tensor", "internal", "nn.functional") else f"special_{spec.name}"
+    row.name = (
+        spec.name
+        if spec.where[0] in ("torch", "Tensor", "internal", "nn.functional")
+        else f"special_{spec.name}"
+    )
     for variant in row.variants.values():
         variant.spec, variant.name, variant.choice = spec, row.name, row.choice
     call = _make_call(row)
@@ -133,14 +158,19 @@ def with_flag(call: Callable[..., Any]) -> Callable[..., Any]:
 
     function.__name__ = function.__qualname__ = call.__name__
     function.__doc__ = f"{call.__doc__}\n\nWith `inplace` the result overwrites `input`."
-    listed = [p.replace(kind=_Kind.POSITIONAL_OR_KEYWORD) for p in inspect.signature(call).parameters.values()]
+    listed = [
+        p.replace(kind=_Kind.POSITIONAL_OR_KEYWORD)
+        for p in inspect.signature(call).parameters.values()
+    ]
     flag = _Kind("inplace", _Kind.POSITIONAL_OR_KEYWORD, default=False)
     function.__signature__ = inspect.Signature([*listed, flag])  # type: ignore[attr-defined]
     function.spec = spec  # type: ignore[attr-defined]
     return function
 
 
-def elementwise(parameters: str = "input", *, name: str = "", **described: Any) -> Callable[[Callable[..., Any]], Any]:
+def elementwise(
+    parameters: str = "input", *, name: str = "", **described: Any
+) -> Callable[[Callable[..., Any]], Any]:
     """`pointwise` as a decorator of the function of arrays that computes the operator, and whose name it takes."""
 
     def decorate(compute: Callable[..., Any]) -> Callable[..., Any]:
@@ -149,19 +179,27 @@ def elementwise(parameters: str = "input", *, name: str = "", **described: Any) 
     return decorate
 
 
-def _signature(compute: Callable[..., Any], operands: Sequence[str], keyword: str) -> tuple[inspect.Signature, bool]:
+def _signature(
+    compute: Callable[..., Any], operands: Sequence[str], keyword: str
+) -> tuple[inspect.Signature, bool]:
     """The public signature: operands, then the settings of `compute`; and whether `compute` writes into an output."""
     if isinstance(compute, np.ufunc):
         listed = [_Kind(name, _Kind.POSITIONAL_OR_KEYWORD) for name in operands]
         if keyword:
-            listed.append(_Kind(keyword, _Kind.KEYWORD_ONLY, default=1 if keyword == "alpha" else None))
+            listed.append(
+                _Kind(keyword, _Kind.KEYWORD_ONLY, default=1 if keyword == "alpha" else None)
+            )
         return inspect.Signature(listed), True
-    found = [p.replace(annotation=_Kind.empty) for p in inspect.signature(compute).parameters.values()]
+    found = [
+        p.replace(annotation=_Kind.empty) for p in inspect.signature(compute).parameters.values()
+    ]
     direct = len(found) > len(operands) and found[len(operands)].name == "out"
     return inspect.Signature([p for p in found if p.name != "out"]), direct
 
 
-def arguments(row: Row, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Row, Sequence[Any], dict[str, Any]]:
+def arguments(
+    row: Row, args: Sequence[Any], kwargs: dict[str, Any]
+) -> tuple[Row, Sequence[Any], dict[str, Any]]:
     """The row that answers, its operands, and its settings with their defaults.
 
     Raises: TypeError for too few, too many or unknown arguments, RuntimeError for a `choice` that there is no variant for.
@@ -172,7 +210,9 @@ def arguments(row: Row, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Ro
     settings = dict(spec.defaults)
     names = spec.parameters
     if len(args) > len(names):
-        raise TypeError(f"{row.name}() takes {len(names)} positional arguments but {len(args)} were given")
+        raise TypeError(
+            f"{row.name}() takes {len(names)} positional arguments but {len(args)} were given"
+        )
     given = dict(zip(names, args, strict=False))
     for name, value in kwargs.items():
         if name not in names or name in given:
@@ -192,7 +232,9 @@ def arguments(row: Row, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Ro
         return row, operands, settings
     if chosen not in row.variants:
         listed = ", ".join(f"'{variant}'" for variant in row.variants)
-        raise RuntimeError(f"{row.name} expected {row.choice} to be one of None, {listed} but found '{chosen}'")
+        raise RuntimeError(
+            f"{row.name} expected {row.choice} to be one of None, {listed} but found '{chosen}'"
+        )
     return row.variants[chosen], operands, settings
 
 
@@ -277,6 +319,7 @@ def _make_binary(row: Row) -> Callable[..., Any]:
     spec, compute, defaults = row.spec, row.compute, row.spec.defaults
     first, second = spec.parameters[:2]
     fast, learn = _fast_types(row)
+    weak = {} if second in row.tensors else WEAK
 
     def binary(input: Any = _ABSENT, other: Any = _ABSENT, /, *more: Any, **kwargs: Any) -> Tensor:
         if kwargs or more or listeners or not isinstance(input, Tensor):
@@ -288,7 +331,11 @@ def _make_binary(row: Row) -> Callable[..., Any]:
                 return _general(row, (input, other), kwargs)
             layout = elementwise_layout(input._layout, other._layout)
             value = other._array
-        elif answer is not None and type(other) in WEAK.get(d, ()) and (type(other) is float or -1 << 53 < other < 1 << 53):
+        elif (
+            answer is not None
+            and type(other) in WEAK.get(d, ())
+            and (type(other) is float or -1 << 53 < other < 1 << 53)
+        ):
             layout = elementwise_layout(input._layout, SCALAR)
             value = other
         else:
@@ -301,7 +348,13 @@ def _make_binary(row: Row) -> Callable[..., Any]:
             restore(token)
         if state.grad:
             if spec.gradient and (wants_grad(input) or (value is not other and wants_grad(other))):
-                record(spec.backward_name, spec.gradient, {**defaults, first: input, second: other}, (t,), ())
+                record(
+                    spec.backward_name,
+                    spec.gradient,
+                    {**defaults, first: input, second: other},
+                    (t,),
+                    (),
+                )
         elif state.inference:
             t._inference = True
         return t
@@ -333,6 +386,9 @@ def _write_out(row: Row, out: Any, operands: Sequence[Any], settings: dict[str, 
             "requires grad."
         )
     types = row.types(operands)
+    words = row.exact(types[2], out.dtype) if row.exact is not None and types[2] is not out.dtype else None
+    if words is not None:
+        raise RuntimeError(words)
     check_castable(types[2], out.dtype)
     layout = layout_of(operands)
     resize_output(out, layout)
@@ -361,7 +417,13 @@ def _make_write(row: Row) -> Callable[..., Any]:
 
     def write(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         d = self.dtype
-        if row.direct and not kwargs and not listeners and len(args) == row.arity - 1 and (fast.get(d) or learn(d)) is d:
+        if (
+            row.direct
+            and not kwargs
+            and not listeners
+            and len(args) == row.arity - 1
+            and (fast.get(d) or learn(d)) is d
+        ):
             values = _plain(self, args)
             if values is not None:
                 token = quiet()
@@ -381,7 +443,9 @@ def _make_write(row: Row) -> Callable[..., Any]:
         return self
 
     write.__name__ = write.__qualname__ = name
-    write.__doc__ = f"In-place form of `{spec.name}`: writes the result into this tensor and returns it."
+    write.__doc__ = (
+        f"In-place form of `{spec.name}`: writes the result into this tensor and returns it."
+    )
     write.spec = spec  # type: ignore[attr-defined]
     return write
 
@@ -389,7 +453,11 @@ def _make_write(row: Row) -> Callable[..., Any]:
 def _plain(self: Tensor, args: Sequence[Any]) -> list[Any] | None:
     """The operands of an in-place call as `compute` takes them, if nothing needs to be checked, converted or recorded."""
     layout = self._layout
-    if self._inference or not layout.is_non_overlapping_and_dense or (state.grad and wants_grad(self)):
+    if (
+        self._inference
+        or not layout.is_non_overlapping_and_dense
+        or (state.grad and wants_grad(self))
+    ):
         return None
     values: list[Any] = []
     for value in args:
@@ -398,7 +466,10 @@ def _plain(self: Tensor, args: Sequence[Any]) -> list[Any] | None:
                 return None
             if value is not self and value._storage.buffer is self._storage.buffer:
                 return None
-            if value._layout.shape != layout.shape and elementwise_layout(layout, value._layout).shape != layout.shape:
+            if (
+                value._layout.shape != layout.shape
+                and elementwise_layout(layout, value._layout).shape != layout.shape
+            ):
                 return None
             values.append(value._array)
         elif type(value) is float and self.dtype in WEAK and self.dtype.category == FLOATING:

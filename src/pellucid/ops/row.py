@@ -69,7 +69,8 @@ class Row:
 
     `compute` is a ufunc, a function that writes into its parameter `out` (both are *direct*: they need no temporary result), or
     a function that returns a new array. It gets the operands as arrays of the dtype computed in, then the settings by keyword.
-    `optional` operands may be None. `native` rows take half precision as it is. `variants` are other rows, chosen by the value of the
+    `optional` operands may be None; those in `tensors` may not be numbers, and with "any" in it one of them must be a tensor.
+    `exact` holds the words that refuse an `out=` of another dtype than the result's. `native` rows take half precision as it is. `variants` are other rows, chosen by the value of the
     setting `choice` (`rounding_mode` of `div`).
     """
 
@@ -78,6 +79,7 @@ class Row:
         "choice",
         "compute",
         "direct",
+        "exact",
         "is_ufunc",
         "name",
         "native",
@@ -87,6 +89,7 @@ class Row:
         "rule",
         "scaled",
         "spec",
+        "tensors",
         "variants",
         "verify",
     )
@@ -102,6 +105,8 @@ class Row:
         scaled: bool = False,
         native: bool = False,
         optional: Sequence[str] = (),
+        tensors: Sequence[str] = (),
+        exact: Callable[[dtype, dtype], str | None] | None = None,
     ) -> None:
         self.spec: OpSpec = None  # type: ignore[assignment]  # set by `pointwise`, which describes the row
         self.name = ""
@@ -115,6 +120,8 @@ class Row:
         self.scaled = scaled
         self.native = native
         self.optional = optional
+        self.tensors = tensors
+        self.exact = exact
         self.choice = ""
         self.variants: dict[Any, Row] = {}
         self.plans: dict[Any, tuple[dtype, dtype, dtype]] = {}
@@ -124,7 +131,9 @@ class Row:
 
         Raises: TypeError for operands that are neither tensors nor numbers, RuntimeError for dtypes that the operator refuses.
         """
-        key: Any = [(v.dtype, not v._layout.shape) if isinstance(v, Tensor) else type(v) for v in operands]
+        key: Any = [
+            (v.dtype, not v._layout.shape) if isinstance(v, Tensor) else type(v) for v in operands
+        ]
         key = (default.floating, *key)
         plan = self.plans.get(key)
         if plan is None:
@@ -138,13 +147,23 @@ class Row:
                 continue
             if isinstance(value, Tensor):
                 (dimensioned if value._layout.shape else zero_dim).append(value.dtype)
-            elif isinstance(value, NUMBERS) and (self.arity > 1 or position):
-                numbers.append(number_dtype(value.item() if isinstance(value, np.generic) else value))
+            elif (
+                isinstance(value, NUMBERS)
+                and self.arity > 1
+                and self.spec.parameters[position] not in self.tensors
+            ):
+                numbers.append(
+                    number_dtype(value.item() if isinstance(value, np.generic) else value)
+                )
             else:
                 name = self.spec.parameters[position]
                 raise TypeError(
                     f"{self.name}(): argument '{name}' (position {position + 1}) must be Tensor, not {type(value).__name__}"
                 )
+        if "any" in self.tensors and not dimensioned and not zero_dim:
+            raise TypeError(
+                f"{self.name}() received an invalid combination of arguments - got only numbers\n  One operand must be a tensor."
+            )
         d = combine(dimensioned, zero_dim, numbers)
         error = self.refuse(d) if self.refuse is not None else None
         if error is not None:
@@ -170,7 +189,12 @@ class Row:
             self.evaluate(operands, settings, (d, work, answer), out._array)
             return out
         found = self.run(self.arrays(operands, settings, d, work), settings)
-        if found.shape == layout.shape and found.dtype == answer.numpy and found.flags.owndata and found.flags.c_contiguous:
+        if (
+            found.shape == layout.shape
+            and found.dtype == answer.numpy
+            and found.flags.owndata
+            and found.flags.c_contiguous
+        ):
             return adopt(found, answer)
         out = empty(layout, answer)
         copy_array(out._array, found.reshape(layout.shape) if not layout.shape else found)
@@ -188,7 +212,9 @@ class Row:
         else:
             self.evaluate(apart(target, operands), settings, types, target._array)
 
-    def arrays(self, operands: Sequence[Any], settings: Mapping[str, Any], d: dtype, work: dtype) -> list[Any]:
+    def arrays(
+        self, operands: Sequence[Any], settings: Mapping[str, Any], d: dtype, work: dtype
+    ) -> list[Any]:
         """The operands as `compute` gets them: float32 for half precision, the second one scaled by `alpha`."""
         inner = self.inner(work)
         found = [as_array(value, inner) for value in operands]
@@ -208,14 +234,20 @@ class Row:
             restore(token)
 
     def evaluate(
-        self, operands: Sequence[Any], settings: Mapping[str, Any], types: tuple[dtype, dtype, dtype], target: np.ndarray
+        self,
+        operands: Sequence[Any],
+        settings: Mapping[str, Any],
+        types: tuple[dtype, dtype, dtype],
+        target: np.ndarray,
     ) -> None:
         """Compute into `target`, whose shape and dtype are those of the result."""
         d, work, answer = types
         arrays = self.arrays(operands, settings, d, work)
         if not self.direct:
             found = self.run(arrays, settings)
-            copy_array(target, found if found.shape == target.shape or target.shape else found.reshape(()))
+            copy_array(
+                target, found if found.shape == target.shape or target.shape else found.reshape(())
+            )
             return
         halved = self.inner(work) is not work and answer is not bool_
         inner = np.empty_like(target, np.float32) if halved else target
@@ -230,7 +262,9 @@ class Row:
 
 def layout_of(operands: Sequence[Any]) -> Layout:
     """Broadcast shape and strides of the result."""
-    return elementwise_layout(*[v._layout if isinstance(v, Tensor) else SCALAR for v in operands if v is not None])
+    return elementwise_layout(
+        *[v._layout if isinstance(v, Tensor) else SCALAR for v in operands if v is not None]
+    )
 
 
 def as_array(value: Any, d: dtype) -> Any:
@@ -239,7 +273,9 @@ def as_array(value: Any, d: dtype) -> Any:
         array = value._array
         if value.dtype is d:
             return array
-        converted = np.empty(array.shape, d.numpy) if not array.shape else np.empty_like(array, d.numpy)
+        converted = (
+            np.empty(array.shape, d.numpy) if not array.shape else np.empty_like(array, d.numpy)
+        )
         copy_array(converted, array)
         return converted
     if type(value) in WEAK.get(d, ()):
@@ -250,7 +286,9 @@ def as_array(value: Any, d: dtype) -> Any:
         return None
     with np.errstate(all="ignore"):
         array = np.asarray(value)
-        return (array.real if array.dtype.kind == "c" and not d.is_complex else array).astype(d.numpy)
+        return (array.real if array.dtype.kind == "c" and not d.is_complex else array).astype(
+            d.numpy
+        )
 
 
 def check_alpha(d: dtype, alpha: Any) -> None:
@@ -258,9 +296,13 @@ def check_alpha(d: dtype, alpha: Any) -> None:
     if isinstance(alpha, bool) and d is not bool_:
         raise RuntimeError("Boolean alpha only supported for Boolean results.")
     if isinstance(alpha, float) and d.category < FLOATING:
-        raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+        raise RuntimeError(
+            "For integral input tensors, argument alpha must not be a floating point number."
+        )
     if isinstance(alpha, complex) and not d.is_complex:
-        raise RuntimeError("For non-complex input tensors, argument alpha must not be a complex number.")
+        raise RuntimeError(
+            "For non-complex input tensors, argument alpha must not be a complex number."
+        )
 
 
 def refuse_partial_overlap(target: Tensor, operand: Tensor) -> None:
@@ -270,9 +312,13 @@ def refuse_partial_overlap(target: Tensor, operand: Tensor) -> None:
     """
     if operand is target or operand._storage.buffer is not target._storage.buffer:
         return
-    if operand._layout == target._layout and operand.dtype is target.dtype or not shares_memory(target, operand):
+    if (operand._layout == target._layout and operand.dtype is target.dtype) or not shares_memory(
+        target, operand
+    ):
         return
-    dense = target._layout.is_non_overlapping_and_dense and operand._layout.is_non_overlapping_and_dense
+    dense = (
+        target._layout.is_non_overlapping_and_dense and operand._layout.is_non_overlapping_and_dense
+    )
     if not dense:
         return
     raise RuntimeError(

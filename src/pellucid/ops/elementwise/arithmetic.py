@@ -17,7 +17,8 @@ from pellucid.tensor.dtype import dtype, int64
 from pellucid.tensor.tensor import Tensor
 
 _NO_BOOL_SUB = words(
-    "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead.", BOOL
+    "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead.",
+    BOOL,
 )
 _NO_MIXED_SUB = (
     "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, use the `~` or "
@@ -33,7 +34,10 @@ def conj(x: Any) -> Any:
 
 
 def _no_bool_operand(operands: Sequence[Any]) -> None:
-    if any(isinstance(v, Tensor) and v.dtype.category == BOOL or isinstance(v, bool) for v in operands):
+    if any(
+        (isinstance(v, Tensor) and v.dtype.category == BOOL) or isinstance(v, bool)
+        for v in operands
+    ):
         raise RuntimeError(_NO_MIXED_SUB)
 
 
@@ -63,17 +67,14 @@ sub = pointwise(
 )
 
 
-@elementwise(
-    "input other",
-    refuse=either(_NO_BOOL_SUB, kernel("add_stub", WIDE)),
-    verify=_no_bool_operand,
-    inplace=False,
-    out=False,
-    gradient={"input": lambda grad, alpha: -grad if alpha == 1 else grad * -conj(alpha), "other": lambda grad: grad},
-)
-def rsub(input: Any, other: Any, out: Any, *, alpha: Any = 1) -> None:
+@composite()
+def rsub(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     """other − alpha · input."""
-    np.subtract(other, input if alpha == 1 else np.multiply(input, np.asarray(alpha).astype(out.dtype)), out)
+    if not isinstance(input, Tensor):
+        raise TypeError(
+            f"rsub(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+        )
+    return sub(other, input, alpha=alpha)
 
 
 mul = pointwise(
@@ -106,7 +107,9 @@ def _floored(input: Any, other: Any) -> Any:
 
 def _no_zero(divisor: Any) -> None:
     if not np.all(divisor):
-        raise RuntimeError("ZeroDivisionError\n  An integer has no infinity: divide floating tensors, or replace the zeros first.")
+        raise RuntimeError(
+            "ZeroDivisionError\n  An integer has no infinity: divide floating tensors, or replace the zeros first."
+        )
 
 
 def _by_divisor(grad: Any, other: Any, rounding_mode: str | None) -> Any:
@@ -126,8 +129,15 @@ true_div = pointwise(
     variants=(
         "rounding_mode",
         {
-            "trunc": Row(_truncated, direct=False, refuse=kernel("div_trunc_cpu", BOOL, COMPLEX, WIDE), arity=2),
-            "floor": Row(_floored, direct=False, refuse=kernel("div_floor_cpu", BOOL, COMPLEX, WIDE), arity=2),
+            "trunc": Row(
+                _truncated,
+                direct=False,
+                refuse=kernel("div_trunc_cpu", BOOL, COMPLEX, WIDE),
+                arity=2,
+            ),
+            "floor": Row(
+                _floored, direct=False, refuse=kernel("div_floor_cpu", BOOL, COMPLEX, WIDE), arity=2
+            ),
         },
     ),
     gradient={"input": _by_divisor, "other": _by_quotient},
@@ -148,15 +158,22 @@ floor_divide = pointwise(
     _floored,
     "input other",
     refuse=kernel("div_floor_cpu", BOOL, COMPLEX, WIDE),
-    gradient={"input": no_derivative("aten::floor_divide"), "other": no_derivative("aten::floor_divide")},
+    gradient={
+        "input": no_derivative("aten::floor_divide"),
+        "other": no_derivative("aten::floor_divide"),
+    },
     doc="The quotient rounded towards minus infinity.",
 )
 
 
 @elementwise(
     "input other",
+    tensors="any",
     refuse=kernel("remainder_cpu", BOOL, COMPLEX, WIDE),
-    gradient={"input": lambda grad: grad, "other": lambda grad, input, other: -grad * F.div(input, other, rounding_mode="floor")},
+    gradient={
+        "input": lambda grad: grad,
+        "other": lambda grad, input, other: -grad * F.div(input, other, rounding_mode="floor"),
+    },
 )
 def remainder(input: Any, other: Any) -> Any:
     """input − other · floor(input / other): the sign is the divisor's."""
@@ -167,8 +184,12 @@ def remainder(input: Any, other: Any) -> Any:
 
 @elementwise(
     "input other",
+    tensors="input",
     refuse=kernel("fmod_cpu", BOOL, COMPLEX, WIDE),
-    gradient={"input": lambda grad: grad, "other": lambda grad, input, other: -grad * F.div(input, other, rounding_mode="trunc")},
+    gradient={
+        "input": lambda grad: grad,
+        "other": lambda grad, input, other: -grad * F.div(input, other, rounding_mode="trunc"),
+    },
 )
 def fmod(input: Any, other: Any) -> Any:
     """input − other · trunc(input / other): the sign is the dividend's."""
@@ -202,7 +223,10 @@ def positive(input: Tensor) -> Tensor:
 
 
 reciprocal = pointwise(
-    "reciprocal", np.reciprocal, rule=floating, gradient={"input": lambda grad, out: -grad * conj(out * out)}
+    "reciprocal",
+    np.reciprocal,
+    rule=floating,
+    gradient={"input": lambda grad, out: -grad * conj(out * out)},
 )
 
 
@@ -222,6 +246,7 @@ gcd = pointwise(
     "gcd",
     np.gcd,
     "input other",
+    tensors="input other",
     refuse=kernel("gcd_cpu", BOOL, 2, COMPLEX, WIDE),
     gradient=NoGradient("whole numbers have no derivative"),
 )
@@ -229,6 +254,7 @@ gcd = pointwise(
 
 @elementwise(
     "input other",
+    tensors="input other",
     refuse=kernel("lcm_cpu", BOOL, 2, COMPLEX, WIDE),
     gradient=NoGradient("whole numbers have no derivative"),
 )
@@ -237,13 +263,9 @@ def lcm(input: Any, other: Any) -> Any:
     return np.lcm(input, other)
 
 
-def _fused_types(d: dtype) -> tuple[dtype, dtype]:
-    return d, d
-
-
 @elementwise(
     "input tensor1 tensor2",
-    rule=_fused_types,
+    tensors="input tensor1 tensor2",
     refuse=kernel("addcmul_cpu_out", BOOL, WIDE),
     gradient={
         "input": lambda grad: grad,
@@ -261,6 +283,7 @@ def addcmul(input: Any, tensor1: Any, tensor2: Any, out: Any, *, value: Any = 1)
 
 @elementwise(
     "input tensor1 tensor2",
+    tensors="input tensor1 tensor2",
     refuse=words(
         "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true division of tensor1 "
         "and tensor2. The historic addcdiv behavior can be implemented as (input + value * torch.trunc(tensor1 / tensor2)).to(input.dtype) "
@@ -271,7 +294,9 @@ def addcmul(input: Any, tensor1: Any, tensor2: Any, out: Any, *, value: Any = 1)
     gradient={
         "input": lambda grad: grad,
         "tensor1": lambda grad, tensor2, value: grad * conj(value / tensor2),
-        "tensor2": lambda grad, tensor1, tensor2, value: -grad * conj(value * tensor1 / (tensor2 * tensor2)),
+        "tensor2": lambda grad, tensor1, tensor2, value: (
+            -grad * conj(value * tensor1 / (tensor2 * tensor2))
+        ),
     },
 )
 def addcdiv(input: Any, tensor1: Any, tensor2: Any, out: Any, *, value: Any = 1) -> None:
@@ -284,11 +309,14 @@ def _same_dtypes(operands: Sequence[Any]) -> None:
     first, end, weight = operands
     for name, value in (("end", end), ("weight", weight)):
         if isinstance(value, Tensor) and value.dtype is not first.dtype:
-            raise RuntimeError(f"expected dtype {first.dtype.name} for `{name}` but got dtype {value.dtype.name}")
+            raise RuntimeError(
+                f"expected dtype {first.dtype.name} for `{name}` but got dtype {value.dtype.name}"
+            )
 
 
 @elementwise(
     "input end weight",
+    tensors="input end",
     refuse=kernel("lerp_kernel_scalar", BOOL, 1),
     verify=_same_dtypes,
     gradient={

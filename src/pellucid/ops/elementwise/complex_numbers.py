@@ -9,6 +9,7 @@ import numpy as np
 
 from pellucid.ops.api import F
 from pellucid.ops.dispatch import operator
+from pellucid.ops.elementwise.rounding import only_bool
 from pellucid.ops.inplace import scalar_type
 from pellucid.ops.masks import keep
 from pellucid.ops.pointwise import elementwise, magnitude, pointwise
@@ -55,7 +56,7 @@ def _sgn_grad(grad: Any, input: Any, out: Any) -> Any:
     return keep(slope, size != 0)
 
 
-@elementwise(refuse=kernel("sign_cpu", WIDE), gradient={"input": _sgn_grad})
+@elementwise(refuse=kernel("sign_cpu", WIDE), exact=only_bool, gradient={"input": _sgn_grad})
 def sgn(input: Any) -> Any:
     """The sign: z / |z| for complex numbers, 0 for 0."""
     if input.dtype.kind == "c":

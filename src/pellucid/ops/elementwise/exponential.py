@@ -14,11 +14,15 @@ from pellucid.ops.refusals import COMPLEX, EXACT, kernel
 
 _LN2 = math.log(2)
 
-exp = pointwise("exp", np.exp, rule=floating, gradient={"input": lambda grad, out: grad * conj(out)})
+exp = pointwise(
+    "exp", np.exp, rule=floating, gradient={"input": lambda grad, out: grad * conj(out)}
+)
 
 
 @elementwise(
-    rule=floating, where="torch Tensor special", gradient={"input": lambda grad, out: grad * conj(out) * _LN2}
+    rule=floating,
+    where="torch Tensor special",
+    gradient={"input": lambda grad, out: grad * conj(out) * _LN2},
 )
 def exp2(input: Any, out: Any) -> None:
     """2 to the power of each element."""
@@ -36,10 +40,20 @@ expm1 = pointwise(
     gradient={"input": lambda grad, out: grad * (conj(out) + 1)},
     doc="exp(x) − 1, accurate near 0.",
 )
-log = pointwise("log", np.log, rule=floating, gradient={"input": lambda grad, input: grad / conj(input)})
-log2 = pointwise("log2", np.log2, rule=floating, gradient={"input": lambda grad, input: grad / (conj(input) * _LN2)})
+log = pointwise(
+    "log", np.log, rule=floating, gradient={"input": lambda grad, input: grad / conj(input)}
+)
+log2 = pointwise(
+    "log2",
+    np.log2,
+    rule=floating,
+    gradient={"input": lambda grad, input: grad / (conj(input) * _LN2)},
+)
 log10 = pointwise(
-    "log10", np.log10, rule=floating, gradient={"input": lambda grad, input: grad / (conj(input) * math.log(10))}
+    "log10",
+    np.log10,
+    rule=floating,
+    gradient={"input": lambda grad, input: grad / (conj(input) * math.log(10))},
 )
 log1p = pointwise(
     "log1p",
@@ -64,6 +78,7 @@ logaddexp = pointwise(
     "logaddexp",
     _log_add,
     "input other",
+    tensors="input other",
     inplace=False,
     refuse=kernel("logaddexp_cpu", *EXACT),
     gradient={
@@ -76,6 +91,7 @@ logaddexp2 = pointwise(
     "logaddexp2",
     np.logaddexp2,
     "input other",
+    tensors="input other",
     inplace=False,
     refuse=kernel("logaddexp2_cpu", *EXACT, COMPLEX),
     gradient={

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.ops.api import F
+from pellucid.ops.inplace import scalar_type
 from pellucid.ops.masks import keep
 from pellucid.ops.pointwise import elementwise, pointwise
 from pellucid.ops.refusals import BOOL, COMPLEX, WIDE, either, kernel, words
@@ -25,7 +26,11 @@ def _extreme(name: str, ufunc: np.ufunc) -> Any:
         ufunc,
         "input other",
         inplace=False,
-        refuse=either(words(f"{name} not implemented for complex tensors.", COMPLEX), kernel(f"{name}_cpu", WIDE)),
+        tensors="input other",
+        refuse=either(
+            words(f"{name} not implemented for complex tensors.", COMPLEX),
+            kernel(f"{name}_cpu", WIDE),
+        ),
         gradient={
             "input": lambda grad, input, other: share(grad, input, other),
             "other": lambda grad, input, other: share(grad, other, input),
@@ -47,7 +52,10 @@ def _extreme_number(name: str, ufunc: np.ufunc) -> Any:
         ufunc,
         "input other",
         inplace=False,
-        refuse=either(words(f"{name} not implemented for complex tensors.", COMPLEX), kernel(stub, WIDE)),
+        tensors="input other",
+        refuse=either(
+            words(f"{name} not implemented for complex tensors.", COMPLEX), kernel(stub, WIDE)
+        ),
         gradient={
             "input": lambda grad, input, other: keep(grad, first(input, other)),
             "other": lambda grad, input, other: keep(grad, F.logical_not(first(input, other))),
@@ -65,6 +73,7 @@ clamp_min = pointwise(
     "clamp_min",
     np.maximum,
     "input min",
+    tensors="input",
     refuse=kernel("maximum_cpu", COMPLEX, WIDE),
     gradient={
         "input": lambda grad, input, min: keep(grad, input >= min),
@@ -76,6 +85,7 @@ clamp_max = pointwise(
     "clamp_max",
     np.minimum,
     "input max",
+    tensors="input",
     refuse=kernel("minimum_cpu", COMPLEX, WIDE),
     gradient={
         "input": lambda grad, input, max: keep(grad, input <= max),
@@ -106,9 +116,11 @@ def _need_a_bound(operands: Any) -> None:
 
 @elementwise(
     "input min max",
+    tensors="input",
     aliases=("clip",),
     refuse=either(
-        words("clamp is not supported for complex types", COMPLEX, error=NotImplementedError), kernel("clamp_cpu", BOOL, WIDE)
+        words("clamp is not supported for complex types", COMPLEX, error=NotImplementedError),
+        kernel("clamp_cpu", BOOL, WIDE),
     ),
     verify=_need_a_bound,
     gradient={
@@ -125,8 +137,15 @@ def clamp(input: Any, min: Any = None, max: Any = None, out: Any = None) -> None
         np.minimum(input, max, out)
 
 
-@elementwise(gradient={"input": lambda grad, input: keep(grad, F.isfinite(input))}, where="torch Tensor")
-def nan_to_num(input: Any, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Any:
+@elementwise(
+    exact=lambda answer, out: (
+        f"nan_to_num: dtype of out: {scalar_type(out)} should be same as input: {scalar_type(answer)}"
+    ),
+    gradient={"input": lambda grad, input: keep(grad, F.isfinite(input))},
+)
+def nan_to_num(
+    input: Any, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
+) -> Any:
     """Each element; NaN becomes `nan` (0), infinities the largest and smallest number unless given."""
     if input.dtype.kind in "biu":
         return input.copy()
@@ -138,7 +157,9 @@ def nan_to_num(input: Any, nan: float | None = None, posinf: float | None = None
     return _numbers(input, nan, posinf, neginf)
 
 
-def _numbers(input: np.ndarray, nan: float | None, posinf: float | None, neginf: float | None) -> np.ndarray:
+def _numbers(
+    input: np.ndarray, nan: float | None, posinf: float | None, neginf: float | None
+) -> np.ndarray:
     limits = np.finfo(input.dtype)
     return np.nan_to_num(
         input,

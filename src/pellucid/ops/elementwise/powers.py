@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,12 @@ from pellucid.ops.masks import keep
 from pellucid.ops.memory import convert
 from pellucid.ops.pointwise import elementwise, floating, pointwise
 from pellucid.ops.refusals import BOOL, WIDE, kernel
-from pellucid.tensor.dtype import complex128, float64
+from pellucid.tensor.dtype import FLOATING, complex128, float64
 from pellucid.tensor.tensor import Tensor
 
-sqrt = pointwise("sqrt", np.sqrt, rule=floating, gradient={"input": lambda grad, out: grad / (2 * conj(out))})
+sqrt = pointwise(
+    "sqrt", np.sqrt, rule=floating, gradient={"input": lambda grad, out: grad / (2 * conj(out))}
+)
 
 
 @elementwise(rule=floating, gradient={"input": lambda grad, out: -0.5 * grad * conj(out.pow(3))})
@@ -27,14 +30,20 @@ def rsqrt(input: Any, out: Any) -> None:
 
 def _power_grad(grad: Any, input: Any, exponent: Any) -> Any:
     if not isinstance(exponent, Tensor):
-        return F.zeros_like(grad) if exponent == 0 else grad * conj(exponent * input.pow(exponent - 1))
+        return (
+            F.zeros_like(grad) if exponent == 0 else grad * conj(exponent * input.pow(exponent - 1))
+        )
     safe = grad * conj(exponent * F.pow(input, exponent - 1))
     return keep(safe, exponent != 0)
 
 
 def _exponent_grad(grad: Any, input: Any, exponent: Any, out: Any) -> Any:
     """out · log(input), but 0 where a base 0 meets an exponent that is not negative."""
-    harmless = exponent >= 0 if not exponent.dtype.is_complex else (exponent.imag == 0) & (exponent.real >= 0)
+    harmless = (
+        exponent >= 0
+        if not exponent.dtype.is_complex
+        else (exponent.imag == 0) & (exponent.real >= 0)
+    )
     if not isinstance(input, Tensor):
         if input == 0:
             return grad * keep(conj(out * float("-inf")), ~harmless)
@@ -48,7 +57,9 @@ def _integer_power(base: np.ndarray, exponent: np.ndarray) -> np.ndarray:
     if not np.any(negative):
         return np.power(base, exponent)
     inverse = np.where(base == 1, 1, np.where(base == -1, 1 - 2 * (exponent & 1), 0))
-    return np.where(negative, inverse, np.power(base, np.where(negative, 0, exponent))).astype(base.dtype)
+    return np.where(negative, inverse, np.power(base, np.where(negative, 0, exponent))).astype(
+        base.dtype
+    )
 
 
 _EASY: dict[float, Any] = {
@@ -63,8 +74,19 @@ _EASY: dict[float, Any] = {
 """Powers that are cheaper and more accurate as products and roots."""
 
 
+def _no_negative_power(operands: Sequence[Any]) -> None:
+    input, exponent = operands
+    integral = isinstance(input, Tensor) and input.dtype.category < FLOATING
+    if integral and isinstance(exponent, int) and not isinstance(exponent, bool) and exponent < 0:
+        raise RuntimeError(
+            "Integers to negative integer powers are not allowed.\n  Use a floating base, or a floating exponent."
+        )
+
+
 @elementwise(
     "input exponent",
+    verify=_no_negative_power,
+    tensors="any",
     refuse=kernel("pow", BOOL, WIDE),
     gradient={"input": _power_grad, "exponent": _exponent_grad},
 )
@@ -81,21 +103,28 @@ def pow(input: Any, exponent: Any, out: Any) -> None:
         np.power(input, exponent, out)
 
 
-def _check_integer_power(input: Tensor, exponent: Any) -> None:
-    integral = isinstance(input, Tensor) and input.dtype.category < 2
-    if integral and isinstance(exponent, int) and not isinstance(exponent, bool) and exponent < 0:
-        raise RuntimeError(
-            "Integers to negative integer powers are not allowed.\n  Use a floating base, or a floating exponent."
-        )
-
-
 @composite(out=True)
 def float_power(input: Any, exponent: Any) -> Tensor:
     """`pow` in double precision."""
     given = [v for v in (input, exponent) if isinstance(v, Tensor)]
     if not given:
-        raise TypeError("float_power(): argument 'input' (position 1) must be Tensor, not " + type(input).__name__)
-    double = complex128 if any(v.dtype.is_complex for v in given) or isinstance(input, complex) or isinstance(exponent, complex) else float64
-    base = convert(input, double) if isinstance(input, Tensor) else complex(input) if double is complex128 else float(input)
+        raise TypeError(
+            "float_power(): argument 'input' (position 1) must be Tensor, not "
+            + type(input).__name__
+        )
+    double = (
+        complex128
+        if any(v.dtype.is_complex for v in given)
+        or isinstance(input, complex)
+        or isinstance(exponent, complex)
+        else float64
+    )
+    base = (
+        convert(input, double)
+        if isinstance(input, Tensor)
+        else complex(input)
+        if double is complex128
+        else float(input)
+    )
     power = convert(exponent, double) if isinstance(exponent, Tensor) else exponent
     return F.pow(base, power)

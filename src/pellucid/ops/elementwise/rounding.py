@@ -8,11 +8,18 @@ from typing import Any
 import numpy as np
 
 from pellucid.ops.api import F
+from pellucid.ops.inplace import scalar_type
 from pellucid.ops.masks import keep
 from pellucid.ops.pointwise import elementwise, floating, pointwise, truth
 from pellucid.ops.refusals import BOOL, COMPLEX, EXACT, WIDE, either, kernel, words
 from pellucid.ops.spec import NoGradient
+from pellucid.tensor.dtype import dtype
 from pellucid.tensor.tensor import Tensor
+
+
+def only_bool(answer: dtype, out: dtype) -> str | None:
+    """Signs of bools go into bools only: the words that refuse another `out=`."""
+    return f"Found dtype {scalar_type(out)} but expected Bool" if answer.category == BOOL else None
 
 
 def _flat(grad: Any) -> Any:
@@ -27,10 +34,16 @@ def _rounding(name: str, ufunc: Any, aliases: Sequence[str] = ()) -> Any:
             ufunc(input, out)
 
     refuse = either(
-        kernel(f"{name}_vml_cpu", BOOL), words(f"{name} is not supported for complex inputs", COMPLEX, error=NotImplementedError)
+        kernel(f"{name}_vml_cpu", BOOL),
+        words(f"{name} is not supported for complex inputs", COMPLEX, error=NotImplementedError),
     )
     return pointwise(
-        name, compute, refuse=refuse, aliases=aliases, gradient={"input": _flat}, doc=f"`{name}` of each element; integers stay."
+        name,
+        compute,
+        refuse=refuse,
+        aliases=aliases,
+        gradient={"input": _flat},
+        doc=f"`{name}` of each element; integers stay.",
     )
 
 
@@ -39,12 +52,18 @@ floor = _rounding("floor", np.floor)
 trunc = _rounding("trunc", np.trunc, ("fix",))
 
 
-@elementwise(refuse=kernel("round_vml_cpu", BOOL, COMPLEX), where="torch Tensor special", gradient={"input": _flat})
+@elementwise(
+    refuse=kernel("round_vml_cpu", BOOL, COMPLEX),
+    where="torch Tensor special",
+    gradient={"input": _flat},
+)
 def round(input: Any, out: Any, *, decimals: int = 0) -> None:
     """The nearest whole number, ties to the even one; with `decimals`, the nearest multiple of 10**-decimals."""
     if out.dtype.kind in "iu":
         if decimals:
-            raise NotImplementedError(f"\"round_vml_cpu\" not implemented for '{_C_NAMES.get(out.dtype.name, out.dtype.name)}'")
+            raise NotImplementedError(
+                f"\"round_vml_cpu\" not implemented for '{_C_NAMES.get(out.dtype.name, out.dtype.name)}'"
+            )
         np.copyto(out, input)
     elif not decimals:
         np.rint(input, out)
@@ -73,6 +92,7 @@ def frac(input: Any, out: Any) -> None:
         ),
         kernel("sign_cpu", WIDE),
     ),
+    exact=only_bool,
     gradient={"input": _flat},
 )
 def sign(input: Any, out: Any) -> None:
@@ -82,21 +102,29 @@ def sign(input: Any, out: Any) -> None:
     elif out.dtype.kind == "u":
         np.copyto(out, input != 0)
     else:
-        np.subtract(input > 0, input < 0, out, dtype=np.int8, casting="unsafe") if out.dtype == np.int8 else np.copyto(
-            out, (input > 0).astype(np.int8) - (input < 0)
-        )
+        np.subtract(
+            input > 0, input < 0, out, dtype=np.int8, casting="unsafe"
+        ) if out.dtype == np.int8 else np.copyto(out, (input > 0).astype(np.int8) - (input < 0))
 
 
 @elementwise(
     rule=truth,
     inplace=False,
-    where="torch Tensor",
-    refuse=words("signbit is not implemented for complex tensors.", COMPLEX, error=NotImplementedError),
+    exact=lambda answer, out: "signbit does not support non-boolean outputs.",
+    refuse=words(
+        "signbit is not implemented for complex tensors.", COMPLEX, error=NotImplementedError
+    ),
     gradient=NoGradient("answers in bool"),
 )
 def signbit(input: Any) -> Any:
     """Whether the sign bit is set: also for −0.0."""
-    return np.signbit(input) if input.dtype.kind == "f" else input < 0 if input.dtype.kind == "i" else np.zeros(input.shape, bool)
+    return (
+        np.signbit(input)
+        if input.dtype.kind == "f"
+        else input < 0
+        if input.dtype.kind == "i"
+        else np.zeros(input.shape, bool)
+    )
 
 
 def _copysign_grad(grad: Any, input: Any, out: Any) -> Any:
@@ -109,6 +137,7 @@ copysign = pointwise(
     np.copysign,
     "input other",
     rule=floating,
+    tensors="input",
     refuse=kernel("copysign_cpu", COMPLEX),
     gradient={"input": _copysign_grad, "other": lambda grad: F.zeros_like(grad)},
     doc="The size of `input` with the sign of `other`.",
@@ -118,8 +147,12 @@ nextafter = pointwise(
     np.nextafter,
     "input other",
     native=True,
+    tensors="input other",
     refuse=kernel("nextafter_cpu", *EXACT, COMPLEX),
-    gradient={"input": lambda grad, input, other: keep(grad, input != other), "other": lambda grad: F.zeros_like(grad)},
+    gradient={
+        "input": lambda grad, input, other: keep(grad, input != other),
+        "other": lambda grad: F.zeros_like(grad),
+    },
     doc="The next number after `input` in the direction of `other`.",
 )
 
@@ -132,7 +165,12 @@ def _one_dtype(operands: Sequence[Any]) -> None:
 
 @elementwise(
     "input values",
-    refuse=either(words("heaviside is not yet implemented for complex tensors.", COMPLEX), kernel("heaviside_cpu", WIDE)),
+    tensors="input values",
+    exact=lambda answer, out: "heaviside is not yet implemented for tensors with different dtypes.",
+    refuse=either(
+        words("heaviside is not yet implemented for complex tensors.", COMPLEX),
+        kernel("heaviside_cpu", WIDE),
+    ),
     verify=_one_dtype,
     gradient=NoGradient("a step has no slope"),
 )

@@ -13,11 +13,27 @@ from pellucid.ops.masks import keep
 from pellucid.ops.pointwise import elementwise, floating, pointwise
 from pellucid.ops.refusals import COMPLEX, EXACT, kernel, words
 
-sin = pointwise("sin", np.sin, rule=floating, gradient={"input": lambda grad, input: grad * conj(F.cos(input))})
-cos = pointwise("cos", np.cos, rule=floating, gradient={"input": lambda grad, input: grad * -conj(F.sin(input))})
-tan = pointwise("tan", np.tan, rule=floating, gradient={"input": lambda grad, out: grad * conj(1 + out.pow(2))})
-sinh = pointwise("sinh", np.sinh, rule=floating, gradient={"input": lambda grad, input: grad * conj(F.cosh(input))})
-cosh = pointwise("cosh", np.cosh, rule=floating, gradient={"input": lambda grad, input: grad * conj(F.sinh(input))})
+sin = pointwise(
+    "sin", np.sin, rule=floating, gradient={"input": lambda grad, input: grad * conj(F.cos(input))}
+)
+cos = pointwise(
+    "cos", np.cos, rule=floating, gradient={"input": lambda grad, input: grad * -conj(F.sin(input))}
+)
+tan = pointwise(
+    "tan", np.tan, rule=floating, gradient={"input": lambda grad, out: grad * conj(1 + out.pow(2))}
+)
+sinh = pointwise(
+    "sinh",
+    np.sinh,
+    rule=floating,
+    gradient={"input": lambda grad, input: grad * conj(F.cosh(input))},
+)
+cosh = pointwise(
+    "cosh",
+    np.cosh,
+    rule=floating,
+    gradient={"input": lambda grad, input: grad * conj(F.sinh(input))},
+)
 
 
 @elementwise(
@@ -38,7 +54,9 @@ def tanh_grad(grad_output: Any, output: Any, out: Any) -> None:
     np.multiply(out, grad_output, out)
 
 
-tanh = pointwise("tanh", np.tanh, rule=floating, gradient={"input": lambda grad, out: tanh_grad(grad, conj(out))})
+tanh = pointwise(
+    "tanh", np.tanh, rule=floating, gradient={"input": lambda grad, out: tanh_grad(grad, conj(out))}
+)
 asin = pointwise(
     "asin", np.arcsin, rule=floating, aliases=("arcsin",),
     gradient={"input": lambda grad, input: grad * conj(F.rsqrt(1 - input * input))},
@@ -63,7 +81,9 @@ def _acosh_grad(grad: Any, input: Any) -> Any:
     return grad * F.rsqrt(input * input - 1)
 
 
-acosh = pointwise("acosh", np.arccosh, rule=floating, aliases=("arccosh",), gradient={"input": _acosh_grad})
+acosh = pointwise(
+    "acosh", np.arccosh, rule=floating, aliases=("arccosh",), gradient={"input": _acosh_grad}
+)
 atanh = pointwise(
     "atanh", np.arctanh, rule=floating, aliases=("arctanh",),
     gradient={"input": lambda grad, input: grad / conj(1 - input.pow(2))},
@@ -81,11 +101,11 @@ def _atan2_grad(grad: Any, input: Any, other: Any, needs: Any) -> Any:
 
 
 atan2 = pointwise(
-    "atan2", np.arctan2, "input other", rule=floating, aliases=("arctan2",), refuse=kernel("atan2_cpu", COMPLEX),
+    "atan2", np.arctan2, "input other", rule=floating, aliases=("arctan2",), tensors="input other", refuse=kernel("atan2_cpu", COMPLEX),
     gradient={("input", "other"): _atan2_grad}, doc="The angle of the point (other, input).",
 )  # fmt: skip
 hypot = pointwise(
-    "hypot", np.hypot, "input other", refuse=kernel("hypot_cpu", *EXACT, COMPLEX),
+    "hypot", np.hypot, "input other", tensors="input other", refuse=kernel("hypot_cpu", *EXACT, COMPLEX),
     gradient={
         "input": lambda grad, input, out: grad * input / out,
         "other": lambda grad, other, out: grad * other / out,
