@@ -1,0 +1,16 @@
+"""`torch.linalg`: matrices factored, solved, measured and multiplied."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pellucid.ops.linalg.support import LinAlgError as LinAlgError
+from pellucid.ops.spec import namespace as _namespace
+
+_functions = _namespace("linalg")
+globals().update(_functions)
+__all__ = ["LinAlgError", *_functions]
+
+
+def __getattr__(name: str) -> Any:
+    raise AttributeError(f"module 'pellucid.linalg' has no attribute {name!r}")

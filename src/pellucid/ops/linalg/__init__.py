@@ -1,0 +1,5 @@
+"""Linear algebra: norms, factorisations, solving, determinants, products of matrices."""
+
+from pellucid.ops.linalg import factors as factors
+from pellucid.ops.linalg import norms as norms
+from pellucid.ops.linalg import solving as solving
