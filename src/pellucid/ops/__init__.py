@@ -52,6 +52,8 @@ from pellucid.ops import linalg as _linalg
 from pellucid.ops.nn import losses_classes as _losses_classes
 from pellucid.ops.nn import losses_margin as _losses_margin
 from pellucid.ops.nn import losses_multilabel as _losses_multilabel
+from pellucid.ops.nn import dropout as _dropout
+from pellucid.ops.nn import embedding as _embedding
 from pellucid.ops.spec import namespace, registry
 
 
