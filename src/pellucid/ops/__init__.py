@@ -9,7 +9,7 @@ from typing import Any
 
 from pellucid.autograd import api as _tape  # attaches the tape's methods to Tensor
 from pellucid.autograd.arithmetic import arithmetic
-from pellucid.ops import creation, dunders, from_data, matmul, memory, reductions, views
+from pellucid.ops import conversion, creation, dunders, from_data, matmul, memory, reductions, views
 from pellucid.ops import indexing as _indexing
 from pellucid.ops import diagonals as _diagonals
 from pellucid.ops import cumulative as _cumulative
@@ -68,7 +68,7 @@ def _arithmetic() -> dict[str, Any]:
     """What the engine computes with (`autograd/arithmetic.py`), from the registry."""
     functions, methods = namespace("torch"), namespace("Tensor")
     given = {name: functions.get(name) or methods.get(name) for name in arithmetic.names()}
-    given["cast"] = memory.convert
+    given["cast"] = conversion.convert
     given["isnan_any"] = lambda tensor: bool((tensor != tensor).any())
     return given
 

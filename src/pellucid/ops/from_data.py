@@ -11,7 +11,8 @@ import numpy as np
 from pellucid.ops.dispatch import composite
 from pellucid.ops.factory import finish
 from pellucid.ops.inplace import copy_array
-from pellucid.ops.memory import as_scalar, convert
+from pellucid.ops.conversion import convert
+from pellucid.ops.memory import as_scalar
 from pellucid.tensor.device import require_cpu
 from pellucid.tensor.dtype import bool_, default, default_complex, dtype, from_numpy_dtype, int64
 from pellucid.tensor.layout import contiguous

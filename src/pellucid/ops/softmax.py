@@ -11,7 +11,7 @@ from pellucid.ops.api import F
 from pellucid.ops.arguments import integer
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.inplace import copy_array
-from pellucid.ops.memory import convert
+from pellucid.ops.conversion import convert
 from pellucid.ops.refusals import COMPLEX, EXACT, kernel
 from pellucid.tensor.dtype import REDUCED, dtype
 from pellucid.tensor.layout import contiguous, normalize_dim

@@ -11,7 +11,7 @@ from pellucid.ops.api import F
 from pellucid.ops.dispatch import composite
 from pellucid.ops.elementwise.arithmetic import conj
 from pellucid.ops.masks import keep
-from pellucid.ops.memory import convert
+from pellucid.ops.conversion import convert
 from pellucid.ops.pointwise import elementwise, floating, pointwise
 from pellucid.ops.refusals import BOOL, WIDE, kernel
 from pellucid.tensor.dtype import FLOATING, complex128, float64
