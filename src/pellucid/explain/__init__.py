@@ -1,0 +1,59 @@
+"""`pellucid.explain(x)`: what a tensor is, what a call did, what a program spent.
+
+* `explain(tensor)` tells shape, strides, memory, who shares it, and where the gradient goes.
+* `explain(function, *args)` runs a function and lists its operators in order.
+* `explain.session("report.html")` records a block and writes a page about it.
+
+Each returns an object: print it, look at it in a notebook, or ask it for `to_dict()`. The module
+itself is what is called.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+from pellucid.explain.call_view import CallExplanation, explain_call
+from pellucid.explain.session import Session, session
+from pellucid.explain.tensor_view import TensorExplanation, explain_tensor
+from pellucid.explain.text import Explanation
+from pellucid.tensor.tensor import Tensor
+
+__all__ = [
+    "CallExplanation",
+    "Explanation",
+    "Session",
+    "TensorExplanation",
+    "explain",
+    "explain_call",
+    "explain_tensor",
+    "session",
+]
+
+
+class _Callable(ModuleType):
+    """A module that is called: `pellucid.explain(x)` beside `pellucid.explain.session`."""
+
+    def __call__(self, subject: Any, *args: Any, **kwargs: Any) -> Explanation:
+        """Explain a tensor, or a call of `subject` with these arguments.
+
+        Raises: TypeError if `subject` is neither a tensor nor callable.
+        """
+        if isinstance(subject, Tensor):
+            if args or kwargs:
+                raise TypeError(
+                    "explain(tensor) takes nothing besides the tensor\n"
+                    "  To explain a call, give the function first: explain(function, *args)."
+                )
+            return explain_tensor(subject, sys._getframe(1))
+        if callable(subject):
+            return explain_call(subject, *args, **kwargs)
+        raise TypeError(
+            f"explain: a {type(subject).__name__} is neither a tensor nor a function\n"
+            "  Use explain(tensor), or explain(function, *args) to explain a call."
+        )
+
+
+explain = sys.modules[__name__]
+explain.__class__ = _Callable
