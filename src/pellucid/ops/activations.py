@@ -13,15 +13,18 @@ from typing import Any
 import numpy as np
 
 from pellucid.ops.api import F
-from pellucid.ops.dispatch import composite
+from pellucid.ops.blocks import blocked
+from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.elementwise.arithmetic import conj
 from pellucid.ops.masks import keep
 from pellucid.ops.numerics import activations as formulas
 from pellucid.ops.numerics.selection import choose
 from pellucid.ops.pointwise import elementwise, floating
 from pellucid.ops.refusals import BOOL, COMPLEX, EXACT, WIDE, either, kernel, words
+from pellucid.ops.row import Row
 from pellucid.ops.spec import registry
-from pellucid.tensor.tensor import Tensor
+from pellucid.tensor.layout import contiguous, empty_like_layout
+from pellucid.tensor.tensor import Tensor, empty
 
 _SLOPE: dict[str, Any] = {"where": "internal", "inplace": False, "out": False}
 """What the internal operators have in common."""
@@ -76,7 +79,10 @@ registry.put("nn.functional", "tanh", registry.places["torch"]["tanh"])
 @elementwise(
     "grad_output output",
     name="threshold_backward",
-    gradient={"grad_output": lambda grad, output, limit: threshold_grad(grad, output, limit)},
+    gradient={
+        "grad_output": lambda grad, output, limit: threshold_grad(grad, output, limit),
+        "output": lambda grad: F.zeros_like(grad),
+    },
     **_SLOPE,
 )
 def threshold_grad(grad_output: Any, output: Any, out: Any, limit: float = 0) -> None:
@@ -112,7 +118,10 @@ def threshold(input: Any, out: Any, threshold: float, value: float) -> None:
 @elementwise(
     "grad_output input",
     name="hardtanh_backward",
-    gradient={"grad_output": lambda grad, input, min_val, max_val: hardtanh_grad(grad, input, min_val, max_val)},
+    gradient={
+        "grad_output": lambda grad, input, min_val, max_val: hardtanh_grad(grad, input, min_val, max_val),
+        "input": lambda grad: F.zeros_like(grad),
+    },
     **_SLOPE,
 )
 def hardtanh_grad(grad_output: Any, input: Any, out: Any, min_val: float, max_val: float) -> None:
@@ -156,7 +165,10 @@ def relu6(input: Any, out: Any) -> None:
 @elementwise(
     "grad_output input",
     name="leaky_relu_backward",
-    gradient={"grad_output": lambda grad, input, negative_slope: leaky_grad(grad, input, negative_slope)},
+    gradient={
+        "grad_output": lambda grad, input, negative_slope: leaky_grad(grad, input, negative_slope),
+        "input": lambda grad: F.zeros_like(grad),
+    },
     **_SLOPE,
 )
 def leaky_grad(grad_output: Any, input: Any, out: Any, negative_slope: float) -> None:
@@ -372,25 +384,47 @@ def softplus(input: Any, out: Any, beta: float = 1, threshold: float = 20) -> No
     np.copyto(out, formulas.softplus(input, beta, threshold))
 
 
+@operator(where="nn.functional", out=True, gradient={"input": lambda grad, input: grad * F.sigmoid(-input)})
+def logsigmoid(input: Tensor) -> Tensor:
+    """log(sigmoid(x)), without overflow. Row-major unless `input` is dense in another order."""
+    error = kernel("log_sigmoid_cpu", *EXACT, COMPLEX)(input.dtype)
+    if error is not None:
+        raise error
+    layout = input._layout
+    dense = layout.is_non_overlapping_and_dense
+    out = empty(empty_like_layout(layout) if dense else contiguous(layout.shape), input.dtype)
+    log_sigmoid_row.evaluate((input,), {}, (input.dtype,) * 3, out._array)
+    return out
+
+
+log_sigmoid_row = Row(blocked(formulas.log_sigmoid), direct=True)
+
+
 @elementwise(
-    refuse=kernel("log_sigmoid_cpu", *EXACT, COMPLEX),
-    gradient={"input": lambda grad, input: grad * F.sigmoid(-input)},
-    **_PLAIN,
+    "grad_output input",
+    name="shrink_backward",
+    gradient={
+        "grad_output": lambda grad, input, lambd: shrink_grad(grad, input, lambd),
+        "input": lambda grad: F.zeros_like(grad),
+    },
+    **_SLOPE,
 )
-def logsigmoid(input: Any, out: Any) -> None:
-    """log(sigmoid(x)), without overflow."""
-    formulas.log_sigmoid(input, out)
+def shrink_grad(grad_output: Any, input: Any, out: Any, lambd: float) -> None:
+    """grad where |x| > lambd or x is NaN, else 0."""
+    choose(grad_output, np.logical_not((input >= -lambd) & (input <= lambd)), out)
 
 
 @elementwise(
     refuse=kernel("softshrink_check", *EXACT, COMPLEX),
-    gradient={"input": lambda grad, input, lambd: keep(grad, F.logical_not((input >= -lambd) & (input <= lambd)))},
+    gradient={"input": lambda grad, input, lambd: shrink_grad(grad, input, lambd)},
     **_PLAIN,
 )
 def softshrink(input: Any, out: Any, lambd: float = 0.5) -> None:
     """x moved towards 0 by lambd, 0 within."""
-    if lambd < 0:
-        raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd:g}.")
+    if not 0 <= lambd <= np.finfo(out.dtype).max:
+        name = {"float32": "Float", "float64": "Double"}[out.dtype.name]
+        largest = np.finfo(out.dtype).max
+        raise RuntimeError(f"lambda must be in range [0, {largest:g}] for input dtype {name}, but found {lambd:g}")
     formulas.softshrink(input, out, lambd)
 
 
@@ -398,7 +432,7 @@ def softshrink(input: Any, out: Any, lambd: float = 0.5) -> None:
     where="torch Tensor nn.functional",
     inplace=False,
     refuse=kernel("hardshrink_cpu", *EXACT, COMPLEX),
-    gradient={"input": lambda grad, input, lambd: keep(grad, F.logical_not((input >= -lambd) & (input <= lambd)))},
+    gradient={"input": lambda grad, input, lambd: shrink_grad(grad, input, lambd)},
 )
 def hardshrink(input: Any, out: Any, lambd: float = 0.5) -> None:
     """x where |x| > lambd, else 0."""

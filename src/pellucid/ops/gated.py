@@ -28,13 +28,30 @@ from pellucid.tensor.tensor import Tensor, adopt, empty
     out=False,
     refuse=kernel("prelu_cpu", *EXACT, COMPLEX),
     gradient={
-        "input": lambda grad, input, weight: keep(grad, input > 0) + keep(grad * weight, F.logical_not(input > 0)),
+        "input": lambda grad, input, weight: bent_grad(grad, input, weight),
         "weight": lambda grad, input: keep(grad * input, F.logical_not(input > 0)),
     },
 )
 def _bent(input: Any, weight: Any, out: Any) -> None:
     """x where x > 0, else weight · x."""
     np.copyto(out, np.where(input > 0, input, weight * input))
+
+
+@elementwise(
+    "grad_output input weight",
+    name="_prelu_kernel_backward",
+    where="internal",
+    inplace=False,
+    out=False,
+    gradient={
+        "grad_output": lambda grad, input, weight: bent_grad(grad, input, weight),
+        "input": lambda grad: F.zeros_like(grad),
+        "weight": lambda grad, grad_output, input: keep(grad * grad_output, F.logical_not(input > 0)),
+    },
+)
+def bent_grad(grad_output: Any, input: Any, weight: Any, out: Any) -> None:
+    """grad where x > 0, else weight · grad."""
+    np.copyto(out, np.where(input > 0, grad_output, weight * grad_output))
 
 
 @composite(where="torch Tensor nn.functional")
@@ -88,11 +105,28 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     return out
 
 
-@operator(where="internal", gradient={"input": lambda grad, noise: grad * noise})
+@operator(
+    where="internal",
+    backward_name="RreluWithNoiseBackward0",
+    gradient={"input": lambda grad, input, noise: _slope_grad(grad, input, noise), "noise": lambda grad: F.zeros_like(grad)},
+)
 def _rrelu(input: Tensor, noise: Tensor) -> Tensor:
     """input · noise, the slopes drawn by `rrelu`."""
-    out = empty(empty_like_layout(input._layout), input.dtype)
+    layout = input._layout
+    dense = layout.is_non_overlapping_and_dense
+    out = empty(empty_like_layout(layout) if dense else contiguous(layout.shape), input.dtype)
     np.multiply(input._array, noise._array, out._array)
+    return out
+
+
+@operator(
+    where="internal",
+    gradient={"grad_output": lambda grad, input, noise: _slope_grad(grad, input, noise), "input": lambda grad: F.zeros_like(grad)},
+)
+def _slope_grad(grad_output: Tensor, input: Tensor, noise: Tensor) -> Tensor:
+    """grad · noise."""
+    out = empty(empty_like_layout(grad_output._layout), grad_output.dtype)
+    np.multiply(grad_output._array, noise._array, out._array)
     return out
 
 
@@ -120,9 +154,11 @@ def rrelu(
     error = kernel("rrelu_with_noise_out_cpu", *EXACT, COMPLEX)(input.dtype)
     if error is not None:
         raise error
+    if lower > upper:
+        raise RuntimeError("Lower bound should be less than or equal to the upper bound")
     leaky = F.nn.leaky_relu
     if not training:
-        return (leaky.write if inplace else leaky)(input, (lower + upper) / 2)
+        return leaky(input, (lower + upper) / 2, inplace)
     noise = _slopes(input, lower, upper, generator or default_generator)
     return input.mul_(noise) if inplace else _rrelu(input, noise)
 

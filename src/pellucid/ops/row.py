@@ -34,6 +34,8 @@ SCALAR = contiguous(())
 NUMBERS = (bool, int, float, complex, np.generic)
 WEAK: dict[dtype, tuple[type, ...]] = {float32: (int, float), float64: (int, float), int64: (int,)}
 """Python numbers that NumPy may take as they are, by the dtype computed in."""
+KEPT = frozenset({"add", "sub", "mul", "div"})
+"""The operators that take a Python number as it is, even where the tensor has half precision; others round it first."""
 _LARGEST = 2**63
 
 Rule = Callable[[dtype], tuple[dtype, dtype]]
@@ -138,6 +140,8 @@ class Row:
         plan = self.plans.get(key)
         if plan is None:
             plan = self.plans[key] = self._plan(operands)
+        if self.verify is not None:
+            self.verify(operands)
         return plan
 
     def _plan(self, operands: Sequence[Any]) -> tuple[dtype, dtype, dtype]:
@@ -168,8 +172,6 @@ class Row:
         error = self.refuse(d) if self.refuse is not None else None
         if error is not None:
             raise error
-        if self.verify is not None:
-            self.verify(operands)
         return (d, *self.rule(d))
 
     def inner(self, work: dtype) -> dtype:
@@ -217,7 +219,10 @@ class Row:
     ) -> list[Any]:
         """The operands as `compute` gets them: float32 for half precision, the second one scaled by `alpha`."""
         inner = self.inner(work)
-        found = [as_array(value, inner) for value in operands]
+        if inner is work or self.name in KEPT:
+            found = [as_array(value, inner) for value in operands]
+        else:
+            found = [as_array(v, inner) if isinstance(v, Tensor) else rounded(v, work, inner) for v in operands]
         if self.scaled and settings["alpha"] != 1:
             check_alpha(d, settings["alpha"])
             factor = as_array(settings["alpha"], inner)
@@ -279,16 +284,30 @@ def as_array(value: Any, d: dtype) -> Any:
         copy_array(converted, array)
         return converted
     if type(value) in WEAK.get(d, ()):
-        if type(value) is int and not -_LARGEST <= value < _LARGEST:
-            raise RuntimeError("Overflow when unpacking long long")
-        return value
+        return value if type(value) is float else _as_long(value)
     if value is None:
         return None
+    if type(value) is int:
+        value = _as_long(value)
     with np.errstate(all="ignore"):
         array = np.asarray(value)
         return (array.real if array.dtype.kind == "c" and not d.is_complex else array).astype(
             d.numpy
         )
+
+
+def _as_long(value: int) -> int:
+    """`value` as PyTorch reads it: 64 bits, those above 2**63 taken as negative."""
+    if -_LARGEST <= value < _LARGEST:
+        return value
+    if value < 0 or value >= 2 * _LARGEST:
+        raise OverflowError("int too big to convert")
+    return value - 2 * _LARGEST
+
+
+def rounded(value: Any, work: dtype, inner: dtype) -> Any:
+    """A number in half precision, as an array of the wider dtype that is computed in."""
+    return None if value is None else as_array(value, work).astype(inner.numpy)
 
 
 def check_alpha(d: dtype, alpha: Any) -> None:
@@ -340,3 +359,62 @@ def apart(target: Tensor, operands: Sequence[Any]) -> Sequence[Any]:
         else value
         for value in operands
     ]
+
+
+def arguments(
+    row: Row, args: Sequence[Any], kwargs: dict[str, Any]
+) -> tuple[Row, Sequence[Any], dict[str, Any]]:
+    """The row that answers, its operands, and its settings with their defaults.
+
+    Raises: TypeError for too few, too many or unknown arguments, RuntimeError for a `choice` that there is no variant for.
+    """
+    spec, arity = row.spec, row.arity
+    if not kwargs and len(args) == arity and not row.optional:
+        return row, args, spec.defaults
+    settings = dict(spec.defaults)
+    names = spec.parameters
+    if len(args) > len(names):
+        raise TypeError(
+            f"{row.name}() takes {len(names)} positional arguments but {len(args)} were given"
+        )
+    given = dict(zip(names, args, strict=False))
+    for name, value in kwargs.items():
+        if name not in names or name in given:
+            raise TypeError(f"{row.name}() got an unexpected keyword argument '{name}'")
+        given[name] = value
+    for name in names[:arity]:
+        if name not in given:
+            if name not in row.optional:
+                raise TypeError(f'{row.name}() missing 1 required positional arguments: "{name}"')
+            given[name] = settings[name]
+    operands = tuple([given.pop(name) for name in names[:arity]])
+    for name in row.optional:
+        del settings[name]
+    settings.update(given)
+    chosen = settings.get(row.choice) if row.choice else None
+    if chosen is None:
+        return row, operands, settings
+    if chosen not in row.variants:
+        listed = ", ".join(f"'{variant}'" for variant in row.variants)
+        raise RuntimeError(
+            f"{row.name} expected {row.choice} to be one of None, {listed} but found '{chosen}'"
+        )
+    return row.variants[chosen], operands, settings
+
+
+def fast_types(row: Row) -> tuple[dict[dtype, dtype], Callable[[dtype], dtype | None]]:
+    """The dtypes that `compute` takes as they are, with the result's; and a function that adds one or returns None."""
+    fast: dict[dtype, dtype] = {}
+
+    def learn(d: dtype) -> dtype | None:
+        if d in REDUCED or (d.category < FLOATING and row.verify is not None) or (row.refuse is not None and row.refuse(d) is not None):
+            return None
+        work, answer = row.rule(d)
+        if work is not d:
+            return None
+        fast[d] = answer
+        return answer
+
+    return fast, learn
+
+

@@ -6,23 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.ops.api import F
+from pellucid.ops.arguments import wrong_type
 from pellucid.ops.dispatch import composite
 from pellucid.ops.pointwise import elementwise, pointwise, truth
 from pellucid.ops.refusals import COMPLEX, WIDE, kernel, words
 from pellucid.ops.spec import NoGradient
-from pellucid.tensor.promotion import promote_types
 from pellucid.tensor.tensor import Tensor
 
 _STEP = NoGradient("a comparison is constant almost everywhere and answers in bool")
 
-eq = pointwise("eq", np.equal, "input other", rule=truth, gradient=_STEP)
-ne = pointwise("ne", np.not_equal, "input other", rule=truth, gradient=_STEP, aliases=("not_equal",))
+eq = pointwise("eq", np.equal, "input other", rule=truth, tensors="input", gradient=_STEP)
+ne = pointwise("ne", np.not_equal, "input other", rule=truth, tensors="input", gradient=_STEP, aliases=("not_equal",))
 
 
 def _ordering(name: str, ufunc: np.ufunc, alias: str) -> Any:
     refuse = kernel(f"{name}_cpu", COMPLEX, WIDE)
-    return pointwise(name, ufunc, "input other", rule=truth, gradient=_STEP, aliases=(alias,), refuse=refuse)
+    return pointwise(name, ufunc, "input other", rule=truth, tensors="input", gradient=_STEP, aliases=(alias,), refuse=refuse)
 
 
 lt = _ordering("lt", np.less, "less")
@@ -35,13 +34,25 @@ isinf = pointwise("isinf", np.isinf, rule=truth, inplace=False, out=False, gradi
 isfinite = pointwise("isfinite", np.isfinite, rule=truth, inplace=False, out=False, gradient=_STEP)
 
 
-@elementwise(rule=truth, inplace=False, gradient=_STEP, refuse=words("isposinf does not support complex inputs.", COMPLEX))
+@elementwise(
+    rule=truth,
+    inplace=False,
+    gradient=_STEP,
+    exact=lambda answer, out: "isposinf does not support non-boolean outputs.",
+    refuse=words("isposinf does not support complex inputs.", COMPLEX),
+)
 def isposinf(input: Any) -> Any:
     """Whether each element is +∞."""
     return input == np.inf
 
 
-@elementwise(rule=truth, inplace=False, gradient=_STEP, refuse=words("isneginf does not support complex inputs.", COMPLEX))
+@elementwise(
+    rule=truth,
+    inplace=False,
+    gradient=_STEP,
+    exact=lambda answer, out: "isneginf does not support non-boolean outputs.",
+    refuse=words("isneginf does not support complex inputs.", COMPLEX),
+)
 def isneginf(input: Any) -> Any:
     """Whether each element is −∞."""
     return input == -np.inf
@@ -74,6 +85,7 @@ _isclose = pointwise("_isclose", _close, "input other", rule=truth, where="inter
 @composite()
 def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
     """Whether |input − other| ≤ atol + rtol · |other|. Both must have one dtype."""
+    _two_tensors("isclose", input, other)
     if input.dtype is not other.dtype:
         raise RuntimeError(f"{_long(input)} did not match {_long(other)}")
     if rtol < 0:
@@ -83,6 +95,12 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-
     return _isclose(input, other, rtol=rtol, atol=atol, equal_nan=equal_nan)
 
 
+def _two_tensors(name: str, input: Any, other: Any) -> None:
+    for position, (parameter, value) in enumerate((("input", input), ("other", other)), 1):
+        if not isinstance(value, Tensor):
+            raise wrong_type(name, parameter, position, "Tensor", value)
+
+
 def _long(tensor: Tensor) -> str:
     return tensor.dtype.tensor_type.removesuffix("Tensor")
 
@@ -90,6 +108,7 @@ def _long(tensor: Tensor) -> str:
 @composite()
 def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """Whether all elements are close (see `isclose`)."""
+    _two_tensors("allclose", input, other)
     if input.dtype is not other.dtype:
         raise RuntimeError(f"{_long(input)} did not match {_long(other)}")
     return bool(isclose(input, other, rtol, atol, equal_nan)._array.all())
@@ -98,8 +117,7 @@ def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e
 @composite()
 def equal(input: Tensor, other: Tensor) -> bool:
     """Whether two tensors have the same shape and the same elements; NaN equals nothing."""
+    _two_tensors("equal", input, other)
     if input._layout.shape != other._layout.shape:
         return False
-    if input.dtype is not other.dtype:
-        raise RuntimeError(f"Expected object of data type {input.dtype} but got data type {other.dtype} for argument 'other' in call to equal")
     return bool(np.array_equal(input._array, other._array))

@@ -14,6 +14,7 @@ from pellucid.ops.inplace import scalar_type
 from pellucid.ops.masks import keep
 from pellucid.ops.pointwise import elementwise, magnitude, pointwise
 from pellucid.ops.refusals import BOOL, WIDE, kernel
+from pellucid.ops.spec import registry
 from pellucid.tensor.dtype import FLOATING, default, dtype, float16, float32, float64
 from pellucid.tensor.layout import elementwise_layout
 from pellucid.tensor.tensor import Tensor, empty
@@ -21,11 +22,23 @@ from pellucid.tensor.tensor import Tensor, empty
 abs = pointwise(
     "abs",
     np.absolute,
+    inplace=False,
     rule=magnitude,
     aliases=("absolute",),
     refuse=kernel("abs_cpu", BOOL, WIDE),
     gradient={"input": lambda grad, input: grad * F.sgn(input)},
 )
+
+
+def _abs_in_place(input: Tensor) -> Tensor:
+    """In-place form of `abs`. Sizes of complex numbers are real, so those are refused."""
+    if input.dtype.is_complex:
+        raise RuntimeError("In-place abs is not supported for complex tensors.")
+    return abs.write(input)
+
+
+registry.put("Tensor", "abs_", _abs_in_place)
+registry.put("Tensor", "absolute_", _abs_in_place)
 
 
 def _angle_types(d: dtype) -> tuple[dtype, dtype]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.ops.api import F
+from pellucid.ops.arguments import wrong_type
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.inplace import copy_array, scalar_type
 from pellucid.ops.returns import return_type
@@ -39,6 +40,8 @@ def frexp(input: Tensor) -> Any:
 @composite(out=True)
 def ldexp(input: Tensor, other: Tensor) -> Tensor:
     """input · 2**other."""
+    if not isinstance(input, Tensor):
+        raise wrong_type("ldexp", "input", 1, "Tensor", input)
     return F.mul(input, F.pow(2.0, other))
 
 

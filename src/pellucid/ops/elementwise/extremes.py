@@ -9,8 +9,9 @@ import numpy as np
 from pellucid.ops.api import F
 from pellucid.ops.inplace import scalar_type
 from pellucid.ops.masks import keep
+from pellucid.ops.memory import as_scalar
 from pellucid.ops.pointwise import elementwise, pointwise
-from pellucid.ops.refusals import BOOL, COMPLEX, WIDE, either, kernel, words
+from pellucid.ops.refusals import BOOL, COMPLEX, INTEGER, WIDE, either, kernel, words
 
 
 def _extreme(name: str, ufunc: np.ufunc) -> Any:
@@ -112,6 +113,10 @@ def _above(grad: Any, input: Any, min: Any, max: Any) -> Any:
 def _need_a_bound(operands: Any) -> None:
     if operands[1] is None and operands[2] is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    if operands[0].dtype.category == INTEGER:
+        for bound in operands[1:]:
+            if type(bound) is int:
+                as_scalar(bound, operands[0].dtype)  # raises for bounds that the dtype cannot hold
 
 
 @elementwise(

@@ -12,6 +12,7 @@ from pellucid.ops.dispatch import composite
 from pellucid.ops.elementwise.arithmetic import conj
 from pellucid.ops.masks import keep
 from pellucid.ops.conversion import convert
+from pellucid.ops.memory import as_scalar
 from pellucid.ops.pointwise import elementwise, floating, pointwise
 from pellucid.ops.refusals import BOOL, WIDE, kernel
 from pellucid.tensor.dtype import FLOATING, complex128, float64
@@ -77,10 +78,14 @@ _EASY: dict[float, Any] = {
 def _no_negative_power(operands: Sequence[Any]) -> None:
     input, exponent = operands
     integral = isinstance(input, Tensor) and input.dtype.category < FLOATING
-    if integral and isinstance(exponent, int) and not isinstance(exponent, bool) and exponent < 0:
+    if not integral or not isinstance(exponent, int) or isinstance(exponent, bool):
+        return
+    if exponent < 0:
         raise RuntimeError(
             "Integers to negative integer powers are not allowed.\n  Use a floating base, or a floating exponent."
         )
+    if input.dtype.category:
+        as_scalar(exponent, input.dtype)  # raises for exponents that the dtype cannot hold
 
 
 @elementwise(

@@ -129,11 +129,8 @@ def mvlgamma(input: Tensor, p: int) -> Tensor:
         raise RuntimeError("p has to be greater than or equal to 1")
     if input.dtype.is_complex:
         raise RuntimeError("mvlgamma: complex inputs are not supported")
-    total = F.lgamma(input) if p == 1 else None
-    for j in range(p):
-        if p > 1:
-            term = F.lgamma(input - j / 2)
-            total = term if total is None else total + term
+    steps = F.arange(-p / 2 + 0.5, 0.5, 0.5, dtype=input.dtype if input.dtype.is_floating_point else None)
+    total = F.lgamma(input.unsqueeze(-1) + steps).sum(-1)  # type: ignore[attr-defined]
     return total + p * (p - 1) / 4 * math.log(math.pi)
 
 
@@ -222,7 +219,7 @@ def _logit_grad(grad: Any, input: Any, eps: float | None) -> Any:
     return keep(slope, (input >= eps) & (input <= 1 - eps))
 
 
-@elementwise(rule=floating, where=_EVERYWHERE, refuse=kernel("logit_cpu", COMPLEX), gradient={"input": _logit_grad})
+@elementwise(rule=floating, where=_EVERYWHERE, native=True, refuse=kernel("logit_cpu", COMPLEX), gradient={"input": _logit_grad})
 def logit(input: Any, eps: float | None = None) -> Any:
     """log(x / (1 − x)), x limited to [eps, 1 − eps] if `eps` is given."""
     x = input if eps is None else np.clip(input, input.dtype.type(eps), input.dtype.type(1 - eps))
@@ -270,7 +267,7 @@ def _name(place: str, **calls: Any) -> None:
         registry.put(place, name, call)
 
 
-_name("Tensor", polygamma=_polygamma_method, polygamma_=lambda input, n: input.copy_(polygamma(n, input)))
+_name("Tensor", polygamma=_polygamma_method, polygamma_=lambda input, n: _polygamma.write(input, n=n))
 _name(
     "special",
     gammaln=lgamma,

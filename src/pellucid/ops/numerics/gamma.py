@@ -114,15 +114,22 @@ def polygamma(n: int, x: np.ndarray) -> np.ndarray:
     return (-1.0 if n % 2 == 0 else 1.0) * math.gamma(n + 1) * zeta(np.asarray(n + 1.0, x.dtype), x)
 
 
-@in_double
 def _trigamma(x: np.ndarray) -> np.ndarray:
-    """The derivative of digamma, reflected below 1/2 so that it exists on both sides of each pole."""
-
-    def reflected(x: np.ndarray) -> np.ndarray:
-        sine = np.sin(math.pi * x)
-        return math.pi**2 / (sine * sine) - zeta(np.asarray(2.0), 1 - x)
-
-    return pieces(x, (x == np.inf, np.zeros_like), (x < 0.5, reflected), (x >= 0.5, lambda x: zeta(np.asarray(2.0), x)))
+    """The derivative of digamma, with PyTorch's steps in the dtype of `x`: reflected below 1/2, moved up by 6, then three terms."""
+    one, pi = x.dtype.type(1), x.dtype.type(math.pi)
+    low = x < 0.5
+    y = np.where(low, one - x, x)
+    total = np.zeros_like(x)
+    with np.errstate(all="ignore"):
+        sine = np.sin(pi * x)
+        total = np.where(low, -(pi * pi) / (sine * sine), total)
+        for _ in range(6):
+            total = total + one / (y * y)
+            y = y + one
+        square = one / (y * y)
+        series = x.dtype.type(1 / 6) - square * (x.dtype.type(1 / 30) - square * x.dtype.type(1 / 42))
+        total = total + (one + one / (y + y) + square * series) / y
+    return np.where(low, -total, total)
 
 
 # -- incomplete gamma functions
