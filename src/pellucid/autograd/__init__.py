@@ -1,4 +1,5 @@
-"""The tape: grad modes, nodes, the engine, custom functions, hooks, gradient checks (PyTorch's `torch.autograd`).
+"""The tape: grad modes, nodes, the engine, custom functions, hooks, gradient checks (PyTorch's
+`torch.autograd`).
 
 `import pellucid` needs only the tape; the rest loads when it is first touched.
 """
@@ -22,7 +23,9 @@ _LATE = {
     "set_grad_enabled": "pellucid.autograd.modes",
     "inference_mode": "pellucid.autograd.modes",
 }
-_MODULES = frozenset({"anomaly", "forward_ad", "function", "functional", "grad_mode", "graph", "profiler"})
+_MODULES = frozenset(
+    {"anomaly", "forward_ad", "function", "functional", "grad_mode", "graph", "profiler"}
+)
 
 
 def __getattr__(name: str) -> Any:

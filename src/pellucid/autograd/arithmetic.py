@@ -1,7 +1,8 @@
 """What the tape itself must be able to compute, handed down by the operators.
 
-`ops/` stands above `autograd/`, so the engine cannot import operators. It needs these few; `pellucid.ops` fills them in once, when it is
-imported. They are the public operators, so what the engine computes with `create_graph=True` is itself recorded.
+`ops/` stands above `autograd/`, so the engine cannot import operators. It needs these few;
+`pellucid.ops` fills them in once, when it is imported. They are the public operators, so what the
+engine computes with `create_graph=True` is itself recorded.
 """
 
 from __future__ import annotations
@@ -9,11 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pellucid.tensor.dtype import dtype
+from pellucid.tensor.layout import Layout, pairs
 from pellucid.tensor.tensor import Tensor
 
 
 class Arithmetic:
-    """The operators that the engine uses. Shapes and semantics are those of the operators of the same name."""
+    """The operators that the engine uses.
+
+    Shapes and semantics are those of the operators of the same name.
+    """
 
     add: Callable[[Tensor, Tensor], Tensor]
     add_: Callable[[Tensor, Tensor], Tensor]
@@ -25,9 +31,11 @@ class Arithmetic:
     empty_strided: Callable[..., Tensor]
     isnan_any: Callable[[Tensor], bool]
     ones_like: Callable[..., Tensor]
-    stack: Callable[..., Tensor]
     real: Callable[[Tensor], Tensor]
+    stack: Callable[..., Tensor]
     sum_to_size: Callable[..., Tensor]
+    view_as_complex: Callable[[Tensor], Tensor]
+    view_as_real: Callable[[Tensor], Tensor]
     zero_: Callable[[Tensor], Tensor]
     zeros_like: Callable[..., Tensor]
     zeros: Callable[..., Tensor]
@@ -43,3 +51,17 @@ class Arithmetic:
 
 
 arithmetic = Arithmetic()
+
+
+def show(whole: Tensor, layout: Layout, dtype: dtype) -> Tensor:
+    """The view of `whole`'s memory with this layout and dtype (a complex tensor may be shown as
+    real numbers and the other way round).
+    """
+    if dtype is whole.dtype:
+        return arithmetic.as_strided(whole, layout.shape, layout.strides, layout.offset)
+    if whole.dtype.is_complex:
+        numbers = arithmetic.view_as_real(whole)
+        return arithmetic.as_strided(numbers, layout.shape, layout.strides, layout.offset)
+    split = pairs(layout)
+    numbers = arithmetic.as_strided(whole, split.shape, split.strides, split.offset)
+    return arithmetic.view_as_complex(numbers)

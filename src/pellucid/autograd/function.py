@@ -12,8 +12,8 @@
             (out,) = ctx.saved_tensors
             return grad * out
 
-`Exp.apply(x)` records one node. `forward` runs without recording; `backward` is recorded when a gradient of a gradient is asked for, unless it is
-marked `once_differentiable`.
+`Exp.apply(x)` records one node. `forward` runs without recording; `backward` is recorded when a
+gradient of a gradient is asked for, unless it is marked `once_differentiable`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from pellucid.tensor.tensor import Tensor, make
 
 
 class FunctionCtx:
-    """What `forward` leaves for `backward`: saved tensors, marks, and any attribute the user sets."""
+    """What `forward` leaves for `backward`: saved tensors, marks, and any attribute the user sets.
+    """
 
     needs_input_grad: tuple[bool, ...]
 
@@ -44,11 +45,14 @@ class FunctionCtx:
         self._node: Node | None = None
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
-        """Keep inputs and outputs (and intermediate tensors) for backward; call it once, in `forward`."""
+        """Keep inputs and outputs (and intermediate tensors) for backward; call it once, in
+        `forward`.
+        """
         for tensor in tensors:
             if tensor is not None and not isinstance(tensor, Tensor):
                 raise TypeError(
-                    f"save_for_backward can only save variables, but argument {tensors.index(tensor)} is of type "
+                    "save_for_backward can only save variables, but argument "
+                    f"{tensors.index(tensor)} is of type "
                     f"{type(tensor).__name__}"
                 )
         self._to_save = tensors
@@ -61,9 +65,12 @@ class FunctionCtx:
         """The tensors of `save_for_backward`, checked to be unmodified."""
         if self._saved is RELEASED:
             raise RuntimeError(
-                "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
-                "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
-                "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors "
+                "Trying to backward through the graph a second time (or directly access saved "
+                "tensors after they have already been "
+                "freed). Saved intermediate values of the graph are freed when you call "
+                ".backward() or autograd.grad(). Specify "
+                "retain_graph=True if you need to backward through the graph a second time or if "
+                "you need to access saved tensors "
                 "after calling backward."
             )
         if self._node is None:
@@ -85,8 +92,6 @@ class FunctionCtx:
 
 class FunctionNode(Node):
     """The recorded call of a user's `Function`."""
-
-    __slots__ = ("cls", "ctx", "metas")
 
     def __init__(self, cls: type[Function], ctx: FunctionCtx, edges: list[Edge | None]) -> None:
         super().__init__(cls.__name__ + "Backward", edges)
@@ -114,14 +119,16 @@ class FunctionNode(Node):
             values = values[:count]
         if len(values) != count:
             raise RuntimeError(
-                f"function {self.name()} returned an incorrect number of gradients (expected {count}, got {len(values)})"
+                f"function {self.name()} returned an incorrect number of gradients (expected "
+                f"{count}, got {len(values)})"
             )
         for index, (edge, value) in enumerate(zip(self.edges, values, strict=True)):
             if value is not None and not isinstance(value, Tensor):
                 raise TypeError(f"expected Variable or None (got {type(value).__name__})")
             if edge is None and value is not None and not ctx._tensors[index]:
                 raise RuntimeError(
-                    f"function {self.name()} returned a gradient different than None at position {index + 1}, but the corresponding "
+                    f"function {self.name()} returned a gradient different than None at position "
+                    f"{index + 1}, but the corresponding "
                     "forward input was not a Variable"
                 )
         return values
@@ -133,20 +140,30 @@ class FunctionNode(Node):
 
 
 class Function:
-    """Base class of operators with a gradient written by hand. Subclass it and call `apply`, never the constructor."""
+    """Base class of operators with a gradient written by hand.
+
+    Subclass it and call `apply`, never the constructor.
+    """
 
     generate_vmap_rule = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise RuntimeError(
-            f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should invoke them on the "
-            "class itself. Instantiating an autograd function will raise an error in a future version of PyTorch."
+            f"{type(self)} should not be instantiated. Methods on autograd functions are all "
+            "static, so you should invoke them on the "
+            "class itself. Instantiating an autograd function will raise an error in a future "
+            "version of PyTorch."
         )
 
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
-        """Compute the outputs. `forward(ctx, *inputs)`, or `forward(*inputs)` beside `setup_context`."""
-        raise NotImplementedError("You must implement the forward function for custom autograd.Function.")
+        """Compute the outputs.
+
+        `forward(ctx, *inputs)`, or `forward(*inputs)` beside `setup_context`.
+        """
+        raise NotImplementedError(
+            "You must implement the forward function for custom autograd.Function."
+        )
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> Any:
@@ -157,7 +174,8 @@ class Function:
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """One gradient (or None) for each input of `forward`."""
         raise NotImplementedError(
-            "You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD."
+            "You must implement either the backward or vjp method for your custom "
+            "autograd.Function to use it with backward mode AD."
         )
 
     vjp = backward
@@ -167,7 +185,8 @@ class Function:
         overridden = cls.backward is not Function.backward
         if overridden and cls.vjp is not Function.vjp:
             raise RuntimeError(
-                "Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You should only implement one of them."
+                "Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You "
+                "should only implement one of them."
             )
         return cls.backward if overridden else cls.vjp
 
@@ -177,7 +196,9 @@ class Function:
         ctx = FunctionCtx()
         ctx._tensors = tuple(isinstance(a, Tensor) for a in args)  # type: ignore[attr-defined]
         record = state.grad and any(isinstance(a, Tensor) and wants_grad(a) for a in args)
-        ctx.needs_input_grad = tuple(record and isinstance(a, Tensor) and wants_grad(a) for a in args)
+        ctx.needs_input_grad = tuple(
+            record and isinstance(a, Tensor) and wants_grad(a) for a in args
+        )
         edges = [edge_of(a) if record and isinstance(a, Tensor) else None for a in args]
         versions = {id(a): a._storage.version for a in args if isinstance(a, Tensor)}
         with no_grad():
@@ -190,7 +211,8 @@ class Function:
         for dirty in ctx._dirty:
             if not any(dirty is o for o in outputs):
                 raise RuntimeError(
-                    "Some elements marked as dirty during the forward method were not returned as output. The inputs that are modified "
+                    "Some elements marked as dirty during the forward method were not returned as "
+                    "output. The inputs that are modified "
                     "inplace must all be outputs of the Function."
                 )
             if versions.get(id(dirty)) == dirty._storage.version:
@@ -199,7 +221,10 @@ class Function:
         placed = [cls._place(ctx, node, i, o, args) for i, o in enumerate(outputs)]
         if node is not None:
             node.outputs = len(placed)
-            node.metas = [make(o._storage, o._layout, o.dtype) if isinstance(o, Tensor) else None for o in placed]
+            node.metas = [
+                make(o._storage, o._layout, o.dtype) if isinstance(o, Tensor) else None
+                for o in placed
+            ]
             ctx._saved = [_save(tensor, outputs, node) for tensor in ctx._to_save]
             ctx._node = node
             ctx._to_save = ()
@@ -208,8 +233,12 @@ class Function:
         return placed[0]
 
     @staticmethod
-    def _place(ctx: FunctionCtx, node: Node | None, number: int, output: Any, inputs: tuple[Any, ...]) -> Any:
-        """Hang one output on the node: written inputs move on, returned inputs become views, fresh tensors are taken."""
+    def _place(
+        ctx: FunctionCtx, node: Node | None, number: int, output: Any, inputs: tuple[Any, ...]
+    ) -> Any:
+        """Hang one output on the node: written inputs move on, returned inputs become views, fresh
+        tensors are taken.
+        """
         if not isinstance(output, Tensor):
             return output
         is_dirty = any(output is d for d in ctx._dirty)
@@ -241,7 +270,9 @@ def _save(tensor: Tensor | None, outputs: list[Any], node: Node) -> Any:
 
 
 def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
-    """Mark a `backward` that is not written with differentiable operators: its results refuse a second backward."""
+    """Mark a `backward` that is not written with differentiable operators: its results refuse a
+    second backward.
+    """
 
     @functools.wraps(backward)
     def wrapper(ctx: Any, *grads: Any) -> Any:
@@ -251,7 +282,9 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
         if not recorded:
             return found
         values = found if isinstance(found, tuple) else (found,)
-        marked = tuple(v if v is None else _Refuse.apply(v.detach().requires_grad_()) for v in values)
+        marked = tuple(
+            v if v is None else _Refuse.apply(v.detach().requires_grad_()) for v in values
+        )
         return marked if isinstance(found, tuple) else marked[0]
 
     return wrapper
@@ -266,7 +299,9 @@ class _Refuse(Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")
+        raise RuntimeError(
+            "trying to differentiate twice a function that was marked with @once_differentiable"
+        )
 
 
 class InplaceFunction(Function):

@@ -1,7 +1,10 @@
-"""Grad modes: `no_grad`, `enable_grad`, `set_grad_enabled`, `inference_mode`. Context managers and decorators, per thread.
+"""Grad modes: `no_grad`, `enable_grad`, `set_grad_enabled`, `inference_mode`. Context managers and
+decorators, per thread.
 
-As decorators they take functions, methods, coroutines and generators; a generator runs each of its steps in the mode and its caller does not
-see it. With or without parentheses: `@no_grad` and `@no_grad()`.
+As decorators they take functions, methods and generators; a generator runs each of its steps in the
+mode and its caller does not see it. A coroutine function is only *called* in the mode, as in
+PyTorch: what it awaits runs in its caller's. With or without parentheses: `@no_grad` and
+`@no_grad()`.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
+import warnings
 from collections.abc import Callable, Generator
 from typing import Any, ParamSpec, TypeVar
 
@@ -17,55 +21,68 @@ R = TypeVar("R")
 
 
 class _State(threading.local):
-    """What the calling thread records: read on every operator call."""
+    """What the calling thread records: read on every operator call.
+
+    `grad` says whether operators are recorded. In inference mode they never are; `asked` is then
+    what `enable_grad` and `no_grad` set, and what `is_grad_enabled` answers.
+    """
 
     grad = True
     inference = False
+    asked = False
 
 
 state = _State()
 
 
-class _Mode:
-    """A context manager that is also a decorator. `_grad` is the flag inside."""
+def switch(grad: bool) -> None:
+    """Switch recording on or off in this thread, as far as inference mode lets it."""
+    if state.inference:
+        state.asked = grad
+    else:
+        state.grad = grad
 
-    _grad: bool
+
+class Mode:
+    """A context manager that is also a decorator. It may be entered again before it is left."""
 
     def __init__(self) -> None:
-        self._entered: list[tuple[bool, bool]] = []
+        self._entered: list[tuple[bool, bool, bool]] = []
+
+    def enter(self) -> None:
+        """Set the mode."""
+        raise NotImplementedError
 
     def __enter__(self) -> Any:
-        self._entered.append((state.grad, state.inference))
-        state.grad = self._grad
+        self._entered.append((state.grad, state.inference, state.asked))
+        self.enter()
 
     def __exit__(self, *exc: object) -> None:
-        state.grad, state.inference = self._entered.pop()
+        state.grad, state.inference, state.asked = self._entered.pop()
 
-    def clone(self) -> _Mode:
-        """A fresh context manager of the same mode: a decorated function may be entered many times at once."""
+    def clone(self) -> Mode:
+        """A fresh context manager of the same mode: a decorated function may run many times at
+        once.
+        """
         return type(self)()
 
-    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        return decorate(self.clone, function)
+    def __call__(self, orig_func: Callable[P, R]) -> Callable[P, R]:
+        return decorate(self.clone, orig_func)
 
 
 def decorate(context: Callable[[], Any], function: Callable[P, R]) -> Callable[P, R]:
     """`function`, each call of it inside `context()`."""
-    if inspect.isclass(function):
-        raise TypeError(
-            f"cannot decorate the class {function.__name__}: a grad mode holds for calls. Decorate its __init__ or the "
-            "methods that need it."
-        )
     if inspect.isgeneratorfunction(function):
         return _decorate_generator(context, function)
-    if inspect.iscoroutinefunction(function):
-
-        @functools.wraps(function)
-        async def asynchronous(*args: Any, **kwargs: Any) -> Any:
-            with context():
-                return await function(*args, **kwargs)
-
-        return asynchronous  # type: ignore[return-value]
+    if inspect.isclass(function):
+        warnings.warn(
+            "Decorating classes is deprecated and will be disabled in future versions. You should "
+            "only decorate functions or methods. To preserve the current behavior of class "
+            "decoration, you can directly decorate the `__init__` method and nothing else.",
+            FutureWarning,
+            stacklevel=3,
+        )
+        return lambda *args, **kwargs: _inside(context, function, args, kwargs)
 
     @functools.wraps(function)
     def inside(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -73,6 +90,11 @@ def decorate(context: Callable[[], Any], function: Callable[P, R]) -> Callable[P
             return function(*args, **kwargs)
 
     return inside
+
+
+def _inside(context: Callable[[], Any], function: Any, args: Any, kwargs: Any) -> Any:
+    with context():
+        return function(*args, **kwargs)
 
 
 def _decorate_generator(context: Callable[[], Any], function: Callable[..., Any]) -> Any:
@@ -101,74 +123,101 @@ def _decorate_generator(context: Callable[[], Any], function: Callable[..., Any]
     return steps
 
 
-class _Bare(type):
-    """Lets `no_grad` be used without parentheses: `no_grad(f)` decorates."""
+class _NoParameters(Mode):
+    """A mode without parameters decorates without parentheses too: `@no_grad`."""
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        if len(args) == 1 and not kwargs and callable(args[0]) and not isinstance(args[0], bool):
-            return super().__call__()(args[0])
-        return super().__call__(*args, **kwargs)
+    def __new__(cls, orig_func: Any = None) -> Any:
+        return super().__new__(cls) if orig_func is None else cls()(orig_func)
 
 
-class no_grad(_Mode, metaclass=_Bare):  # noqa: N801 - PyTorch's name
-    """Inside, operators record nothing: results do not require a gradient and nothing is saved for one."""
+class no_grad(_NoParameters):
+    """Inside, operators record nothing: results do not require a gradient and nothing is saved for
+    one.
+    """
 
-    _grad = False
+    def enter(self) -> None:
+        """Switch recording off."""
+        switch(False)
 
 
-class enable_grad(_Mode, metaclass=_Bare):  # noqa: N801
+class enable_grad(_NoParameters):
     """Inside, operators record again, also within `no_grad`."""
 
-    _grad = True
+    def enter(self) -> None:
+        """Switch recording on."""
+        switch(True)
 
 
-class set_grad_enabled(_Mode):  # noqa: N801
+class set_grad_enabled(Mode):
     """Switch recording on or off: at once, when called, and for a block, when used with `with`."""
 
     def __init__(self, mode: bool) -> None:
         super().__init__()
-        self.mode = self._grad = bool(mode)
-        self._before = (state.grad, state.inference)
-        state.grad = self._grad
+        if not isinstance(mode, bool):
+            raise TypeError(
+                "set_grad_enabled(): argument 'enabled' (position 1) must be bool, not "
+                f"{type(mode).__name__}"
+            )
+        self.mode = mode
+        self._before = (state.grad, state.inference, state.asked)
+        switch(self.mode)
 
-    def __enter__(self) -> None:
-        self._entered.append(self._before)
-        state.grad = self._grad
+    def enter(self) -> None:
+        """Leaving the block goes back to what held before this object was made."""
+        self._entered[-1] = self._before
+        switch(self.mode)
 
     def clone(self) -> set_grad_enabled:
+        """A fresh context manager of the same mode."""
         return set_grad_enabled(self.mode)
 
-    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        state.grad, state.inference = self._before
-        return super().__call__(function)
+    def __call__(self, orig_func: Callable[P, R]) -> Callable[P, R]:
+        state.grad, state.inference, state.asked = self._before
+        return super().__call__(orig_func)
+
+    def __repr__(self) -> str:
+        return f"torch.autograd.grad_mode.set_grad_enabled(mode={self.mode})"
 
 
-class inference_mode(_Mode):  # noqa: N801
-    """Like `no_grad`, and the tensors made inside ("inference tensors") never enter a graph: no versions, no view tracking."""
+class inference_mode(Mode):
+    """Like `no_grad`, and the tensors made inside ("inference tensors") never enter a graph: no
+    versions, no view tracking.
+    """
 
     def __new__(cls, mode: Any = True) -> Any:
-        if callable(mode) and not isinstance(mode, bool):
-            return cls()(mode)
-        return super().__new__(cls)
+        return super().__new__(cls) if isinstance(mode, bool) else cls()(mode)
 
     def __init__(self, mode: bool = True) -> None:
         super().__init__()
-        self.mode = bool(mode)
+        self.mode = mode
 
-    def __enter__(self) -> None:
-        self._entered.append((state.grad, state.inference))
-        if self.mode:
-            state.grad, state.inference = False, True
-        elif state.inference:
-            state.grad, state.inference = True, False
+    def enter(self) -> None:
+        """Inference mode, or with `mode=False` normal mode with recording on."""
+        state.grad, state.inference, state.asked = not self.mode, self.mode, False
 
     def clone(self) -> inference_mode:
+        """A fresh context manager of the same mode."""
         return inference_mode(self.mode)
 
 
+class set_multithreading_enabled(Mode):
+    """Accepted and without effect: backward runs in the thread that calls it."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__()
+        self.mode = mode
+
+    def enter(self) -> None:
+        """Nothing to switch."""
+
+    def clone(self) -> set_multithreading_enabled:
+        """A fresh context manager of the same mode."""
+        return set_multithreading_enabled(self.mode)
+
+
 def is_grad_enabled() -> bool:
-    """Whether operators record in this thread."""
-    return state.grad
+    """Whether operators record in this thread (in inference mode: whether they were told to)."""
+    return state.asked if state.inference else state.grad
 
 
 def is_inference_mode_enabled() -> bool:

@@ -1,7 +1,8 @@
 """The tape: one `Node` for each recorded call, linked backwards by edges.
 
-A node keeps what its gradient formulas ask for by name and nothing else: `exp` keeps its output, `add` keeps nothing. Leaves end in an
-`AccumulateGrad` node. Nothing here computes: the engine walks the nodes, the formulas are operators.
+A node keeps what its gradient formulas ask for by name and nothing else: `exp` keeps its output,
+`add` keeps nothing. Leaves end in an `AccumulateGrad` node. Nothing here computes: the engine walks
+the nodes, the formulas are operators.
 """
 
 from __future__ import annotations
@@ -9,79 +10,95 @@ from __future__ import annotations
 import itertools
 import traceback
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pellucid.autograd.arithmetic import arithmetic
+from pellucid.autograd.arithmetic import show
+from pellucid.autograd.hooks import Hooks, RemovableHandle, add_hook, run_node_hooks
 from pellucid.autograd.modes import enable_grad
-from pellucid.autograd.saved import RELEASED, SavedTensor, save
-from pellucid.tensor.dtype import dtype
+from pellucid.autograd.refusals import refuse_view
+from pellucid.autograd.saved import FREED, PACKED, RELEASED, SavedOutput, save
+from pellucid.tensor.dtype import FLOATING, dtype
 from pellucid.tensor.tensor import Tensor
 
 _sequence = itertools.count()
 
 Edge = tuple["Node", int, tuple[int, ...], dtype]
-"""Where a gradient goes: node, which of its outputs, and the shape and dtype the gradient must have there."""
+"""Where a gradient goes: node, which of its outputs, and the shape and dtype the gradient must have
+there.
+"""
+
+_FROM_ENGINE = frozenset({"grad", "grads", "needs"})
+"""What formulas may ask for that is known only when they run."""
 
 
 class Formula:
-    """One gradient rule of an operator: which parameters it serves, the function, and the names it asks for.
+    """One gradient rule of an operator: which parameters it serves, the function, and the names it
+    asks for.
 
-    `names` may be one parameter or several that are cheaper together. The function's parameter names are what is saved.
+    `names` may be one parameter or several that are cheaper together (`joint`). The function's
+    parameter names are what is saved.
     """
 
-    __slots__ = ("function", "joint", "names", "single_tensors", "wants")
+    __slots__ = ("function", "joint", "names", "needs", "several", "stored", "wants")
 
     def __init__(self, names: Sequence[str], function: Callable[..., Any], joint: bool) -> None:
         self.names = tuple(names)
         self.function = function
         self.joint = joint
         code = function.__code__
-        self.wants = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        if code.co_kwonlyargcount:
+            raise TypeError(f"the gradient formula of {names} has keyword-only parameters")
+        self.wants = code.co_varnames[: code.co_argcount]
+        self.stored = tuple(want for want in self.wants if want not in _FROM_ENGINE)
+        self.needs = "needs" in self.wants
+        self.several = "grads" in self.wants
 
 
 class Anomaly:
-    """`detect_anomaly`: whether nodes remember where they were made and gradients are checked for NaN."""
+    """`detect_anomaly`: whether nodes remember where they were made and gradients are checked for
+    NaN.
+
+    `running` is the node whose backward runs: nodes made meanwhile belong to it.
+    """
 
     enabled = False
     check_nan = True
+    running: Node | None = None
 
 
 class Node:
-    """A recorded call. `edges[i]` says where the gradient of the i-th differentiable input goes (None: nowhere).
+    """A recorded call. `edges[i]` says where the gradient of the i-th differentiable input goes
+    (None: nowhere).
 
-    Public face as PyTorch's `grad_fn`: `name()`, `next_functions`, `metadata`, `register_hook`, `register_prehook`.
+    Public face as PyTorch's `grad_fn`: `name()`, `next_functions`, `metadata`, `register_hook`,
+    `register_prehook`.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_metadata",
-        "_name",
-        "active",
-        "edges",
-        "hooks",
-        "kept",
-        "outputs",
-        "prehooks",
-        "retained",
-        "sequence",
-        "tensor_hooks",
-        "trace",
-    )
+    # What most nodes do not have costs them nothing: these defaults live on the class.
+    _name: str = ""
+    outputs: int = 1
+    hooks: Hooks | None = None
+    prehooks: Hooks | None = None
+    tensor_hooks: dict[int, Hooks] | None = None
+    retained: dict[int, weakref.ref[Tensor]] | None = None
+    trace: list[str] | None = None
+    parent: Node | None = None
+    _metadata: dict[Any, Any] | None = None
+    sequence: float
 
     def __init__(self, name: str, edges: list[Edge | None]) -> None:
         self._name = name
         self.edges = edges
-        self.sequence: float = next(_sequence)
-        self.active: list[tuple[Formula, list[tuple[int, int, str]]]] = []
-        self.kept: Any = {}
-        self.outputs = 1
-        self.hooks: dict[int, Callable[..., Any]] | None = None
-        self.prehooks: dict[int, Callable[..., Any]] | None = None
-        self.tensor_hooks: dict[int, dict[int, Callable[..., Any]]] | None = None
-        self.retained: dict[int, weakref.ref[Tensor]] | None = None
-        self._metadata: dict[Any, Any] | None = None
-        self.trace = traceback.format_stack()[:-3] if Anomaly.enabled else None
+        self.sequence = next(_sequence)
+        if Anomaly.enabled:
+            self.remember()
+
+    def remember(self) -> None:
+        """Keep the stack of calls that made this node, and the node whose backward made it."""
+        self.trace = traceback.format_stack()[:-3]
+        self.parent = Anomaly.running
 
     def name(self) -> str:
         """PyTorch's name of the node, such as "MulBackward0"."""
@@ -99,94 +116,149 @@ class Node:
             self._metadata = {}
         return self._metadata
 
+    @property
+    def requires_grad(self) -> bool:
+        """Always true: what needs no gradient has no node."""
+        return True
+
+    def _sequence_nr(self) -> float:
+        return self.sequence
+
     def apply(self, grads: list[Tensor | None]) -> Sequence[Tensor | None]:
         """The gradients of the inputs, in the order of `edges`, from those of the outputs."""
-        if self.kept is RELEASED:
-            raise RuntimeError(
-                "Trying to backward through the graph a second time (or directly access saved tensors after they have "
-                "already been freed). Saved intermediate values of the graph are freed when you call .backward() or "
-                "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or if "
-                "you need to access saved tensors after calling backward."
-            )
-        values = {name: kept.unpack(self) if hasattr(kept, "unpack") else kept for name, kept in self.kept.items()}
-        values["grad"] = grads[0]
-        values["grads"] = tuple(grads)
+        raise NotImplementedError(f"{type(self).__name__} has no backward")
+
+    def release(self) -> None:
+        """Let go of everything saved."""
+
+    def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(grad_inputs, grad_outputs)` after this node ran; what it returns replaces the
+        gradients of the inputs.
+        """
+        if self.hooks is None:
+            self.hooks = OrderedDict()
+        return add_hook(self.hooks, hook)
+
+    def register_prehook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(grad_outputs)` before this node runs; what it returns replaces them."""
+        if self.prehooks is None:
+            self.prehooks = OrderedDict()
+        return add_hook(self.prehooks, hook)
+
+    def __call__(self, *grads: Tensor | None) -> Any:
+        """Run this node alone, hooks included."""
+        given = list(grads)
+        if self.prehooks:
+            given = run_node_hooks(self.prehooks.values(), given)
+        found = list(self.apply(given))
+        if self.hooks:
+            found = run_node_hooks(self.hooks.values(), found, (tuple(given),))
+        return found[0] if len(found) == 1 else tuple(found)
+
+    def __repr__(self) -> str:
+        return f"<{self._name} object at {hex(id(self))}>"
+
+
+class Recorded(Node):
+    """The node of an operator: its formulas for the inputs that a gradient flows to, and what they
+    ask for by name.
+
+    Each name of a node ("MulBackward0") is a class of its own, so that
+    `type(tensor.grad_fn).__name__` tells it too.
+    """
+
+    def __init__(self, edges: list[Edge | None]) -> None:
+        self.edges = edges
+        self.sequence = next(_sequence)
+        self.active: list[tuple[Formula, Any]] = []
+        self.kept: Any = {}
+        if Anomaly.enabled:
+            self.remember()
+
+    def apply(self, grads: list[Tensor | None]) -> Sequence[Tensor | None]:
+        """Run the formulas."""
+        kept = self.kept
+        if kept is RELEASED:
+            raise RuntimeError(FREED)
+        grad = grads[0]
+        values = {"grad": grad}
+        for name, value in kept.items():
+            values[name] = value.unpack(self) if isinstance(value, PACKED) else value
         results: list[Tensor | None] = [None] * len(self.edges)
         for formula, places in self.active:
-            if grads[0] is None and "grads" not in formula.wants:
+            if formula.several:
+                values["grads"] = tuple(grads)
+            elif grad is None:
                 continue
-            if "needs" in formula.wants:
-                values["needs"] = frozenset(
-                    name for start, _, name in places if self.edges[start] is not None
-                )
-            found = formula.function(**{want: values[want] for want in formula.wants})
-            if not formula.joint:
-                found = (found,)
-            for (start, count, _), value in zip(places, found, strict=True):
+            if formula.needs:
+                values["needs"] = self._needed(places)
+            found = formula.function(*[values[want] for want in formula.wants])
+            if type(places) is int:
+                results[places] = found
+                continue
+            for (start, count, _), value in zip(
+                places, found if formula.joint else (found,), strict=True
+            ):
                 if count < 0:
                     results[start] = value
                 elif value is not None:
                     results[start : start + count] = value
         return results
 
+    def _needed(self, places: Any) -> frozenset[str]:
+        edges = self.edges
+        return frozenset(
+            name for start, count, name in places if any(edges[start : start + max(count, 1)])
+        )
+
     def release(self) -> None:
         """Let go of everything saved."""
         self.kept = RELEASED
 
-    def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call `hook(grad_inputs, grad_outputs)` after this node ran; what it returns replaces the gradients of the inputs."""
-        if self.hooks is None:
-            self.hooks = {}
-        return RemovableHandle(self.hooks, hook)
+    def __getattr__(self, name: str) -> Any:
+        """`_saved_self`, `_saved_result`, …: what this node keeps, under PyTorch's names."""
+        if name.startswith("_saved_"):
+            kept = self.kept
+            if kept is RELEASED:
+                raise RuntimeError(FREED)
+            key = _KEPT_AS.get(name[7:], name[7:])
+            if key in kept:
+                value = kept[key]
+                return value.unpack(self) if isinstance(value, PACKED) else value
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
-    def register_prehook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call `hook(grad_outputs)` before this node runs; what it returns replaces them."""
-        if self.prehooks is None:
-            self.prehooks = {}
-        return RemovableHandle(self.prehooks, hook)
-
-    def __repr__(self) -> str:
-        return f"<{self._name} object at {hex(id(self))}>"
-
-    def __str__(self) -> str:
-        return f"<{self._name}>"
+    def __dir__(self) -> list[str]:
+        shown = {value: key for key, value in _KEPT_AS.items()}
+        kept = [] if self.kept is RELEASED else [f"_saved_{shown.get(k, k)}" for k in self.kept]
+        return [*super().__dir__(), *kept]
 
 
-class RemovableHandle:
-    """What registering a hook returns: `remove()` takes it away again; a `with` block does so at its end."""
+_KEPT_AS = {"self": "input", "result": "out"}
+"""PyTorch's names of saved values, where ours differ."""
 
-    _ids = itertools.count()
 
-    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
-        self.id = next(self._ids)
-        self._hooks: dict[int, Any] | None = hooks
-        hooks[self.id] = hook
+class _Classes(dict[str, type[Recorded]]):
+    """Node classes by name, made when first asked for."""
 
-    def remove(self) -> None:
-        """Take the hook away; doing it twice is harmless."""
-        if self._hooks is not None:
-            self._hooks.pop(self.id, None)
-            self._hooks = None
+    def __missing__(self, name: str) -> type[Recorded]:
+        found = self[name] = type(name, (Recorded,), {"_name": name, "__module__": "builtins"})
+        return found
 
-    def __enter__(self) -> RemovableHandle:
-        return self
 
-    def __exit__(self, *exc: object) -> None:
-        self.remove()
+_classes = _Classes()
 
 
 class AccumulateGrad(Node):
     """The end of the tape at a leaf: adds what arrives to `variable.grad`."""
 
-    __slots__ = ("variable",)
-
     def __init__(self, variable: Tensor) -> None:
-        super().__init__("AccumulateGrad", [])
+        super().__init__("torch::autograd::AccumulateGrad", [])
         self.variable = variable
-        self.sequence = float("inf")  # leaves go first: their gradient is complete when all its parts have arrived
+        # Leaves go first: their gradient is complete when all its parts have arrived.
+        self.sequence = float("inf")
 
-    def release(self) -> None:
-        """Nothing is saved."""
+    def __repr__(self) -> str:
+        return f"<AccumulateGrad object at {hex(id(self))}>"
 
 
 def accumulator(leaf: Tensor) -> AccumulateGrad:
@@ -199,7 +271,7 @@ def accumulator(leaf: Tensor) -> AccumulateGrad:
 
 
 def edge_of(tensor: Tensor) -> Edge | None:
-    """Where a gradient with respect to `tensor` goes; None if it wants none."""
+    """Where the gradient of `tensor` goes, or None if it wants none."""
     node = tensor._grad_fn if tensor._base is None else current_grad_fn(tensor)
     if node is not None:
         return node, tensor._output_nr, tensor._layout.shape, tensor.dtype
@@ -209,24 +281,43 @@ def edge_of(tensor: Tensor) -> Edge | None:
 
 
 def wants_grad(tensor: Tensor) -> bool:
-    """Whether a gradient flows to `tensor`: it asks for one, or it is a view of a tensor that does."""
+    """Whether a gradient flows to `tensor`: it asks for one, or it is a view of a tensor that does.
+    """
     return tensor._requires_grad or (tensor._base is not None and tensor._base._requires_grad)
 
 
 def current_grad_fn(tensor: Tensor) -> Node | None:
-    """`grad_fn` of a view: made anew, from the base, when the shared memory was written in between."""
+    """`grad_fn` of a view: made anew, from the base, when the shared memory was written in between.
+
+    Raises: RuntimeError for a view that no write may reach (made under `no_grad`, or one of several
+    views of one call).
+    """
     base = tensor._base
     if base is None or tensor._view_version == tensor._storage.version or not base._requires_grad:
         return tensor._grad_fn
+    if tensor._view is not None:
+        refuse_view(tensor, indirect=True)
+    before, number = tensor._grad_fn, tensor._output_nr
     with enable_grad():
-        replayed = arithmetic.as_strided(
-            base, tensor._layout.shape, tensor._layout.strides, tensor._layout.offset
-        )
-    tensor._grad_fn = replayed._grad_fn
-    tensor._output_nr = 0
+        replayed = show(base, tensor._layout, tensor.dtype)
+    tensor._grad_fn, tensor._output_nr = replayed._grad_fn, replayed._output_nr
     tensor._requires_grad = True
     tensor._view_version = tensor._storage.version
+    if tensor._retains_grad:
+        move_retained(tensor, before, number)
     return tensor._grad_fn
+
+
+def move_retained(tensor: Tensor, before: Node | None, number: int) -> None:
+    """`tensor` comes from another node now: that is where its `grad` is to be kept (see
+    `retain_grad`).
+    """
+    if before is not None and before.retained is not None:
+        before.retained.pop(number, None)
+    node = tensor._grad_fn
+    if node.retained is None:
+        node.retained = {}
+    node.retained[tensor._output_nr] = weakref.ref(tensor)
 
 
 def record(
@@ -236,57 +327,76 @@ def record(
     outputs: Sequence[Tensor],
     fields: Sequence[str],
     in_place: bool = False,
-) -> Node:
-    """Make the node of a call and hang the differentiable `outputs` on it.
+) -> Node | None:
+    """Make the node of a call and hang the differentiable `outputs` on it; None if no formula has
+    an input that wants a gradient.
 
-    `bound` maps the operator's parameters to the call's arguments. `fields` are the names of the outputs. With `in_place` the first output *is*
-    the first input and only the node is made: the caller moves the tensor (`views.rebase`).
+    `bound` maps the operator's parameters to the call's arguments. `fields` are the names of the
+    outputs. With `in_place` the first output *is* the first input and only the node is made: the
+    caller moves the tensor (`views.rebase`).
     """
     edges: list[Edge | None] = []
-    node = Node(name, edges)
-    kept: dict[str, Any] = {}
+    node = _classes[name](edges)
+    active, kept = node.active, node.kept
     for formula in formulas:
-        places = []
-        active = False
-        for parameter in formula.names:
-            value = bound[parameter]
-            if isinstance(value, Tensor):
-                edge = edge_of(value)
-                places.append((len(edges), -1, parameter))
-                edges.append(edge)
-                active = active or edge is not None
-            elif isinstance(value, (list, tuple)):
-                found = [edge_of(v) if isinstance(v, Tensor) else None for v in value]
-                places.append((len(edges), len(found), parameter))
-                edges.extend(found)
-                active = active or any(found)
-            else:
-                places.append((len(edges), -1, parameter))
-                edges.append(None)
-        if active:
-            node.active.append((formula, places))
-            for want in formula.wants:
-                if want not in kept and want not in _FROM_ENGINE:
-                    kept[want] = _keep(want, bound, outputs, fields, node)
-    node.kept = kept
-    node.outputs = len(outputs)
+        value = bound[formula.names[0]]
+        if not formula.joint and isinstance(value, Tensor):
+            edge = edge_of(value)
+            places: Any = len(edges)
+            edges.append(edge)
+            if edge is None:
+                continue
+            if formula.needs:
+                places = [(places, -1, formula.names[0])]
+        else:
+            places, wanted = _connect(formula, bound, edges)
+            if not wanted:
+                continue
+        active.append((formula, places))
+        for want in formula.stored:
+            if want not in kept:
+                kept[want] = _keep(want, bound, outputs, fields, node)
+    if not active:
+        return None
     if in_place:
         for saved in kept.values():
-            if isinstance(saved, SavedTensor) and saved.is_output:
-                saved.version += 1  # the output is as it will be when the caller has counted this write
-    else:
-        for number, output in enumerate(outputs):
-            if output.dtype.category >= 2:
-                output._grad_fn = node
-                output._output_nr = number
-                output._requires_grad = True
+            if isinstance(saved, SavedOutput):
+                saved.version += 1  # as it will be when the caller has counted this write
+        return node
+    if len(outputs) > 1:
+        node.outputs = len(outputs)
+    for number, output in enumerate(outputs):
+        if output.dtype.category >= FLOATING:
+            output._grad_fn = node
+            output._output_nr = number
+            output._requires_grad = True
     return node
 
 
-_FROM_ENGINE = frozenset({"grad", "grads", "needs"})
+def _connect(
+    formula: Formula, bound: dict[str, Any], edges: list[Edge | None]
+) -> tuple[list[tuple[int, int, str]], bool]:
+    """Append the edges of a formula of several parameters, or of a list: (first edge, how many or
+    -1, parameter) for each.
+    """
+    places = []
+    wanted = False
+    for parameter in formula.names:
+        value = bound[parameter]
+        if isinstance(value, (list, tuple)):
+            found = [edge_of(v) if isinstance(v, Tensor) else None for v in value]
+            places.append((len(edges), len(found), parameter))
+        else:
+            found = [edge_of(value) if isinstance(value, Tensor) else None]
+            places.append((len(edges), -1, parameter))
+        edges.extend(found)
+        wanted = wanted or any(edge is not None for edge in found)
+    return places, wanted
 
 
-def _keep(want: str, bound: dict[str, Any], outputs: Sequence[Tensor], fields: Sequence[str], node: Node) -> Any:
+def _keep(
+    want: str, bound: dict[str, Any], outputs: Sequence[Tensor], fields: Sequence[str], node: Node
+) -> Any:
     if want in bound:
         return save(bound[want], None, 0)
     if want == "out":
@@ -296,4 +406,6 @@ def _keep(want: str, bound: dict[str, Any], outputs: Sequence[Tensor], fields: S
     if want in fields:
         number = fields.index(want)
         return save(outputs[number], node, number)
-    raise TypeError(f"{node._name}: the gradient formula asks for {want!r}, which the operator does not have")
+    raise TypeError(
+        f"{node._name}: the gradient formula asks for {want!r}, which the operator does not have"
+    )

@@ -14,8 +14,8 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+from pellucid.autograd.hooks import RemovableHandle, add_hook
 from pellucid.autograd.modes import is_grad_enabled, set_grad_enabled
-from pellucid.autograd.node import RemovableHandle
 from pellucid.optim import checkpoint
 from pellucid.tensor.tensor import Tensor
 
@@ -62,7 +62,7 @@ def register_optimizer_step_post_hook(hook: Callable[..., Any]) -> RemovableHand
 
 
 def _register(hooks: Hooks, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-    handle = RemovableHandle(hooks, hook)
+    handle = add_hook(hooks, hook)
     if prepend:
         hooks.move_to_end(handle.id, last=False)
     return handle
