@@ -12,8 +12,12 @@ from pellucid.autograd.arithmetic import arithmetic
 from pellucid.ops import conversion, creation, dunders, from_data, matmul, memory, reductions, views
 from pellucid.ops import indexing as _indexing
 from pellucid.ops import diagonals as _diagonals
+from pellucid.ops import copying as _copying
 from pellucid.ops import cumulative as _cumulative
+from pellucid.ops import legacy as _legacy
+from pellucid.ops import einsum as _einsum
 from pellucid.ops import gathering as _gathering
+from pellucid.ops import products as _products
 from pellucid.ops import reduce_extremes as _reduce_extremes
 from pellucid.ops import grids as _grids
 from pellucid.ops import index_rows as _index_rows
@@ -54,6 +58,8 @@ from pellucid.ops.nn import losses_margin as _losses_margin
 from pellucid.ops.nn import losses_multilabel as _losses_multilabel
 from pellucid.ops.nn import dropout as _dropout
 from pellucid.ops.nn import embedding as _embedding
+from pellucid.ops.nn import padding as _padding
+from pellucid.ops.nn import attention as _attention
 from pellucid.ops.spec import namespace, registry
 
 

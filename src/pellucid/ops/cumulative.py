@@ -17,11 +17,11 @@ from pellucid.ops.arguments import integer
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.elementwise.arithmetic import conj
 from pellucid.ops.inplace import copy_array, scalar_type
-from pellucid.ops.reduce import work_array
+from pellucid.ops.reduce import SUMMED, work_array
 from pellucid.ops.reductions import sum_type
 from pellucid.ops.returns import return_type
 from pellucid.tensor.dtype import COMPLEX, FLOATING, bool_, complex64, dtype, float32, int64
-from pellucid.tensor.layout import empty_like_layout, normalize_dim
+from pellucid.tensor.layout import contiguous, normalize_dim
 from pellucid.tensor.tensor import Tensor, empty
 
 _WIDER = {float32: np.dtype(np.float64), complex64: np.dtype(np.complex128)}
@@ -32,7 +32,11 @@ def _running(
 ) -> Tensor:
     """`accumulate` along `dim`, in a wider dtype than `d` where PyTorch does so."""
     axis = normalize_dim(integer(name, "dim", 2, dim), input.dim())
-    out = empty(empty_like_layout(input._layout), d)
+    if d is bool_:
+        raise NotImplementedError(
+            f"\"{name}_out_cpu\" not implemented for 'Bool'\n  Give a dtype that can count."
+        )
+    out = empty(contiguous(input._layout.shape), d)
     array = work_array(input, d)
     if not array.ndim:
         copy_array(out._array, array)
@@ -49,7 +53,7 @@ def _cumsum_grad(grad: Any, dim: int) -> Any:
     return grad.flip(dim).cumsum(dim).flip(dim)
 
 
-@operator(inplace=True, out=True, gradient={"input": _cumsum_grad})
+@operator(inplace=True, out=SUMMED, gradient={"input": _cumsum_grad})
 def cumsum(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
     """The sums of all elements up to each one along `dim`; integers and bools give int64."""
     return _running("cumsum", input, dim, sum_type(input, dtype), np.cumsum)
@@ -101,7 +105,7 @@ def _cumprod_grad_by_columns(grad: Any, input: Any, axis: int) -> Any:
     return F.stack(columns, axis)
 
 
-@operator(inplace=True, out=True, gradient={"input": _cumprod_grad})
+@operator(inplace=True, out=SUMMED, gradient={"input": _cumprod_grad})
 def cumprod(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
     """The products of all elements up to each one along `dim`; integers and bools give int64."""
     return _running("cumprod", input, dim, sum_type(input, dtype), np.cumprod)
@@ -126,7 +130,7 @@ def _cum_extreme(name: str, ufunc: np.ufunc) -> Callable[..., Any]:
                 f"\"{name}_cpu\" not implemented for '{scalar_type(input.dtype)}'\n"
                 "  Complex numbers have no order: compare .abs(), .real or .imag."
             )
-        layout = empty_like_layout(input._layout)
+        layout = contiguous(input._layout.shape)
         values, indices = empty(layout, input.dtype), empty(layout, int64)
         array = work_array(input, input.dtype)
         if not array.ndim:
@@ -170,7 +174,7 @@ def _logcumsumexp_grad(grad: Any, input: Any, out: Any, dim: int) -> Any:
 
     if grad.is_complex():
         return (behind(grad.log()) + conj(input)).exp()
-    low = F.full_like(grad, -np.inf)
+    low = F.full_like(grad, np.finfo(grad.dtype.numpy).min)
     positive = F.where(grad > 0, grad, 1.0).log()
     negative = F.where(grad < 0, -grad, 1.0).log()
     up = behind(F.where(grad > 0, positive, low)) + input
@@ -226,6 +230,8 @@ def diff(
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")
     axis = normalize_dim(dim, input.dim())
+    if not n:
+        return input.clone()
     ends = [t for t in (prepend, append) if t is not None]
     for end in ends:
         if end.dim() != input.dim():
@@ -242,8 +248,6 @@ def diff(
     if ends:
         whole = (prepend, input, append)
         input = F.cat([t for t in whole if t is not None], axis)
-    if not n:
-        return F.zeros_like(input).copy_(input) if not ends else input
     for _ in range(min(n, input.shape[axis])):
         count = max(input.shape[axis] - 1, 0)
         low, high = input.narrow(axis, 0, count), input.narrow(axis, min(1, count + 1), count)

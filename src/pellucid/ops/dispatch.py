@@ -21,6 +21,8 @@ from pellucid.tensor.layout import Layout, NoView
 from pellucid.tensor.tensor import Tensor, make
 
 _SEQUENCES = (list, tuple)
+_NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
+"""NumPy's names of arguments, which PyTorch takes as well."""
 
 
 def tracked(args: Iterable[Any]) -> bool:
@@ -138,9 +140,12 @@ def operator(
             backward_name=backward_name,
             fields=fields,
         )
+        renamed = {other: own for other, own in _NUMPY_NAMES.items() if own in spec.parameters}
         takes_input = bool(spec.parameters) and spec.parameters[0] == "input"
 
         def call(*args: Any, **kwargs: Any) -> Any:
+            if kwargs and renamed and not renamed.keys().isdisjoint(kwargs):
+                kwargs = {renamed.get(key, key): value for key, value in kwargs.items()}
             if takes_input and (not args or not isinstance(args[0], Tensor)):
                 if not isinstance(kwargs.get("input"), Tensor):
                     raise _not_a_tensor(spec, args, kwargs)

@@ -313,6 +313,8 @@ def write_outputs(spec: OpSpec, out: Any, args: Sequence[Any], kwargs: dict[str,
     if rule.apart:
         for target in targets:
             refuse_shared(target, *args, *kwargs.values())
+    if rule.prepare is not None:
+        rule.prepare(args, targets[0], kwargs)
     result = spec.body(*args, **kwargs)
     results = result if isinstance(result, (tuple, list)) else (result,)
     for target, value in zip(targets, results, strict=True):

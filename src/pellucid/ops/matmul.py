@@ -6,6 +6,7 @@ for half precision, NumPy's exact integer product for integers.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -172,9 +173,9 @@ def _fold(input: Tensor, other: Tensor) -> Tensor:
     """Many rows times one matrix: the leading dimensions become rows, one product."""
     lead = input.shape[:-1]
     if other.dim() == 1:
-        return mv(input.reshape(-1, input.shape[-1]), other).view(lead)
+        return mv(input.reshape(lead.numel(), input.shape[-1]), other).view(lead)
     matrix = other if other.dim() == 2 else other.reshape(other.shape[-2:])
-    rows = input.reshape(-1, input.shape[-1])
+    rows = input.reshape(lead.numel(), input.shape[-1])
     return mm(rows, matrix).view(*lead, matrix.shape[1])
 
 
@@ -205,10 +206,9 @@ def _count(batch: tuple[int, ...]) -> int:
 
 
 def _linear_weight(grad: Any, input: Any) -> Any:
-    rows = grad.reshape(-1, grad.shape[-1]) if grad.dim() != 2 else grad
-    columns = input.reshape(-1, input.shape[-1]) if input.dim() != 2 else input
-    if grad.dim() == 1:
-        rows, columns = grad.unsqueeze(0), input.unsqueeze(0)
+    count = grad.shape[:-1].numel()
+    rows = grad.reshape(count, grad.shape[-1]) if grad.dim() != 2 else grad
+    columns = input.reshape(count, input.shape[-1]) if input.dim() != 2 else input
     return rows.t().mm(conj(columns))
 
 
@@ -233,7 +233,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         )
     check_dtypes("linear", *(t for t in (input, weight, bias) if t is not None))
     array = input._array
-    rows = array.reshape(-1, in_features) if array.ndim != 2 else array
+    rows = array.reshape(math.prod(shape[:-1]), in_features) if array.ndim != 2 else array
     out = product(rows, weight._array.T, input.dtype)
     if bias is not None:
         np.add(out._array, bias._array, out=out._array)
@@ -243,7 +243,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return out
 
 
-def _scaled(grad: Any, factor: Any) -> Any:
+def scaled(grad: Any, factor: Any) -> Any:
     return grad if factor == 1 else grad * conj(factor)
 
 
@@ -251,33 +251,33 @@ def _scaled(grad: Any, factor: Any) -> Any:
     inplace=True,
     out=True,
     gradient={
-        "input": lambda grad, beta: _scaled(grad, beta),
-        "mat1": lambda grad, mat2, alpha: _scaled(grad.mm(conj(mat2.t())), alpha),
-        "mat2": lambda grad, mat1, alpha: _scaled(conj(mat1.t()).mm(grad), alpha),
+        "input": lambda grad, beta: scaled(grad, beta),
+        "mat1": lambda grad, mat2, alpha: scaled(grad.mm(conj(mat2.t())), alpha),
+        "mat2": lambda grad, mat1, alpha: scaled(conj(mat1.t()).mm(grad), alpha),
     },
 )
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """`beta * input + alpha * (mat1 @ mat2)`; `input` broadcasts to (n, p), and is not read if `beta` is 0."""
-    return _add_product(input, mm.spec.body(mat1, mat2), beta, alpha)
+    return add_product("addmm", input, mm.spec.body(mat1, mat2), beta, alpha)
 
 
 @operator(
     inplace=True,
     out=True,
     gradient={
-        "input": lambda grad, beta: _scaled(grad, beta),
-        "batch1": lambda grad, batch2, alpha: _scaled(grad.bmm(conj(batch2.transpose(1, 2))), alpha),
-        "batch2": lambda grad, batch1, alpha: _scaled(conj(batch1.transpose(1, 2)).bmm(grad), alpha),
+        "input": lambda grad, beta: scaled(grad, beta),
+        "batch1": lambda grad, batch2, alpha: scaled(grad.bmm(conj(batch2.transpose(1, 2))), alpha),
+        "batch2": lambda grad, batch1, alpha: scaled(conj(batch1.transpose(1, 2)).bmm(grad), alpha),
     },
 )
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """`beta * input + alpha * bmm(batch1, batch2)`; `input` broadcasts to (b, n, p)."""
-    return _add_product(input, bmm.spec.body(batch1, batch2), beta, alpha)
+    return add_product("baddbmm", input, bmm.spec.body(batch1, batch2), beta, alpha)
 
 
-def _add_product(input: Tensor, out: Tensor, beta: Any, alpha: Any) -> Tensor:
+def add_product(name: str, input: Tensor, out: Tensor, beta: Any, alpha: Any) -> Tensor:
     """Finish `out` in place: scale it by `alpha` and add `beta * input`."""
-    check_dtypes("addmm", out, input)
+    check_dtypes(name, out, input)
     if broadcast_shapes(input._layout.shape, out._layout.shape) != out._layout.shape:
         raise RuntimeError(
             f"The expanded size of the tensor ({out.shape[-1]}) must match the existing size ({input.shape[-1]}) at non-singleton "

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pellucid.ops.arguments import dims_of, integers
-from pellucid.ops.inplace import copy_array
+from pellucid.ops.inplace import check_castable, copy_array
 from pellucid.ops.quiet import quiet, restore
+from pellucid.ops.spec import OutRule
 from pellucid.tensor.dtype import REDUCED, dtype, float32
 from pellucid.tensor.layout import Layout, contiguous
 from pellucid.tensor.tensor import Tensor, empty
@@ -151,6 +152,16 @@ def _fold(array: np.ndarray, axis: int) -> np.ndarray:
         work = np.add.reduce(whole, 1)
         work[:, : rest.shape[1]] += rest
     return np.add.reduce(work, 1).reshape(array.shape[:axis] + array.shape[axis + 1 :])
+
+
+def dtype_of_out(args: Sequence[Any], out: Tensor, settings: dict[str, Any]) -> None:
+    """Sums written to a given tensor are computed in its dtype, unless another is asked for."""
+    if settings.get("dtype") is None:
+        settings["dtype"] = out.dtype
+
+
+SUMMED = OutRule(check_castable, prepare=dtype_of_out)
+"""How sums take `out=`."""
 
 
 def unreduce(value: Any, shape: Sequence[int], dim: Any, keepdim: bool) -> Any:

@@ -14,17 +14,19 @@ import numpy as np
 from pellucid.ops.api import F
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.elementwise.arithmetic import conj
-from pellucid.ops.inplace import scalar_type
+from pellucid.ops.inplace import check_castable, scalar_type
 from pellucid.ops.reduce import (
+    SUMMED,
     Axes,
     add_up,
+    dtype_of_out,
     plan_of,
     reduce,
     run,
     unreduce,
     work_array,
 )
-from pellucid.ops.spec import NoGradient
+from pellucid.ops.spec import NoGradient, OutRule
 from pellucid.tensor.dtype import (
     COMPLEX,
     FLOATING,
@@ -39,6 +41,15 @@ from pellucid.tensor.layout import normalize_dim
 from pellucid.tensor.tensor import Tensor
 
 
+def _nansum_out(args: Any, out: Tensor, settings: dict[str, Any]) -> None:
+    dtype_of_out(args, out, settings)
+    if args[0].dtype.category >= FLOATING and settings["dtype"].category < FLOATING:
+        raise NotImplementedError(
+            f"\"nansum_cpu\" not implemented for '{scalar_type(settings['dtype'])}'\n"
+            "  Give an `out` of a floating dtype."
+        )
+
+
 def sum_type(input: Tensor, d: dtype | None) -> dtype:
     """The dtype of a sum: as asked for, or the input's, with int64 for integers and bools."""
     if d is not None:
@@ -50,7 +61,7 @@ def _expanded(grad: Any, input_layout: Any, dim: Any, keepdim: bool) -> Any:
     return unreduce(grad, input_layout.shape, dim, keepdim).expand(input_layout.shape)
 
 
-@operator(out=True, gradient={"input": _expanded})
+@operator(out=SUMMED, gradient={"input": _expanded})
 def sum(
     input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: dtype | None = None
 ) -> Tensor:
@@ -70,7 +81,7 @@ def _numbers(array: np.ndarray) -> np.ndarray:
 
 
 @operator(
-    out=True,
+    out=OutRule(check_castable, prepare=_nansum_out),
     gradient={
         "input": lambda grad, input, dim, keepdim: (
             unreduce(grad, input.shape, dim, keepdim).expand(input.shape)
@@ -165,7 +176,7 @@ def _multiply(array: np.ndarray, axes: Axes, out: np.ndarray) -> None:
     np.multiply.reduce(array, axes, None, out, True)
 
 
-@operator(out=True, gradient={"input": _prod_grad})
+@operator(out=SUMMED, gradient={"input": _prod_grad})
 def prod(
     input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: dtype | None = None
 ) -> Tensor:
@@ -198,7 +209,14 @@ def _truth(name: str, ufunc: np.ufunc) -> Callable[..., Tensor]:
     body.__doc__ = (
         f"Whether {name} elements over `dim` are true (nonzero); uint8 input answers in uint8."
     )
-    return operator(out=True, gradient=NoGradient("answers in bool"))(body)
+
+    def check(source: dtype, target: dtype) -> None:
+        if target not in (bool_, uint8):
+            raise RuntimeError(
+                f"{name} only supports bool tensor for result, got: {scalar_type(target)}"
+            )
+
+    return operator(out=OutRule(check), gradient=NoGradient("answers in bool"))(body)
 
 
 all = _truth("all", np.logical_and)

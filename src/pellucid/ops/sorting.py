@@ -12,7 +12,7 @@ import numpy as np
 
 from pellucid.ops.arguments import integer
 from pellucid.ops.dispatch import composite, operator
-from pellucid.ops.inplace import scalar_type
+from pellucid.ops.inplace import EXACT, scalar_type
 from pellucid.ops.reduce import work_array
 from pellucid.ops.reduce_extremes import scatter_back
 from pellucid.ops.returns import return_type
@@ -83,7 +83,7 @@ def argsort(
     return _sort(input.detach(), dim, descending)[1]
 
 
-@composite(out=True)
+@composite(out=EXACT)
 def msort(input: Tensor) -> Tensor:
     """The elements in order along the first dimension."""
     return _sort(input, 0, False)[0]

@@ -30,12 +30,14 @@ class OutRule:
 
     `check(source, target)` refuses dtypes. With `apart` the target may not lie in memory that is
     read. With `row_major` a target that must be resized becomes row-major, whatever the strides of
-    the result.
+    the result. `prepare(args, target, settings)` comes first and may change the settings, the
+    call's keywords: a sum is computed in the target's dtype.
     """
 
     check: Callable[[Any, Any], None]
     apart: bool = False
     row_major: bool = False
+    prepare: Callable[[Any, Any, dict[str, Any]], None] | None = None
 
 
 Gradient = Mapping[str | tuple[str, ...], Callable[..., Any]] | NoGradient

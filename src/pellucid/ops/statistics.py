@@ -250,7 +250,7 @@ def cov(
     if float(norm) <= 0:
         warnings.warn("cov(): degrees of freedom is <= 0. Correction should be strictly less than "
                       "the number of observations.", UserWarning, stacklevel=2)
-        norm = norm * 0
+        norm = F.zeros_like(norm) if isinstance(norm, Tensor) else 0
     distance = rows - mean
     weighted = distance if weights is None else distance * weights
     return _divided(distance.mm(conj(weighted.t())), norm).squeeze()

@@ -1,5 +1,7 @@
 """Linear algebra: norms, factorisations, solving, determinants, products of matrices."""
 
+from pellucid.ops.linalg import determinants as determinants
 from pellucid.ops.linalg import factors as factors
+from pellucid.ops.linalg import lu as lu
 from pellucid.ops.linalg import norms as norms
 from pellucid.ops.linalg import solving as solving

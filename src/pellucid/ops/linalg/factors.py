@@ -13,6 +13,7 @@ import numpy as np
 
 from pellucid.ops.api import F
 from pellucid.ops.dispatch import composite, operator
+from pellucid.ops.inplace import check_castable
 from pellucid.ops.linalg import kernels
 from pellucid.ops.linalg.support import (
     LinAlgError,
@@ -25,6 +26,7 @@ from pellucid.ops.linalg.support import (
     rows,
 )
 from pellucid.ops.returns import return_type
+from pellucid.ops.spec import OutRule
 from pellucid.tensor.dtype import int32
 from pellucid.tensor.tensor import Tensor
 
@@ -45,8 +47,7 @@ def _cholesky_grad(grad: Any, L: Any, upper: bool) -> Any:
     if upper:
         grad, L = grad.mH, L.mH
     phi = L.mH.matmul(grad).tril()
-    both = phi.tril(-1) + phi.tril(-1).mH + F.diag_embed(F.real(_diagonal(phi)).to(phi.dtype))
-    half = F.linalg.solve_triangular(L.mH, both * 0.5, upper=True)
+    half = F.linalg.solve_triangular(L.mH, (phi + phi.tril(-1).mH) * 0.5, upper=True)
     return F.linalg.solve_triangular(L, half, upper=False, left=False)
 
 
@@ -85,7 +86,7 @@ def cholesky(input: Tensor, *, upper: bool = False) -> Tensor:
     return cholesky_ex(input, upper=upper, check_errors=True)[0]
 
 
-@composite(out=True, name="cholesky")
+@composite(out=OutRule(check_castable, row_major=True), name="cholesky")
 def torch_cholesky(input: Tensor, upper: bool = False) -> Tensor:
     """The older spelling of `linalg.cholesky`."""
     return cholesky(input, upper=upper)
@@ -298,6 +299,12 @@ def torch_svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> Any:
 # --- eigenvalues ----------------------------------------------------------------------------------
 
 
+def _phase(matrices: Any) -> float:
+    """How much a loss depends on the phases of eigenvectors: not at all, if it is well-defined."""
+    imaginary = np.diagonal(matrices._array.imag, axis1=-2, axis2=-1)
+    return float(np.abs(imaginary).max(initial=0))
+
+
 def _eigh_grad(grads: Any, eigenvalues: Any, eigenvectors: Any) -> Any:
     gL, gV = grads
     if gL is None and gV is None:
@@ -306,13 +313,13 @@ def _eigh_grad(grads: Any, eigenvalues: Any, eigenvectors: Any) -> Any:
     if gV is None:
         return (V * gL.unsqueeze(-2)).matmul(V.mH)
     inner = V.mH.matmul(gV)
-    if V.is_complex() and float(F.imag(_diagonal(inner.detach())).abs().max()) > 1e-2:
+    if V.is_complex() and _phase(inner) > 1e-2:
         raise RuntimeError(
             "linalg_eigh_backward: The eigenvectors in the complex case are specified up to "
             "multiplication by e^{i phi}. The specified loss function depends on this quantity, so "
             "it is ill-defined."
         )
-    inner = inner / _differences(eigenvalues)
+    inner = _skew(inner) * 0.5 / _differences(eigenvalues)
     keep = 1 - F.eye(V.shape[-1], dtype=eigenvalues.dtype)
     inner = inner * keep
     if gL is not None:
@@ -358,7 +365,7 @@ def _eig_grad(grads: Any, eigenvalues: Any, eigenvectors: Any) -> Any:
     if gV is None:
         return F.linalg.solve(V.mH, gL.unsqueeze(-1) * V.mH)
     VhgV = V.mH.matmul(gV)
-    if float(F.imag(_diagonal(VhgV.detach())).abs().max()) > 1e-2:
+    if _phase(VhgV) > 1e-2:
         raise RuntimeError(
             "linalg_eig_backward: The eigenvectors in the complex case are specified up to "
             "multiplication by e^{i phi}. The specified loss function depends on this quantity, so "

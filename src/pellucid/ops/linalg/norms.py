@@ -13,12 +13,13 @@ import numpy as np
 from pellucid.ops.api import F
 from pellucid.ops.arguments import dims_of
 from pellucid.ops.dispatch import composite, operator
+from pellucid.ops.elementwise.arithmetic import conj
 from pellucid.ops.inplace import scalar_type
 from pellucid.ops.linalg.support import check_floating, check_matrix
 from pellucid.ops.reduce import Axes, add_up, plan_of, run, unreduce, work_array
 from pellucid.tensor.dtype import FLOATING, dtype
 from pellucid.tensor.layout import contiguous, normalize_dims
-from pellucid.tensor.tensor import Tensor
+from pellucid.tensor.tensor import Tensor, adopt
 
 
 def _check_dtype(name: str, input: Tensor, d: dtype | None) -> dtype:
@@ -72,7 +73,7 @@ def _vector_norm_grad(
     grad = unreduce(grad, input.shape, dim, keepdim)
     norm = unreduce(out, input.shape, dim, keepdim)
     if ord == 0:
-        return F.zeros_like(input)
+        return None
     if ord == 1:
         return F.sgn(input) * grad
     if ord == 2:
@@ -181,9 +182,7 @@ def _singular_values(input: Tensor, first: int, second: int, d: dtype | None) ->
 def _kept(values: Tensor, first: int, second: int, keepdim: bool) -> Tensor:
     if not keepdim:
         return values
-    for axis in sorted((first, second)):
-        values = values.unsqueeze(axis)
-    return values
+    return values.unsqueeze(-1).unsqueeze(-1).movedim((-2, -1), (first, second))
 
 
 @composite(where="linalg", out=True, name="norm")
@@ -267,6 +266,16 @@ def euclidean_distances(x1: Tensor, x2: Tensor) -> Tensor:
     return run(plan, found, x1.dtype, lambda array, _, out: np.sqrt(array, out=out))
 
 
+@operator(
+    where="internal",
+    backward_name="CdistBackward0",
+    gradient={"apart": lambda grad, apart: F.zeros_like(apart)},
+)
+def differing(apart: Tensor) -> Tensor:
+    """The "norm" of order 0: how many coordinates differ."""
+    return vector_norm.spec.body(apart, 0, -1)
+
+
 @composite(where="torch")
 def cdist(
     x1: Tensor,
@@ -295,24 +304,40 @@ def cdist(
     modes = (None, "use_mm_for_euclid_dist_if_necessary")
     product = compute_mode == "use_mm_for_euclid_dist" or (compute_mode in modes and many)
     if p == 2 and product and x1.shape[-1]:
-        return euclidean_distances(x1, x2)
-    return vector_norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
+        found = euclidean_distances(x1, x2)
+        return found.view(found.shape)
+    apart = x1.unsqueeze(-2) - x2.unsqueeze(-3)
+    return differing(apart) if p == 0 else vector_norm(apart, p, -1)
 
 
-@composite(inplace=True, out=True)
+def _renorm_grad(grad: Any, input: Any, p: Any, dim: int, maxnorm: Any) -> Any:
+    dims = _others(input, dim)
+    norms = vector_norm(input, p, dims, keepdim=True)
+    along = F.real(conj(input) * grad) if input.is_complex() else input * grad
+    pull = _vector_norm_grad(along.sum(dims, keepdim=True), input, norms, p, dims, True)
+    inverse = (norms + 1e-7).reciprocal()
+    return F.where(norms > maxnorm, maxnorm * inverse * (grad - inverse * pull), grad)
+
+
+def _others(input: Tensor, dim: int) -> list[int]:
+    axis = dims_of(dim, input.dim())[0]
+    return [i for i in range(input.dim()) if i != axis]
+
+
+@operator(inplace=True, out=True, gradient={"input": _renorm_grad})
 def renorm(input: Tensor, p: Any, dim: int, maxnorm: Any) -> Tensor:
     """Each slice along `dim`, scaled down to norm `maxnorm` if its p-norm is larger."""
     if not p > 0:
         raise RuntimeError("renorm: non-positive-norm not supported")
     if maxnorm < 0:
-        raise RuntimeError(
-            f"renorm: expected maxnorm to be >= 0 but got {maxnorm}"
-        )
+        raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm}")
     if input.dim() < 2:
         raise RuntimeError(
             f"renorm: input needs at least 2 dimensions, got {input.dim()} dimensions"
         )
-    axis = dims_of(dim, input.dim())[0]
-    norms = vector_norm(input, p, [i for i in range(input.dim()) if i != axis], keepdim=True)
-    factor = F.where(norms > maxnorm, maxnorm / (norms + 1e-7), 1.0)
-    return input * factor.to(input.dtype)
+    norms = vector_norm.spec.body(input, p, _others(input, dim), True)
+    with np.errstate(all="ignore"):
+        wide = work_array(norms, norms.dtype)
+        factor = np.where(wide > maxnorm, maxnorm / (wide + 1e-7), 1).astype(wide.dtype)
+        found = work_array(input, input.dtype) * factor
+    return adopt(np.ascontiguousarray(found.astype(input.dtype.numpy)), input.dtype)

@@ -11,6 +11,7 @@ from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.elementwise.arithmetic import conj
 from pellucid.ops.linalg import kernels
 from pellucid.ops.linalg.support import (
+    adjoint,
     check_matrix,
     check_same_dtype,
     check_square,
@@ -18,9 +19,7 @@ from pellucid.ops.linalg.support import (
     raise_info,
     rows,
 )
-from pellucid.ops.memory import clone
 from pellucid.ops.returns import return_type
-from pellucid.tensor.device import contiguous_format
 from pellucid.tensor.dtype import int32
 from pellucid.tensor.tensor import Tensor
 
@@ -154,7 +153,9 @@ def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = Fa
             found = kernels.lu_solve(lu, pivots, right, False)
     if not left:
         found = found.swapaxes(-1, -2)
-    result = rows(found[..., 0], A.dtype) if vector else columns(found, A.dtype)
+    if vector:
+        found = found[..., 0]
+    result = columns(found, A.dtype) if found.ndim > 1 else rows(found, A.dtype)
     return _SolveEx(result, rows(info, int32))
 
 
@@ -213,12 +214,36 @@ def solve_triangular(
         a, b, upper = a.swapaxes(-1, -2), b.swapaxes(-1, -2), not upper
     with np.errstate(all="ignore"):
         found = kernels.solve_triangular(a, b, upper, unit=unitriangular)
-    if left:
-        return columns(found, input.dtype)
-    return rows(found.swapaxes(-1, -2), input.dtype)
+    return columns(found if left else found.swapaxes(-1, -2), input.dtype)
 
 
-@composite(out=True)
+def _triangular_solve_grad(
+    grads: Any,
+    A: Any,
+    solution: Any,
+    upper: bool,
+    transpose: bool,
+    unitriangular: bool,
+    needs: Any,
+) -> tuple[Any, Any]:
+    grad, copied = grads
+    gB = gA = None
+    if grad is not None:
+        gB = triangular_solve(grad, conj(A), upper, not transpose, unitriangular)[0]
+        if "A" in needs:
+            offset = int(unitriangular)
+            gA = -conj(solution).matmul(gB.mT) if transpose else -gB.matmul(solution.mH)
+            gA = gA.triu(offset) if upper else gA.tril(-offset)
+    if copied is not None:
+        gA = copied if gA is None else gA + copied
+    return gB, gA
+
+
+@operator(
+    out=True,
+    fields=("solution", "cloned_coefficient"),
+    gradient={("input", "A"): _triangular_solve_grad},
+)
 def triangular_solve(
     input: Tensor,
     A: Tensor,
@@ -227,7 +252,12 @@ def triangular_solve(
     unitriangular: bool = False,
 ) -> Any:
     """The older spelling of `linalg.solve_triangular`; returns the solution and a copy of `A`."""
-    check_matrix("torch.triangular_solve", input, "b")
+    for label, x in (("b", input), ("A", A)):
+        if x.dim() < 2:
+            raise RuntimeError(
+                f"torch.triangular_solve: Expected {label} to have at least 2 dimensions, but it "
+                f"has {x.dim()} dimensions instead"
+            )
     check_square("triangular_solve", A)
     if input.dtype is not A.dtype:
         raise RuntimeError(
@@ -239,16 +269,31 @@ def triangular_solve(
             f"Incompatible matrix sizes for triangular_solve: each A matrix is {A.shape[-1]} by "
             f"{A.shape[-1]} but each b matrix is {input.shape[-2]} by {input.shape[-1]}"
         )
-    turned = A.mT if transpose else A
-    solution = solve_triangular(
-        turned, input, upper=upper is not transpose, unitriangular=unitriangular
-    )
-    lead = tuple(solution.shape[:-2])
-    copied = clone(A.expand(*lead, *A.shape[-2:]).mT, memory_format=contiguous_format).mT
-    return _Triangular(solution, copied)
+    a = A._array.swapaxes(-1, -2) if transpose else A._array
+    with np.errstate(all="ignore"):
+        found = kernels.solve_triangular(
+            a, input._array, upper is not transpose, unit=unitriangular
+        )
+    copied = np.broadcast_to(A._array, (*found.shape[:-2], *A._array.shape[-2:]))
+    return _Triangular(columns(found, A.dtype), columns(copied, A.dtype))
 
 
-@composite(out=True)
+# --- from a Cholesky factor -----------------------------------------------------------------------
+
+
+def _cholesky_solve_grad(
+    grad: Any, L: Any, out: Any, upper: bool, needs: Any
+) -> tuple[Any, Any]:
+    gB = cholesky_solve(grad, L, upper)
+    gL = None
+    if "L" in needs:
+        common = gB.matmul(out.mH)
+        common = common + common.mH
+        gL = -L.matmul(common) if upper else -common.matmul(L)
+    return gB, gL
+
+
+@operator(out=True, gradient={("input", "L"): _cholesky_solve_grad})
 def cholesky_solve(input: Tensor, L: Tensor, upper: bool = False) -> Tensor:
     """`X` with `A X = B`, from the Cholesky factor of `A`."""
     for label, x in (("b", input), ("u", L)):
@@ -262,14 +307,23 @@ def cholesky_solve(input: Tensor, L: Tensor, upper: bool = False) -> Tensor:
             f"Incompatible matrix sizes for cholesky_solve: each A matrix is {L.shape[-1]} by "
             f"{L.shape[-1]} but each b matrix is {input.shape[-2]} by {input.shape[-1]}"
         )
-    lower = L.mH if upper else L
-    half = solve_triangular(lower, input, upper=False)
-    return solve_triangular(lower.mH, half, upper=True)
+    return columns(_from_factor(L._array, input._array, upper), L.dtype)
 
 
-@composite(out=True)
+def _from_factor(factor: np.ndarray, b: np.ndarray, upper: bool) -> np.ndarray:
+    lower = adjoint(factor) if upper else factor
+    half = kernels.solve_triangular(lower, b, False)
+    return kernels.solve_triangular(adjoint(lower), half, True)
+
+
+def _cholesky_inverse_grad(grad: Any, input: Any, out: Any, upper: bool) -> Any:
+    common = out.matmul(grad + grad.mH).matmul(out)
+    return -input.matmul(common) if upper else -common.matmul(input)
+
+
+@operator(out=True, gradient={"input": _cholesky_inverse_grad})
 def cholesky_inverse(input: Tensor, upper: bool = False) -> Tensor:
     """The inverse of a matrix from its Cholesky factor."""
     check_square("cholesky_inverse", input)
-    return cholesky_solve(F.eye(input.shape[-1], dtype=input.dtype), input, upper)
-
+    identity = np.eye(input.shape[-1], dtype=input.dtype.numpy)
+    return columns(_from_factor(input._array, identity, upper), input.dtype)
