@@ -15,7 +15,7 @@ def save():
 
 
 def test_denied_by_default_in_words():
-    with pytest.raises(PermissionError) as caught:
+    with pytest.raises(PermissionError, match="save requires") as caught:
         save()
     assert str(caught.value) == (
         "save requires 'model:write', and the caller was not granted 'model:write' "

@@ -90,7 +90,7 @@ def test_a_generator_passes_on_send_throw_and_its_return_value(decorator):
     assert body.send("a") == 1
     assert body.throw(KeyError("k")) == 2
     assert next(body) == 3
-    with pytest.raises(StopIteration) as stop:
+    with pytest.raises(StopIteration, match="last") as stop:
         body.send("last")
     assert stop.value.value == ["a", KeyError, None, "last"]
 
