@@ -25,6 +25,7 @@ from pellucid.ops import joining as _joining
 from pellucid.ops import masking as _masking
 from pellucid.ops import rearranging as _rearranging
 from pellucid.ops import scatter as _scatter
+from pellucid.ops import queries as _queries
 from pellucid.ops import random as _random
 from pellucid.ops import random_fill as _random_fill
 from pellucid.ops import random_parameters as _random_parameters
