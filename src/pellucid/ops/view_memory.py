@@ -9,7 +9,7 @@ import numpy as np
 from pellucid.ops.arguments import integer, integers
 from pellucid.ops.dispatch import composite, operator, view_operator
 from pellucid.ops.embed import regather
-from pellucid.ops.inplace import MOVED, scalar_type
+from pellucid.ops.inplace import EXACT, scalar_type
 from pellucid.tensor import layout as layouts
 from pellucid.tensor.dtype import dtype as DType
 from pellucid.tensor.layout import Layout
@@ -117,7 +117,7 @@ def conj(input: Tensor) -> Tensor:
     return _conj(input) if input.dtype.is_complex else input
 
 
-@composite(out=MOVED, inplace=True)
+@composite(out=EXACT, inplace=True)
 def conj_physical(input: Tensor) -> Tensor:
     """The complex conjugate; real tensors are returned."""
     return conj(input)
