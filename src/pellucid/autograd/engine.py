@@ -210,7 +210,7 @@ def _run(node: Node, grads: Grads) -> Sequence[Tensor | None]:
     fitted: Grads = []
     for edge, value in zip(edges, passed, strict=True):
         if edge is None or value is None:
-            fitted.append(None)
+            fitted.append(value)
         elif value._layout.shape == edge[2] and value.dtype is edge[3]:
             fitted.append(value)
         else:

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pellucid.autograd.arithmetic import arithmetic
 from pellucid.autograd.hooks import RemovableHandle as RemovableHandle
 from pellucid.autograd.modes import is_grad_enabled
 from pellucid.autograd.node import Node, edge_of
@@ -140,15 +141,17 @@ def register_module_full_backward_hook(hook: Callable[..., Any]) -> RemovableHan
 class PassThrough(Node):
     """Hands every gradient on as it is: one node that several tensors go through."""
 
-    __slots__ = ()
-
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         super().__init__("BackwardHookFunctionBackward", [edge_of(t) for t in tensors])
         self.outputs = len(tensors)
+        self.kinds = [(t._layout.shape, t.dtype) for t in tensors]
 
     def apply(self, grads: list[Tensor | None]) -> Sequence[Tensor | None]:
-        """The gradients themselves."""
-        return list(grads)
+        """The gradients themselves; zeros for an output that none reached."""
+        return [
+            arithmetic.zeros(shape, dtype=dtype) if grad is None else grad
+            for grad, (shape, dtype) in zip(grads, self.kinds, strict=True)
+        ]
 
     def release(self) -> None:
         """Nothing is saved."""
