@@ -72,12 +72,13 @@ def heard(spec: OpSpec, kind: str, call: Callable[[], Any], args: Sequence[Any])
     start = perf_counter()
     result = call()
     seconds = perf_counter() - start
-    outputs = tuple(
-        o
-        for o in (result if isinstance(result, _SEQUENCES) else (result,))
-        if isinstance(o, Tensor)
-    )
-    nbytes = sum(o.nbytes for o in outputs) if kind == "copy" else 0
+    outputs: tuple[Tensor, ...]
+    if isinstance(result, Tensor):
+        outputs = (result,)
+    else:
+        several = result if isinstance(result, _SEQUENCES) else ()
+        outputs = tuple(o for o in several if isinstance(o, Tensor))
+    nbytes = sum([o._layout.numel * o.dtype.itemsize for o in outputs]) if kind == "copy" else 0
     name = spec.name + "_" if kind == "write" else spec.name
     event = Event(name, tuple(args), outputs, kind, nbytes, seconds, take_reason())
     for listener in tuple(listeners):

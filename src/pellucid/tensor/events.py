@@ -2,7 +2,7 @@
 
 The dispatcher checks `listeners` (one truth test) and only when somebody listens measures time and
 builds an `Event`. `explain`, reports, the profiler and tests append a callable here and take it
-away again.
+away again; `PELLUCID_DEBUG=ops` puts one here at the start that prints.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from pellucid.config import debug_windows
+from pellucid.tensor.window import print_event
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Event:
-    """One operator call.
+    """One operator call. Listeners share it and leave it as it is.
 
     `kind` is "view" (the outputs look at the input's storage), "copy" (fresh memory) or "write" (in
     place). `reason` says why a call that could have been a view had to copy. `nbytes` counts bytes
@@ -32,7 +35,7 @@ class Event:
 
 
 Listener = Callable[[Event], None]
-listeners: list[Listener] = []
+listeners: list[Listener] = [print_event] if "ops" in debug_windows() else []
 
 
 @contextmanager
