@@ -17,6 +17,8 @@ from pellucid.autograd.modes import is_grad_enabled as is_grad_enabled
 from pellucid.autograd.modes import is_inference_mode_enabled as is_inference_mode_enabled
 from pellucid.autograd.modes import no_grad as no_grad
 from pellucid.autograd.modes import set_grad_enabled as set_grad_enabled
+from pellucid.ops.legacy import set_default_tensor_type as set_default_tensor_type
+from pellucid.ops.legacy import tensor_types as _tensor_types
 from pellucid.ops.spec import namespace as _namespace
 from pellucid.tensor import dtype as _dtypes
 from pellucid.tensor.device import channels_last as channels_last
@@ -26,7 +28,11 @@ from pellucid.tensor.device import device as device
 from pellucid.tensor.device import layout_kind as layout  # noqa: F401
 from pellucid.tensor.device import memory_format as memory_format
 from pellucid.tensor.device import preserve_format as preserve_format
+from pellucid.tensor.device import sparse_bsc as sparse_bsc
+from pellucid.tensor.device import sparse_bsr as sparse_bsr
 from pellucid.tensor.device import sparse_coo as sparse_coo
+from pellucid.tensor.device import sparse_csc as sparse_csc
+from pellucid.tensor.device import sparse_csr as sparse_csr
 from pellucid.tensor.device import strided as strided
 from pellucid.tensor.dtype import dtype as dtype
 from pellucid.tensor.dtype import finfo as finfo
@@ -42,10 +48,13 @@ from pellucid.tensor.size import Size as Size
 from pellucid.tensor.storage import Storage as UntypedStorage  # noqa: F401
 from pellucid.tensor.tensor import Tensor as Tensor
 from pellucid.tensor.tensor import from_numpy as from_numpy
+from pellucid.tensor.typed_storage import TypedStorage as TypedStorage
+from pellucid.tensor.typed_storage import storage_types as _storage_types
 from pellucid.version import __version__ as __version__
 
 globals().update(_namespace("torch"))
 globals().update({d.name: d for d in _dtypes.all_dtypes()} | _dtypes.ALIASES)
+globals().update(_tensor_types | _storage_types)
 
 inf = math.inf
 nan = math.nan
@@ -83,6 +92,7 @@ _ROOMS = frozenset(
         "return_types",
         "serialization",
         "special",
+        "storage",
         "testing",
         "torch_version",
         "types",
@@ -94,16 +104,22 @@ _ROOMS = frozenset(
 """Submodules that load on first use."""
 
 _LATE = {
-    "save": "pellucid.serialization",
-    "load": "pellucid.serialization",
-    "manual_seed": "pellucid.random",
-    "seed": "pellucid.random",
-    "initial_seed": "pellucid.random",
-    "get_rng_state": "pellucid.random",
-    "set_rng_state": "pellucid.random",
-    "default_generator": "pellucid.random",
-    "Generator": "pellucid.random",
-    "explain": "pellucid.explain",
+    name: f"pellucid.{module}"
+    for module, names in {
+        "explain": "explain",
+        "random": "Generator default_generator get_rng_state initial_seed manual_seed seed set_rng_state",
+        "serialization": "load save",
+        "switches": (
+            "are_deterministic_algorithms_enabled compiled_with_cxx11_abi get_default_device "
+            "get_deterministic_debug_mode get_float32_matmul_precision "
+            "is_deterministic_algorithms_warn_only_enabled is_vulkan_available is_warn_always_enabled "
+            "set_default_device set_deterministic_debug_mode set_float32_matmul_precision "
+            "set_flush_denormal set_warn_always typename use_deterministic_algorithms"
+        ),
+        "io.dlpack": "from_dlpack to_dlpack",
+        "tensor.threads": "get_num_interop_threads get_num_threads set_num_interop_threads set_num_threads",
+    }.items()
+    for name in names.split()
 }
 """Names that live in rooms that load on first use."""
 

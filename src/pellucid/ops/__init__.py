@@ -45,6 +45,7 @@ from pellucid.ops.elementwise import rounding as _rounding
 from pellucid.ops.elementwise import trigonometric as _trigonometric
 from pellucid.ops.elementwise import decomposition as _decomposition
 from pellucid.ops import activations as _activations
+from pellucid.ops import activations_smooth as _activations_smooth
 from pellucid.ops.elementwise import special as _special
 from pellucid.ops import gated as _gated
 from pellucid.ops import softmax as _softmax
@@ -61,6 +62,9 @@ from pellucid.ops.nn import dropout as _dropout
 from pellucid.ops.nn import embedding as _embedding
 from pellucid.ops.nn import padding as _padding
 from pellucid.ops.nn import attention as _attention
+from pellucid.ops.nn import folding as _folding
+from pellucid.ops.nn import shuffling as _shuffling
+from pellucid.ops.nn import unpooling as _unpooling
 from pellucid.ops.spec import namespace, registry
 
 

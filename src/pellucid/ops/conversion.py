@@ -143,4 +143,4 @@ def type_(input: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
             if dtype == f"torch.{each.tensor_type}":
                 return convert(input, each)
         raise ValueError(f"invalid type: '{dtype}'")
-    return convert(input, dtypes.dtype_named(dtype.__name__) if isinstance(dtype, type) else dtype)
+    return convert(input, getattr(dtype, "dtype", dtype))

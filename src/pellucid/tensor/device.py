@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-_TYPES = ("cpu", "cuda", "mps", "meta", "xpu", "xla", "hpu", "mtia", "ipu", "vulkan", "lazy")
+_TYPES = (
+    "cpu", "cuda", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga", "maia",
+    "xla", "lazy", "vulkan", "mps", "meta", "hpu", "mtia", "privateuseone",
+)  # fmt: skip
 
 
 class device:
@@ -18,7 +21,10 @@ class device:
         if isinstance(type, device):
             type, index = type.type, type.index
         if isinstance(type, int):
-            type, index = "cuda", type
+            raise RuntimeError(
+                "Cannot access accelerator device when none is available.\n"
+                f"  device({type}) means the accelerator of that number; use device('cpu')."
+            )
         name, colon, number = type.partition(":")
         if name not in _TYPES:
             known = ", ".join(_TYPES)
@@ -63,16 +69,16 @@ CPU = device("cpu")
 
 
 def require_cpu(where: device | str | int | None) -> device:
-    """The CPU device; RuntimeError if another one is asked for."""
+    """The CPU device. Raises: AssertionError for "cuda", RuntimeError for any other device."""
     if where is None or where is CPU or where == "cpu":
         return CPU
     found = device(where)
     if found.type == "cpu":
         return CPU
     if found.type == "cuda":
-        raise RuntimeError(
-            "No CUDA GPUs are available: Pellucid computes on the CPU. Use device='cpu', or choose "
-            "the device with "
+        raise AssertionError(
+            "Torch not compiled with CUDA enabled\n"
+            "  Pellucid computes on the CPU. Use device='cpu', or choose the device with "
             "torch.device('cuda' if torch.cuda.is_available() else 'cpu')."
         )
     raise RuntimeError(
@@ -123,3 +129,8 @@ class layout_kind:
 
 strided = layout_kind("strided")
 sparse_coo = layout_kind("sparse_coo")
+sparse_csr = layout_kind("sparse_csr")
+sparse_csc = layout_kind("sparse_csc")
+sparse_bsr = layout_kind("sparse_bsr")
+sparse_bsc = layout_kind("sparse_bsc")
+jagged = layout_kind("jagged")

@@ -76,7 +76,11 @@ class dtype:
         if self.is_complex:
             return self
         if self not in _COMPLEX_OF:
-            raise RuntimeError(f"{self} has no complex dtype; use float32 or float64")
+            name = self.tensor_type.removesuffix("Tensor")
+            raise RuntimeError(
+                f"Unknown Complex ScalarType for {name}\n"
+                f"  {self} has no complex dtype; use float32 or float64."
+            )
         return _COMPLEX_OF[self]
 
 
@@ -212,7 +216,7 @@ class finfo:
         self.max = float(info.max)
         self.min = float(info.min)
         self.tiny = self.smallest_normal = float(info.smallest_normal)
-        self.resolution = float(info.resolution)
+        self.resolution = float(f"1e-{info.precision}")
 
     def __repr__(self) -> str:
         return (
@@ -226,10 +230,12 @@ class iinfo:
     """Numerical limits of an integer dtype: `bits, max, min`."""
 
     def __init__(self, type: dtype) -> None:
+        if type is bool_:
+            raise TypeError("torch.bool is not supported by torch.iinfo")
         if type.category != INTEGER:
             raise TypeError(
                 "torch.iinfo() requires an integer input type. Use torch.finfo to handle "
-                "'torch.finfo'"
+                "'torch.iinfo'"
             )
         info = np.iinfo(type.numpy)
         self.dtype = type.name
@@ -238,4 +244,4 @@ class iinfo:
         self.min = int(info.min)
 
     def __repr__(self) -> str:
-        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
+        return f"iinfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype})"

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.config import cache_bytes, debug_windows
+from pellucid.tensor.device import CPU, device
 
 ALIGNMENT = 64
 _SMALL = 4096
@@ -156,6 +157,14 @@ class Storage:
         self._class, larger._class = larger._class, 0
         self._nbytes = nbytes
 
+    def move(self, owner: Any, buffer: np.ndarray) -> None:
+        """Look at `buffer`, bytes that `owner` keeps alive, from now on.
+
+        Tensors made before keep looking at the old bytes.
+        """
+        self.owner, self.buffer, self._address = owner, buffer, -1
+        self._class = 0
+
     # -- the part of torch.UntypedStorage that programs use
 
     def data_ptr(self) -> int:
@@ -183,5 +192,37 @@ class Storage:
     def _cdata(self) -> int:
         return self.address
 
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self.buffer[: self._nbytes][index] = value
+        self.version += 1
+
+    def fill_(self, value: int) -> Storage:
+        """Set every byte to `value`."""
+        self[:] = value
+        return self
+
+    def copy_(self, source: Storage, non_blocking: bool | None = None) -> Storage:
+        """Copy the bytes of `source`, which has as many."""
+        self[:] = source.buffer[: source._nbytes]
+        return self
+
+    def clone(self) -> Storage:
+        """A copy of the bytes."""
+        return Storage(self._nbytes).copy_(self)
+
+    def cpu(self) -> Storage:
+        """The storage itself: it is on the CPU."""
+        return self
+
+    def element_size(self) -> int:
+        """Bytes per element: 1."""
+        return 1
+
+    @property
+    def device(self) -> device:
+        """Always the CPU."""
+        return CPU
+
     def __repr__(self) -> str:
-        return f"<Storage of {self._nbytes} bytes, version {self.version}>"
+        rows = "".join(f" {value}\n" for value in self.tolist())
+        return rows + f"[torch.storage.UntypedStorage(device=cpu) of size {self._nbytes}]"

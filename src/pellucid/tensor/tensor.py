@@ -235,9 +235,9 @@ class Tensor(Methods):
 
     __array_priority__ = 1000
 
-    def _scalar(self, what: str) -> Any:
+    def _scalar(self) -> Any:
         if self._layout.numel != 1:
-            raise RuntimeError(f"only one element tensors can be converted to Python {what}")
+            raise ValueError("only one element tensors can be converted to Python scalars")
         return self.item()
 
     def __bool__(self) -> bool:
@@ -249,13 +249,13 @@ class Tensor(Methods):
         return bool(self._array.item())
 
     def __float__(self) -> float:
-        return float(_real_number(self.item(), "double"))
+        return float(_real_number(self._scalar(), "double"))
 
     def __int__(self) -> int:
-        return int(_real_number(self.item(), "int64_t"))
+        return int(_real_number(self._scalar(), "int64_t"))
 
     def __complex__(self) -> complex:
-        return complex(self.item())
+        return complex(self._scalar())
 
     def __index__(self) -> int:
         if self.dtype.category > 1 or self._layout.numel != 1:

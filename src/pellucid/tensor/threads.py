@@ -1,0 +1,79 @@
+"""How many threads compute: those of the BLAS that NumPy brings, which runs matrix products.
+
+Everything else runs in the calling thread. NumPy's wheels carry OpenBLAS as a shared library of their
+own; the functions that set its threads are found in it by name. Another BLAS (NumPy built against the
+system's) keeps its own setting, usually from `OMP_NUM_THREADS`; the number is then only remembered.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+_SPELLINGS = (
+    "scipy_openblas_{}_num_threads64_",
+    "scipy_openblas_{}_num_threads",
+    "openblas_{}_num_threads64_",
+    "openblas_{}_num_threads",
+)
+
+
+@functools.cache
+def _openblas() -> tuple[Callable[[], int], Callable[[int], None]] | None:
+    """The functions that ask for and set the number of OpenBLAS's threads, if NumPy brings it."""
+    package = Path(np.__file__).parent
+    for folder in (package.parent / "numpy.libs", package / ".dylibs"):
+        for path in sorted(folder.glob("*openblas*")):
+            library = ctypes.CDLL(str(path))
+            for spelling in _SPELLINGS:
+                if hasattr(library, spelling.format("set")):
+                    ask = getattr(library, spelling.format("get"))
+                    return ask, getattr(library, spelling.format("set"))
+    return None
+
+
+class _Remembered:
+    """What was asked for where it cannot be set."""
+
+    threads = 0
+    interop = 0
+
+
+def _positive(name: str, number: int) -> None:
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise RuntimeError(f"{name} expects an int, but got {type(number).__name__}")
+    if number <= 0:
+        raise RuntimeError(f"{name} expects a positive integer")
+
+
+def set_num_threads(number: int) -> None:
+    """Let matrix products use `number` threads. RuntimeError unless it is a positive int."""
+    _positive("set_num_threads", number)
+    found = _openblas()
+    if found is not None:
+        found[1](number)
+    _Remembered.threads = number
+
+
+def get_num_threads() -> int:
+    """The number of threads that matrix products use."""
+    found = _openblas()
+    if found is not None:
+        return found[0]()
+    return _Remembered.threads or os.cpu_count() or 1
+
+
+def set_num_interop_threads(number: int) -> None:
+    """Remember a number of threads for operators that run side by side; here they run one by one."""
+    _positive("set_num_interop_threads", number)
+    _Remembered.interop = number
+
+
+def get_num_interop_threads() -> int:
+    """The number given to `set_num_interop_threads`, at first the number of CPUs."""
+    return _Remembered.interop or os.cpu_count() or 1
