@@ -86,9 +86,23 @@ def _broadcast_pair(a: Ints, b: Ints) -> Ints:
         if size_a != size_b and size_a != 1 and size_b != 1:
             raise RuntimeError(
                 f"The size of tensor a ({size_a}) must match the size of tensor b ({size_b}) "
-                f"at non-singleton dimension {axis}"
+                f"at non-singleton dimension {axis}\n"
+                f"  Shapes {a} and {b} are aligned at their last dimensions; two sizes must be equal, "
+                f"or one of them 1.{_broadcast_hint(a, b)}"
             )
     return tuple(q if p == 1 else p for p, q in zip(a_sizes, b_sizes, strict=True))
+
+
+def _broadcast_hint(a: Ints, b: Ints) -> str:
+    """A dimension of size 1 that would make two shapes broadcast, if there is one place for it."""
+    for short, long, name in ((b, a, "b"), (a, b, "a")):
+        places = range(1, len(short) + 1) if len(short) < len(long) else ()
+        for place in places:
+            tried = (*short[:place], 1, *short[place:])
+            padded = (1,) * (len(long) - len(tried)) + tried
+            if all(p == q or 1 in (p, q) for p, q in zip(padded, long, strict=True)):
+                return f" {name}.unsqueeze({place}), of shape {tried}, would broadcast."
+    return ""
 
 
 def infer_shape(shape: Ints, numel: int) -> Ints:
