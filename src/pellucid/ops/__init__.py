@@ -18,7 +18,11 @@ from pellucid.ops import legacy as _legacy
 from pellucid.ops import einsum as _einsum
 from pellucid.ops import gathering as _gathering
 from pellucid.ops import products as _products
+from pellucid.ops import differences as _differences
+from pellucid.ops import histograms as _histograms
 from pellucid.ops import reduce_extremes as _reduce_extremes
+from pellucid.ops import quantiles as _quantiles
+from pellucid.ops import searching as _searching
 from pellucid.ops import grids as _grids
 from pellucid.ops import index_rows as _index_rows
 from pellucid.ops import joining as _joining

@@ -153,9 +153,10 @@ def scatter_back(grad: Any, input_layout: Any, indices: Any, dim: int, keepdim: 
     return F.zeros(input_layout.shape, dtype=grad.dtype).scatter(dim, indices, grad)
 
 
-def _shared_whole(grad: Any, input: Any, out: Any) -> Any:
-    mask = input == out
-    return (grad / mask.sum()) * mask
+def shared_whole(grad: Any, input: Any, out: Any) -> Any:
+    """The gradient of an element chosen from all: shared by those equal to it, NaNs by NaNs."""
+    mask = F.isnan(input) if bool((out != out).any()) else input == out
+    return mask * (grad / mask.sum())
 
 
 def _choose(name: str, largest: bool) -> tuple[Callable[..., Any], Callable[..., Tensor]]:
@@ -190,7 +191,7 @@ def _choose(name: str, largest: bool) -> tuple[Callable[..., Any], Callable[...,
         where="internal",
         name=f"{name}_all",
         out=True,
-        gradient={"input": _shared_whole},
+        gradient={"input": shared_whole},
         backward_name=f"{name.capitalize()}Backward1",
     )
     def whole(input: Tensor) -> Tensor:
