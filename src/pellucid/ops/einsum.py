@@ -1,8 +1,8 @@
 """`einsum`: products and sums of tensors by the letters of their dimensions.
 
 The equation is read once for its shapes (`einsum_syntax`), the order of contractions is planned
-once (`einsum_plan`), and every contraction is one matrix product (`contraction`). What only rearranges,
-such as `"ij->ji"` or `"ii->i"`, is a view.
+once (`einsum_plan`), and every contraction is one matrix product (`contraction`). What only
+rearranges, such as `"ij->ji"` or `"ii->i"`, is a view.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def check_index(name: str, index: Any, input: Tensor, what: str = "self") -> Non
 
 def check_in_range(index: np.ndarray, dim: int, size: int) -> None:
     """Refuse numbers outside 0 … size - 1."""
-    if index.size and not 0 <= index.min() <= index.max() < size:
+    if index.size and index.astype(np.int64, copy=False).view(np.uint64).max() >= size:
         wrong = index[(index < 0) | (index >= size)].flat[0]
         raise RuntimeError(
             f"index {wrong} is out of bounds for dimension {dim} with size {size}\n"
@@ -44,7 +44,19 @@ def check_in_range(index: np.ndarray, dim: int, size: int) -> None:
         )
 
 
-def along(array: np.ndarray, index: np.ndarray, axis: int) -> tuple[Any, ...]:
+def flat_places(shape: tuple[int, ...], index: np.ndarray, axis: int) -> np.ndarray:
+    """The flat numbers, in a row-major array of `shape`, of what `index` names along `axis`."""
+    steps = contiguous(shape).strides
+    places = index * steps[axis]
+    for place, size in enumerate(index.shape):
+        if place != axis:
+            ones = [1] * index.ndim
+            ones[place] = size
+            places += (np.arange(size) * steps[place]).reshape(ones)
+    return places
+
+
+def along(index: np.ndarray, axis: int) -> tuple[Any, ...]:
     """The NumPy key for `index` along `axis`, each other axis at its own position."""
     key: list[Any] = []
     for place, size in enumerate(index.shape):
@@ -81,11 +93,13 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
                 f"{list(input._layout.shape)} apart from dimension {axis}"
             )
     check_in_range(places, axis, source.shape[axis])
-    cut = tuple(
-        slice(None) if place == axis else slice(size) for place, size in enumerate(places.shape)
-    )
-    taken = np.take_along_axis(source[cut], places, axis)
-    np.copyto(out._array, taken.reshape(out._layout.shape))
+    target = out._array if input.ndim else out._array.reshape(1)
+    if source.flags.c_contiguous:
+        np.take(
+            source.reshape(-1), flat_places(source.shape, places, axis), out=target, mode="clip"
+        )
+    else:
+        target[...] = source[along(places, axis)]
     return out
 
 

@@ -200,10 +200,11 @@ def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
             f"the source.\n  values.to({input.dtype}) would be taken."
         )
     refuse_shared(input, values, *indices)
+    if not accumulate and not values._layout.shape and _is_whole_mask(input, indices):
+        input._array[indices[0]._array] = _converted(values, input)
+        return
     found = places(input._layout, indices)
-    source = values._array
-    if values.dtype is not input.dtype:
-        source = source.astype(input.dtype.numpy)
+    source = _converted(values, input)
     shape = found.layout.shape
     if source.shape != shape:
         try:
@@ -218,6 +219,19 @@ def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
         add_at(input._array, found.key, source)
     else:
         input._array[found.key] = source
+
+
+def _is_whole_mask(input: Tensor, indices: Sequence[Tensor | None]) -> bool:
+    """Whether the only index is a bool tensor of the input's shape."""
+    mask = indices[0] if len(indices) == 1 else None
+    return mask is not None and mask.dtype is bool_ and mask._layout.shape == input._layout.shape
+
+
+def _converted(values: Tensor, target: Tensor) -> np.ndarray:
+    """The values in the target's dtype."""
+    if values.dtype is target.dtype:
+        return values._array
+    return values._array.astype(target.dtype.numpy)
 
 
 # --- assignment -----------------------------------------------------------------------------------

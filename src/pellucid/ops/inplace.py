@@ -130,6 +130,8 @@ def _surely_overlap(a: Tensor, b: Tensor) -> bool:
 
 def shares_memory(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors look at overlapping bytes (judged by their bounds)."""
+    if a._storage is not b._storage and a._storage.is_own and b._storage.is_own:
+        return False
     if not a._layout.numel or not b._layout.numel:
         return False
     low_a, high_a = (a._storage.address + bound * a.dtype.itemsize for bound in a._layout.bounds)

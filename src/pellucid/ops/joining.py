@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -38,38 +39,52 @@ def _is_skipped(layout: Layout) -> bool:
 
 def _joined(given: list[Tensor], dim: int) -> tuple[Layout, int]:
     """The layout of `cat`'s result and the dimension counted from the front."""
-    kept = [each for each in given if not _is_skipped(each._layout)]
-    for place, each in enumerate(given):
-        if not each._layout.shape:
+    try:
+        return _joined_layouts(tuple([each._layout for each in given]), dim)
+    except _DoesNotFit as wrong:
+        words, same = wrong.args
+        raise RuntimeError(f"{words}\n{odd_one(given, same)}") from None
+
+
+class _DoesNotFit(Exception):
+    """Words, and the sizes that should agree."""
+
+
+@lru_cache(maxsize=4096)
+def _joined_layouts(given: tuple[Layout, ...], dim: int) -> tuple[Layout, int]:
+    kept = [layout for layout in given if not _is_skipped(layout)]
+    for place, layout in enumerate(given):
+        if not layout.shape:
             raise RuntimeError(
                 f"zero-dimensional tensor (at position {place}) cannot be concatenated\n"
                 "  torch.stack joins them along a new dimension."
             )
-    first = (kept or given)[0]._layout
+    first = (kept or given)[0]
     axis = layouts.normalize_dim(dim, len(first.shape))
     if not kept:
         return first, axis
     same = [None if place == axis else size for place, size in enumerate(first.shape)]
     total = 0
-    for number, each in enumerate(given):
-        shape = each._layout.shape
-        if _is_skipped(each._layout):
+    for number, layout in enumerate(given):
+        shape = layout.shape
+        if _is_skipped(layout):
             continue
         if len(shape) != len(same):
-            raise RuntimeError(
-                f"Tensors must have same number of dimensions: got {len(same)} and {len(shape)}\n"
-                + odd_one(given, same)
+            raise _DoesNotFit(
+                f"Tensors must have same number of dimensions: got {len(same)} and {len(shape)}",
+                same,
             )
         for place, size in enumerate(shape):
             if place != axis and size != first.shape[place]:
-                raise RuntimeError(
+                raise _DoesNotFit(
                     f"Sizes of tensors must match except in dimension {axis}. Expected size "
                     f"{first.shape[place]} but got size {size} for tensor number {number} in the "
-                    f"list.\n{odd_one(given, same)}"
+                    "list.",
+                    same,
                 )
         total += shape[axis]
     shape = (*first.shape[:axis], total, *first.shape[axis + 1 :])
-    formats = {each._layout.suggested_memory_format for each in kept}
+    formats = {layout.suggested_memory_format for layout in kept}
     if formats == {"channels_last"}:
         return layouts.channels_last(shape), axis
     if formats == {"channels_last_3d"}:

@@ -101,13 +101,25 @@ def roll(input: Tensor, shifts: Any, dims: Any = ()) -> Tensor:
         )
     out = empty(contiguous(input._layout.shape), input.dtype)
     if not axes:
-        np.copyto(out._array, np.roll(input._array, steps[0]))
+        _rolled(input._array.reshape(-1), steps[0], 0, out._array.reshape(-1))
         return out
     if not input.ndim:
         raise IndexError(f"Dimension specified as {axes[0]} but tensor has no dimensions")
     places = tuple(layouts.normalize_dim(axis, input.ndim) for axis in axes)
-    np.copyto(out._array, np.roll(input._array, steps, places))
+    array = input._array
+    if len(places) > 1:
+        array = np.roll(array, steps[:-1], places[:-1])
+    _rolled(array, steps[-1], places[-1], out._array)
     return out
+
+
+def _rolled(array: np.ndarray, shift: int, axis: int, out: np.ndarray) -> None:
+    """Write `array` with the indices of one axis shifted into `out`: two blocks change places."""
+    size = array.shape[axis]
+    first = shift % size if size else 0
+    source, target = np.moveaxis(array, axis, 0), np.moveaxis(out, axis, 0)
+    target[first:] = source[: size - first]
+    target[:first] = source[size - first :]
 
 
 # --- repeating ------------------------------------------------------------------------------------

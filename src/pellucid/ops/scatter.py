@@ -8,7 +8,7 @@ import numpy as np
 
 from pellucid.ops.arguments import integer, tensor, wrong_type
 from pellucid.ops.embed import embed
-from pellucid.ops.gathering import along, check_in_range, check_index
+from pellucid.ops.gathering import along, check_in_range, check_index, flat_places
 from pellucid.ops.inplace import MOVED, refuse_shared, scalar_type
 from pellucid.ops.memory import as_scalar
 from pellucid.ops.reduce_at import REDUCERS, Places, Reducer, reduce_grads, reduce_rows
@@ -42,7 +42,7 @@ def _prepared(
         given = np.atleast_1d(source._array)[tuple(slice(size) for size in places.shape)]
     else:
         given = as_scalar(source, input.dtype)
-    return target, along(target, places, axis), given
+    return target, (places, axis), given
 
 
 def _check_sizes(input: Tensor, axis: int, index: Tensor, source: Any) -> None:
@@ -67,16 +67,16 @@ def _check_sizes(input: Tensor, axis: int, index: Tensor, source: Any) -> None:
 
 
 def _reduce_into(
-    target: np.ndarray, reducer: Reducer, key: Any, given: Any, include_self: bool
+    target: np.ndarray, reducer: Reducer, where: Any, given: Any, include_self: bool
 ) -> None:
     """Reduce at single elements; a row-major target is addressed flat, which NumPy does fastest."""
-    shape = np.broadcast_shapes(*[each.shape for each in key])
-    values = np.broadcast_to(given, shape)
+    index, axis = where
+    values = np.broadcast_to(given, index.shape)
     if target.flags.c_contiguous:
-        flat = np.ravel_multi_index(np.broadcast_arrays(*key), target.shape).reshape(-1)
+        flat = flat_places(target.shape, index, axis).reshape(-1)
         reduce_rows(reducer, target.reshape(-1), (flat,), values.reshape(-1), include_self)
     else:
-        reduce_rows(reducer, target, key, values, include_self)
+        reduce_rows(reducer, target, along(index, axis), values, include_self)
 
 
 # --- scatter --------------------------------------------------------------------------------------
@@ -109,9 +109,13 @@ def _read(grad: Tensor, dim: int, index: Tensor, src_layout: Layout | None) -> T
 )
 def _scatter(input: Tensor, dim: int, index: Tensor, src: Any) -> None:
     """Write the elements of `src` (or a number) at `index` along `dim`."""
-    target, key, given = _prepared("scatter", input, dim, index, src)
-    if given is not None:
-        target[key] = given
+    target, where, given = _prepared("scatter", input, dim, index, src)
+    if given is None:
+        return
+    if target.flags.c_contiguous:
+        target.reshape(-1)[flat_places(target.shape, *where)] = given
+    else:
+        target[along(*where)] = given
 
 
 def _no_derivative() -> None:
@@ -132,9 +136,9 @@ def _scatter_old_reduce(input: Tensor, dim: int, index: Tensor, src: Any, reduce
     """`scatter(reduce="add")`: the older form of `scatter_reduce`, which has no gradient."""
     if reduce not in _OLD_NAMES:
         raise RuntimeError("reduce argument must be either add or multiply.")
-    target, key, given = _prepared("scatter", input, dim, index, src)
+    target, where, given = _prepared("scatter", input, dim, index, src)
     if given is not None:
-        _reduce_into(target, REDUCERS[_OLD_NAMES[reduce]], key, given, True)
+        _reduce_into(target, REDUCERS[_OLD_NAMES[reduce]], where, given, True)
 
 
 def _source(src: Any, value: Any) -> Any:
@@ -191,9 +195,9 @@ registry.put("Tensor", "scatter_", _scatter_in_place)
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> None:
     """Add the elements of `src` at `index` along `dim`, every one of them."""
     tensor("scatter_add", "src", 3, src)
-    target, key, given = _prepared("scatter", input, dim, index, src)
+    target, where, given = _prepared("scatter", input, dim, index, src)
     if given is not None:
-        _reduce_into(target, REDUCERS["sum"], key, given, True)
+        _reduce_into(target, REDUCERS["sum"], where, given, True)
 
 
 def _reduce_grads(
@@ -236,6 +240,6 @@ def scatter_reduce(
             "reduce argument must be either sum, prod, mean, amax or amin, got " + str(reduce)
         )
     tensor("scatter_reduce", "src", 3, src)
-    target, key, given = _prepared("scatter", input, dim, index, src)
+    target, where, given = _prepared("scatter", input, dim, index, src)
     if given is not None:
-        _reduce_into(target, REDUCERS[reduce], key, given, include_self)
+        _reduce_into(target, REDUCERS[reduce], where, given, include_self)

@@ -128,6 +128,11 @@ class Storage:
             self._address = self.buffer.__array_interface__["data"][0] if self._nbytes else 0
         return self._address
 
+    @property
+    def is_own(self) -> bool:
+        """Whether the bytes are a block of the allocator's that no other storage looks at."""
+        return self._class > 0
+
     def alias(self) -> Storage:
         """The same bytes with a version counter of their own: what `tensor.data` looks at."""
         other = Storage.__new__(Storage)
