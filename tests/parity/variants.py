@@ -31,7 +31,10 @@ from tests.parity.compare import Findings, aliases, compare_trees, differ
 from tests.parity.samples import Case
 
 # Where PyTorch's own `out=` result is not a function of the inputs.
-UNSETTLED_OUT = {"native_batch_norm": "an `out=` that is resized keeps uninitialised numbers"}
+UNSETTLED_OUT = {
+    "native_batch_norm": "an `out=` that is resized keeps uninitialised numbers",
+    "nn.functional.gelu": "its oneDNN kernel leaves an `out=` that is not row-major as it was",
+}
 
 # PyTorch 2.13 itself dies of a segmentation fault when a batched `out` is laid out backwards.
 NO_TRANSPOSED_OUT = frozenset(("tril", "triu", "lu_unpack", "linalg.lu"))

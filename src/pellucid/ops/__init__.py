@@ -37,6 +37,7 @@ from pellucid.ops import ranges as _ranges
 from pellucid.ops import sorting as _sorting
 from pellucid.ops import statistics as _statistics
 from pellucid.ops import view_copies as _view_copies
+from pellucid.ops import windows as _windows
 from pellucid.ops import view_inplace as _view_inplace
 from pellucid.ops.elementwise import arithmetic as _arithmetic_table
 from pellucid.ops.elementwise import comparison as _comparison

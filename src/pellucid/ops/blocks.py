@@ -1,7 +1,8 @@
 """`blocked`: long chains of array operations, cut into blocks that stay in the processor's cache.
 
-`gelu` takes a dozen passes over its input. Over 4 million numbers each pass reads from and writes to main memory; over 16 thousand, the
-passes after the first find their numbers in the cache, and temporaries are reused instead of mapped anew.
+`gelu` takes a dozen passes over its input. Over 4 million numbers each pass reads from and writes
+to main memory; over 16 thousand, the passes after the first find their numbers in the cache, and
+temporaries are reused instead of mapped anew.
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ from typing import Any
 import numpy as np
 
 BLOCK = 16384
-"""Elements in a block: 64 KiB of float32, so that a few arrays fit the second-level cache together."""
+"""Elements in a block.
+
+64 KiB of float32, so that a few arrays fit the second-level cache together.
+"""
 
 
 def blocked(compute: Callable[..., None]) -> Callable[..., None]:
     """`compute(*operands, out, **settings)` for one block after another.
 
-    Arrays that do not lie one element after the other are computed at once, as are operands that broadcast. `compute` never sees 0-dim
-    arrays: NumPy's results on those are numbers, which cannot be written to.
+    Arrays that do not lie one element after the other are computed at once, as are operands that
+    broadcast. `compute` never sees 0-dim arrays: NumPy's results on those are numbers, which cannot
+    be written to.
     """
 
     @functools.wraps(compute)

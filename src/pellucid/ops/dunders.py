@@ -1,7 +1,8 @@
-"""Python's operators on tensors: `x + y`, `2 ** x`, `x &= mask`, … are the operators of these names.
+"""Python's operators on tensors: `x + y`, `2 ** x`, `x &= mask`, … are the operators of these
+names.
 
-An operand of a type that an operator does not know makes it answer `NotImplemented`, as Python asks: then the other operand is tried, and
-`x == None` is False.
+An operand of a type that an operator does not know makes it answer `NotImplemented`, as Python
+asks: then the other operand is tried, and `x == None` is False.
 """
 
 from __future__ import annotations
@@ -35,7 +36,10 @@ BINARY = {
     "gt": "gt",
     "ge": "ge",
 }
-"""`__name__`: the Tensor method it is. `__iname__` is the method's in-place form where there is one."""
+"""`__name__`: the Tensor method it is.
+
+`__iname__` is the method's in-place form where there is one.
+"""
 REFLECTED = {
     "radd": "add",
     "rmul": "mul",
@@ -70,7 +74,9 @@ def _polite(operator: Callable[..., Any]) -> Callable[..., Any]:
 def _symmetric(operator: Callable[..., Any]) -> Callable[..., Any]:
     def special(self: Tensor, other: Any) -> Any:
         if not isinstance(self, Tensor):
-            raise TypeError(f"descriptor '{special.__name__}' doesn't apply to a '{type(self).__name__}' object")
+            raise TypeError(
+                f"descriptor '{special.__name__}' doesn't apply to a '{type(self).__name__}' object"
+            )
         try:
             return operator(self, other)
         except TypeError:

@@ -14,7 +14,13 @@ from pellucid.ops.pointwise import elementwise
 from pellucid.ops.refusals import COMPLEX, EXACT, kernel
 from pellucid.ops.spec import registry
 from pellucid.tensor.dtype import REDUCED, float64
-from pellucid.tensor.layout import contiguous, empty_like_layout, normalize_dim
+from pellucid.tensor.layout import (
+    contiguous,
+    elementwise_layout,
+    empty_like_layout,
+    narrow,
+    normalize_dim,
+)
 from pellucid.tensor.random.distributions import uniform
 from pellucid.tensor.random.generator import Generator, default_generator
 from pellucid.tensor.tensor import Tensor, adopt, empty
@@ -46,7 +52,9 @@ def _bent(input: Any, weight: Any, out: Any) -> None:
     gradient={
         "grad_output": lambda grad, input, weight: bent_grad(grad, input, weight),
         "input": lambda grad: F.zeros_like(grad),
-        "weight": lambda grad, grad_output, input: keep(grad * grad_output, F.logical_not(input > 0)),
+        "weight": lambda grad, grad_output, input: keep(
+            grad * grad_output, F.logical_not(input > 0)
+        ),
     },
 )
 def bent_grad(grad_output: Any, input: Any, weight: Any, out: Any) -> None:
@@ -59,7 +67,8 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """x where x > 0, else weight · x; one weight for all, or one for each channel (dimension 1)."""
     if input.dtype is not weight.dtype:
         raise RuntimeError(
-            f"prelu: Type promoting not supported. Got {input.dtype.tensor_type.removesuffix('Tensor')} and "
+            "prelu: Type promoting not supported. Got "
+            f"{input.dtype.tensor_type.removesuffix('Tensor')} and "
             f"{weight.dtype.tensor_type.removesuffix('Tensor')}"
         )
     count, ndim = weight._layout.numel, len(input._layout.shape)
@@ -69,10 +78,14 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
         channels = input._layout.shape[1] if ndim > 1 else 1
         if channels != count:
             raise RuntimeError(
-                f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {count} and channel size = {channels}."
+                "Mismatch of parameter numbers and input channel size. Found parameter numbers "
+                f"= {count} and channel size = {channels}."
             )
     if len(weight._layout.shape) > 1:
-        raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {len(weight._layout.shape)}")
+        raise RuntimeError(
+            "prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = "
+            f"{len(weight._layout.shape)}"
+        )
     shape = [1] * ndim
     if ndim > 1:
         shape[1] = count
@@ -87,19 +100,28 @@ def _glu_grad(grad: Tensor, input: Tensor, dim: int) -> Tensor:
 
 @operator(where="nn.functional", gradient={"input": _glu_grad})
 def glu(input: Tensor, dim: int = -1) -> Tensor:
-    """The first half of `dim` times the sigmoid of the second half. Shape: as `input`, `dim` halved."""
+    """The first half of `dim` times the sigmoid of the second half. Shape.
+
+    As `input`, `dim` halved.
+    """
     shape = input._layout.shape
     if not shape:
         raise RuntimeError("glu does not support scalars because halving size must be even")
     axis = normalize_dim(dim, len(shape))
     if shape[axis] % 2:
-        raise RuntimeError(f"Halving dimension must be even, but dimension {axis} is size {shape[axis]}")
+        raise RuntimeError(
+            f"Halving dimension must be even, but dimension {axis} is size {shape[axis]}"
+        )
     error = kernel("glu_cpu", *EXACT, COMPLEX)(input.dtype)
     if error is not None:
         raise error
     array = input._array.astype(np.float32) if input.dtype in REDUCED else input._array
     left, right = np.split(array, 2, axis)
-    out = empty(contiguous(left.shape), input.dtype)
+    half = shape[axis] // 2
+    layout = elementwise_layout(
+        narrow(input._layout, axis, 0, half), narrow(input._layout, axis, half, half)
+    )
+    out = empty(layout, input.dtype)
     with np.errstate(all="ignore"):
         out._array[...] = left * logistic(right)
     return out
@@ -108,7 +130,10 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 @operator(
     where="internal",
     backward_name="RreluWithNoiseBackward0",
-    gradient={"input": lambda grad, input, noise: _slope_grad(grad, input, noise), "noise": lambda grad: F.zeros_like(grad)},
+    gradient={
+        "input": lambda grad, input, noise: _slope_grad(grad, input, noise),
+        "noise": lambda grad: F.zeros_like(grad),
+    },
 )
 def _rrelu(input: Tensor, noise: Tensor) -> Tensor:
     """input · noise, the slopes drawn by `rrelu`."""
@@ -121,7 +146,10 @@ def _rrelu(input: Tensor, noise: Tensor) -> Tensor:
 
 @operator(
     where="internal",
-    gradient={"grad_output": lambda grad, input, noise: _slope_grad(grad, input, noise), "input": lambda grad: F.zeros_like(grad)},
+    gradient={
+        "grad_output": lambda grad, input, noise: _slope_grad(grad, input, noise),
+        "input": lambda grad: F.zeros_like(grad),
+    },
 )
 def _slope_grad(grad_output: Tensor, input: Tensor, noise: Tensor) -> Tensor:
     """grad · noise."""
@@ -150,7 +178,10 @@ def rrelu(
     inplace: Any = False,
     generator: Generator | None = None,
 ) -> Tensor:
-    """x where x > 0, else a · x: a is drawn from U(lower, upper) while training, else it is their mean."""
+    """x where x > 0, else a · x.
+
+    A is drawn from U(lower, upper) while training, else it is their mean.
+    """
     error = kernel("rrelu_with_noise_out_cpu", *EXACT, COMPLEX)(input.dtype)
     if error is not None:
         raise error
@@ -163,7 +194,9 @@ def rrelu(
     return input.mul_(noise) if inplace else _rrelu(input, noise)
 
 
-def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False) -> Tensor:
+def rrelu_(
+    input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False
+) -> Tensor:
     """`rrelu` that overwrites its input."""
     return rrelu(input, lower, upper, training, True)
 

@@ -1,6 +1,7 @@
 """`keep`: a gradient where a condition holds, zero elsewhere. Internal, used by gradient formulas.
 
-A product with the condition would turn an infinite gradient into NaN where the condition is false; a choice does not.
+A product with the condition would turn an infinite gradient into NaN where the condition is false;
+a choice does not.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Elementwise operators: one description each, everything they share handled once.
 
-`pointwise` enters a row of a table: a NumPy ufunc, a dtype rule, a gradient. `elementwise` does the same for a function of arrays, written
-as a decorator. Type promotion, broadcasting, output strides, Python numbers and half precision are `ops/row.py`'s; `out=`, in-place forms,
-recording and the fast ways for the common case are here. This is the hottest path of the library: `x + y` on small tensors goes through
-`binary` below and nothing else.
+`pointwise` enters a row of a table: a NumPy ufunc, a dtype rule, a gradient. `elementwise` does the
+same for a function of arrays, written as a decorator. Type promotion, broadcasting, output strides,
+Python numbers and half precision are `ops/row.py`'s; `out=`, in-place forms, recording and the fast
+ways for the common case are here. This is the hottest path of the library: `x + y` on small tensors
+goes through `binary` below and nothing else.
 """
 
 from __future__ import annotations
@@ -52,10 +53,11 @@ def pointwise(
 ) -> Callable[..., Any]:
     """Enter an elementwise operator. Returns its public function.
 
-    `compute` is a NumPy ufunc or a function of arrays (see `Row`), whose parameters after the operands are settings of the operator.
-    `parameters` names the operands ("input other"). `scaled` adds the keyword `alpha`, which multiplies the second operand. `tensors` and `exact` are
-    the row's. `variants`
-    names a keyword and the rows that its values choose. `flagged` gives the function in `nn.functional` the parameter `inplace`.
+    `compute` is a NumPy ufunc or a function of arrays (see `Row`), whose parameters after the
+    operands are settings of the operator. `parameters` names the operands ("input other"). `scaled`
+    adds the keyword `alpha`, which multiplies the second operand. `tensors` and `exact` are the
+    row's. `variants` names a keyword and the rows that its values choose. `flagged` gives the
+    function in `nn.functional` the parameter `inplace`.
     """
     operands = tuple(parameters.split())
     signature, direct = _signature(compute, operands, "alpha" if scaled else variants[0])
@@ -69,17 +71,18 @@ def pointwise(
     row = Row(
         compute,
         direct,
-        rule,
-        refuse,
-        verify,
-        len(operands),
-        scaled,
-        native,
-        optional,
-        tensors.split(),
-        exact,
+        rule=rule,
+        refuse=refuse,
+        verify=verify,
+        arity=len(operands),
+        scaled=scaled,
+        native=native,
+        optional=optional,
+        tensors=tensors.split(),
+        exact=exact,
+        choice=variants[0],
+        variants=variants[1],
     )
-    row.choice, row.variants = variants
 
     def body(*args: Any, **kwargs: Any) -> Tensor:
         chosen, operands, settings = arguments(row, args, kwargs)
@@ -87,13 +90,20 @@ def pointwise(
 
     body.__name__ = name
     body.__doc__ = doc or (
-        f"`{name}` of each element." if row.is_ufunc else inspect.getdoc(compute)
+        f"`{name}` of each element." if isinstance(compute, np.ufunc) else inspect.getdoc(compute)
     )
     body.__signature__ = signature  # type: ignore[attr-defined]
     row.spec = spec = describe(
-        body, kind="pointwise", where=where, gradient=gradient, name=name, inplace=inplace, out=out, aliases=aliases,
+        body,
+        kind="pointwise",
+        where=where,
+        gradient=gradient,
+        name=name,
+        inplace=inplace,
+        out=out,
+        aliases=aliases,
         backward_name=backward_name,
-    )  # fmt: skip
+    )
     row.name = (
         spec.name
         if spec.where[0] in ("torch", "Tensor", "internal", "nn.functional")
@@ -140,7 +150,9 @@ def with_flag(call: Callable[..., Any]) -> Callable[..., Any]:
 def elementwise(
     parameters: str = "input", *, name: str = "", **described: Any
 ) -> Callable[[Callable[..., Any]], Any]:
-    """`pointwise` as a decorator of the function of arrays that computes the operator, and whose name it takes."""
+    """`pointwise` as a decorator of the function of arrays that computes the operator, and whose
+    name it takes.
+    """
 
     def decorate(compute: Callable[..., Any]) -> Callable[..., Any]:
         return pointwise(name or compute.__name__.rstrip("_"), compute, parameters, **described)
@@ -151,7 +163,10 @@ def elementwise(
 def _signature(
     compute: Callable[..., Any], operands: Sequence[str], keyword: str
 ) -> tuple[inspect.Signature, bool]:
-    """The public signature: operands, then the settings of `compute`; and whether `compute` writes into an output."""
+    """The public signature: operands, then the settings of `compute`.
+
+    And whether `compute` writes into an output.
+    """
     if isinstance(compute, np.ufunc):
         listed = [_Kind(name, _Kind.POSITIONAL_OR_KEYWORD) for name in operands]
         if keyword:
@@ -164,5 +179,3 @@ def _signature(
     ]
     direct = len(found) > len(operands) and found[len(operands)].name == "out"
     return inspect.Signature([p for p in found if p.name != "out"]), direct
-
-

@@ -1,6 +1,7 @@
 """Calling an elementwise operator: the fast ways for the common case, and the general one.
 
-This is the hottest path of the library: `x + y` on small tensors goes through `binary` below and nothing else.
+This is the hottest path of the library: `x + y` on small tensors goes through `binary` below and
+nothing else.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import numpy as np
 from pellucid.autograd.modes import state
 from pellucid.autograd.node import record, wants_grad
 from pellucid.ops.dispatch import heard, mark_inference, tracked
+from pellucid.ops.operands import WEAK
 from pellucid.ops.pointwise_write import write_out
 from pellucid.ops.quiet import quiet, restore
-from pellucid.ops.row import SCALAR, WEAK, Row, arguments, fast_types
+from pellucid.ops.row import SCALAR, Row, arguments, fast_types
 from pellucid.tensor.dtype import FLOATING, dtype
 from pellucid.tensor.events import listeners
 from pellucid.tensor.layout import Layout, elementwise_layout
@@ -147,5 +149,3 @@ def _fast_output(layout: Layout, d: dtype) -> Tensor:
     t._layout = layout
     t.dtype = d
     return t
-
-

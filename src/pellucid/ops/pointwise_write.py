@@ -18,8 +18,10 @@ from pellucid.ops.inplace import (
     resize_output,
     tell_write,
 )
+from pellucid.ops.operands import WEAK
+from pellucid.ops.overlap import apart, refuse_partial_overlap
 from pellucid.ops.quiet import quiet, restore
-from pellucid.ops.row import WEAK, Row, apart, arguments, fast_types, layout_of, refuse_partial_overlap
+from pellucid.ops.row import Row, arguments, fast_types, layout_of
 from pellucid.tensor.dtype import FLOATING
 from pellucid.tensor.events import listeners
 from pellucid.tensor.layout import elementwise_layout
@@ -32,11 +34,16 @@ def write_out(row: Row, out: Any, operands: Sequence[Any], settings: dict[str, A
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
     if state.grad and (tracked(operands) or tracked((out,))):
         raise RuntimeError(
-            f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments "
+            f"{name}(): functions with out=... arguments don't support automatic "
+            "differentiation, but one of the arguments "
             "requires grad."
         )
     types = row.types(operands)
-    words = row.exact(types[2], out.dtype) if row.exact is not None and types[2] is not out.dtype else None
+    words = (
+        row.exact(types[2], out.dtype)
+        if row.exact is not None and types[2] is not out.dtype
+        else None
+    )
     if words is not None:
         raise RuntimeError(words)
     check_castable(types[2], out.dtype)
@@ -101,7 +108,9 @@ def make_write(row: Row) -> Callable[..., Any]:
 
 
 def _plain(self: Tensor, args: Sequence[Any]) -> list[Any] | None:
-    """The operands of an in-place call as `compute` takes them, if nothing needs to be checked, converted or recorded."""
+    """The operands of an in-place call as `compute` takes them, if nothing needs to be checked,
+    converted or recorded.
+    """
     layout = self._layout
     if (
         self._inference

@@ -1,7 +1,8 @@
 """Which dtypes an elementwise operator refuses, and in which words.
 
-A refusal is a function from the operands' common dtype to the exception to raise, or None. PyTorch refuses in two ways: a check with
-words of its own (`words`), and the missing specialisation of a kernel (`kernel`).
+A refusal is a function from the operands' common dtype to the exception to raise, or None. PyTorch
+refuses in two ways: a check with words of its own (`words`), and the missing specialisation of a
+kernel (`kernel`).
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ def kernel(name: str, *kinds: int) -> Refusal:
     def refuse(d: dtype) -> Exception | None:
         for kind in kinds_of(d):
             if kind in kinds:
-                return NotImplementedError(f"\"{name}\" not implemented for '{scalar_type(d)}'\n  The input is {d}: {_ADVICE[kind]}.")
+                return NotImplementedError(
+                    f"\"{name}\" not implemented for '{scalar_type(d)}'\n  The input is {d}: "
+                    f"{_ADVICE[kind]}."
+                )
         return None
 
     return refuse

@@ -1,42 +1,37 @@
 """`Row`: one elementwise operator, computed on operands of any dtypes and layouts.
 
-A row knows a NumPy ufunc or a function of arrays, and a rule for dtypes. `Row.fresh` computes into fresh memory and `Row.into` into
-given memory; both promote, broadcast and choose strides as PyTorch's TensorIterator does. Nothing is recorded here: that is
-`ops/pointwise.py`.
+A row knows a NumPy ufunc or a function of arrays, and a rule for dtypes. `Row.fresh` computes into
+fresh memory and `Row.into` into given memory; both promote, broadcast and choose strides as
+PyTorch's TensorIterator does. Nothing is recorded here: that is `ops/pointwise.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from pellucid.ops.inplace import copy_array, shares_memory, store
+from pellucid.ops.inplace import copy_array, store
+from pellucid.ops.operands import as_array, check_alpha, rounded
+from pellucid.ops.overlap import apart, refuse_partial_overlap
 from pellucid.ops.quiet import quiet, restore
 from pellucid.ops.refusals import Refusal
 from pellucid.ops.spec import OpSpec
-from pellucid.tensor.dtype import (
-    FLOATING,
-    REDUCED,
-    bool_,
-    default,
-    dtype,
-    float32,
-    float64,
-    int64,
-)
+from pellucid.tensor.dtype import FLOATING, REDUCED, bool_, default, dtype, float32
 from pellucid.tensor.layout import Layout, contiguous, elementwise_layout
 from pellucid.tensor.promotion import combine, number_dtype
 from pellucid.tensor.tensor import Tensor, adopt, empty
 
 SCALAR = contiguous(())
+KEPT = frozenset({"add", "sub", "mul", "div", "lerp"})
+"""The operators that take a Python number as it is, even where the tensor has half precision.
+
+Others round it first.
+"""
 NUMBERS = (bool, int, float, complex, np.generic)
-WEAK: dict[dtype, tuple[type, ...]] = {float32: (int, float), float64: (int, float), int64: (int,)}
-"""Python numbers that NumPy may take as they are, by the dtype computed in."""
-KEPT = frozenset({"add", "sub", "mul", "div"})
-"""The operators that take a Python number as it is, even where the tensor has half precision; others round it first."""
-_LARGEST = 2**63
+
 
 Rule = Callable[[dtype], tuple[dtype, dtype]]
 """From the operands' common dtype to the dtype computed in and the dtype of the result."""
@@ -66,72 +61,42 @@ def magnitude(d: dtype) -> tuple[dtype, dtype]:
     return d, d.to_real()
 
 
+@dataclass(slots=True, eq=False)
 class Row:
     """One elementwise operator: how to compute it and which dtypes it goes through.
 
-    `compute` is a ufunc, a function that writes into its parameter `out` (both are *direct*: they need no temporary result), or
-    a function that returns a new array. It gets the operands as arrays of the dtype computed in, then the settings by keyword.
-    `optional` operands may be None; those in `tensors` may not be numbers, and with "any" in it one of them must be a tensor.
-    `exact` holds the words that refuse an `out=` of another dtype than the result's. `native` rows take half precision as it is. `variants` are other rows, chosen by the value of the
-    setting `choice` (`rounding_mode` of `div`).
+    `compute` is a ufunc, a function that writes into its parameter `out` (both are *direct*: they
+    need no temporary result), or a function that returns a new array. It gets the operands as
+    arrays of the dtype computed in, then the settings by keyword. `optional` operands may be None;
+    those in `tensors` may not be numbers, and with "any" in it one of them must be a tensor.
+    `exact` holds the words that refuse an `out=` of another dtype than the result's. `native` rows
+    take half precision as it is. `variants` are other rows, chosen by the value of the setting
+    `choice` (`rounding_mode` of `div`).
     """
 
-    __slots__ = (
-        "arity",
-        "choice",
-        "compute",
-        "direct",
-        "exact",
-        "is_ufunc",
-        "name",
-        "native",
-        "optional",
-        "plans",
-        "refuse",
-        "rule",
-        "scaled",
-        "spec",
-        "tensors",
-        "variants",
-        "verify",
-    )
-
-    def __init__(
-        self,
-        compute: Callable[..., Any],
-        direct: bool,
-        rule: Rule = common,
-        refuse: Refusal | None = None,
-        verify: Verify | None = None,
-        arity: int = 1,
-        scaled: bool = False,
-        native: bool = False,
-        optional: Sequence[str] = (),
-        tensors: Sequence[str] = (),
-        exact: Callable[[dtype, dtype], str | None] | None = None,
-    ) -> None:
-        self.spec: OpSpec = None  # type: ignore[assignment]  # set by `pointwise`, which describes the row
-        self.name = ""
-        self.compute = compute
-        self.direct = direct
-        self.is_ufunc = isinstance(compute, np.ufunc)
-        self.rule = rule
-        self.refuse = refuse
-        self.arity = arity
-        self.verify = verify
-        self.scaled = scaled
-        self.native = native
-        self.optional = optional
-        self.tensors = tensors
-        self.exact = exact
-        self.choice = ""
-        self.variants: dict[Any, Row] = {}
-        self.plans: dict[Any, tuple[dtype, dtype, dtype]] = {}
+    compute: Callable[..., Any]
+    direct: bool
+    rule: Rule = common
+    refuse: Refusal | None = None
+    verify: Verify | None = None
+    arity: int = 1
+    scaled: bool = False
+    native: bool = False
+    optional: Sequence[str] = ()
+    tensors: Sequence[str] = ()
+    exact: Callable[[dtype, dtype], str | None] | None = None
+    choice: str = ""
+    variants: dict[Any, Row] = field(default_factory=dict)
+    name: str = ""
+    plans: dict[Any, tuple[dtype, dtype, dtype]] = field(default_factory=dict)
+    spec: OpSpec = field(init=False)
+    """Set by `pointwise`, which describes the row."""
 
     def types(self, operands: Sequence[Any]) -> tuple[dtype, dtype, dtype]:
         """(common dtype, dtype computed in, dtype of the result) for these operands.
 
-        Raises: TypeError for operands that are neither tensors nor numbers, RuntimeError for dtypes that the operator refuses.
+        Raises: TypeError for operands that are neither tensors nor numbers, RuntimeError for dtypes
+        that the operator refuses.
         """
         key: Any = [
             (v.dtype, not v._layout.shape) if isinstance(v, Tensor) else type(v) for v in operands
@@ -162,11 +127,13 @@ class Row:
             else:
                 name = self.spec.parameters[position]
                 raise TypeError(
-                    f"{self.name}(): argument '{name}' (position {position + 1}) must be Tensor, not {type(value).__name__}"
+                    f"{self.name}(): argument '{name}' (position {position + 1}) must be Tensor, "
+                    f"not {type(value).__name__}"
                 )
         if "any" in self.tensors and not dimensioned and not zero_dim:
             raise TypeError(
-                f"{self.name}() received an invalid combination of arguments - got only numbers\n  One operand must be a tensor."
+                f"{self.name}() received an invalid combination of arguments - got only "
+                "numbers\n  One operand must be a tensor."
             )
         d = combine(dimensioned, zero_dim, numbers)
         error = self.refuse(d) if self.refuse is not None else None
@@ -179,7 +146,10 @@ class Row:
         return float32 if work in REDUCED and not self.native else work
 
     def settings(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The settings that `compute` itself is given: not those that were about choosing it or scaling an operand."""
+        """The settings that `compute` itself is given.
+
+        Not those that were about choosing it or scaling an operand.
+        """
         return {} if self.scaled or self.choice or not settings else settings
 
     def fresh(self, operands: Sequence[Any], settings: Mapping[str, Any]) -> Tensor:
@@ -217,15 +187,21 @@ class Row:
     def arrays(
         self, operands: Sequence[Any], settings: Mapping[str, Any], d: dtype, work: dtype
     ) -> list[Any]:
-        """The operands as `compute` gets them: float32 for half precision, the second one scaled by `alpha`."""
+        """The operands as `compute` gets them.
+
+        Float32 for half precision, the second one scaled by `alpha`.
+        """
         inner = self.inner(work)
         if inner is work or self.name in KEPT:
             found = [as_array(value, inner) for value in operands]
         else:
-            found = [as_array(v, inner) if isinstance(v, Tensor) else rounded(v, work, inner) for v in operands]
+            found = [
+                as_array(v, inner) if isinstance(v, Tensor) else rounded(v, work, inner)
+                for v in operands
+            ]
         if self.scaled and settings["alpha"] != 1:
             check_alpha(d, settings["alpha"])
-            factor = as_array(settings["alpha"], inner)
+            factor = rounded(settings["alpha"], work, inner)
             found[1] = np.multiply(found[1], factor, dtype=inner.numpy)
         return found
 
@@ -272,101 +248,13 @@ def layout_of(operands: Sequence[Any]) -> Layout:
     )
 
 
-def as_array(value: Any, d: dtype) -> Any:
-    """An operand as NumPy computes with it: an array of dtype `d`, or a Python number NumPy may take as it is; None stays."""
-    if isinstance(value, Tensor):
-        array = value._array
-        if value.dtype is d:
-            return array
-        converted = (
-            np.empty(array.shape, d.numpy) if not array.shape else np.empty_like(array, d.numpy)
-        )
-        copy_array(converted, array)
-        return converted
-    if type(value) in WEAK.get(d, ()):
-        return value if type(value) is float else _as_long(value)
-    if value is None:
-        return None
-    if type(value) is int:
-        value = _as_long(value)
-    with np.errstate(all="ignore"):
-        array = np.asarray(value)
-        return (array.real if array.dtype.kind == "c" and not d.is_complex else array).astype(
-            d.numpy
-        )
-
-
-def _as_long(value: int) -> int:
-    """`value` as PyTorch reads it: 64 bits, those above 2**63 taken as negative."""
-    if -_LARGEST <= value < _LARGEST:
-        return value
-    if value < 0 or value >= 2 * _LARGEST:
-        raise OverflowError("int too big to convert")
-    return value - 2 * _LARGEST
-
-
-def rounded(value: Any, work: dtype, inner: dtype) -> Any:
-    """A number in half precision, as an array of the wider dtype that is computed in."""
-    return None if value is None else as_array(value, work).astype(inner.numpy)
-
-
-def check_alpha(d: dtype, alpha: Any) -> None:
-    """Refuse an `alpha` that the common dtype `d` cannot hold."""
-    if isinstance(alpha, bool) and d is not bool_:
-        raise RuntimeError("Boolean alpha only supported for Boolean results.")
-    if isinstance(alpha, float) and d.category < FLOATING:
-        raise RuntimeError(
-            "For integral input tensors, argument alpha must not be a floating point number."
-        )
-    if isinstance(alpha, complex) and not d.is_complex:
-        raise RuntimeError(
-            "For non-complex input tensors, argument alpha must not be a complex number."
-        )
-
-
-def refuse_partial_overlap(target: Tensor, operand: Tensor) -> None:
-    """Refuse to write `target` while reading an `operand` that shares part of its memory in another order.
-
-    Only dense layouts are judged, as in PyTorch; for others `apart` makes a copy.
-    """
-    if operand is target or operand._storage.buffer is not target._storage.buffer:
-        return
-    if (operand._layout == target._layout and operand.dtype is target.dtype) or not shares_memory(
-        target, operand
-    ):
-        return
-    dense = (
-        target._layout.is_non_overlapping_and_dense and operand._layout.is_non_overlapping_and_dense
-    )
-    if not dense:
-        return
-    raise RuntimeError(
-        "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. "
-        "Please clone() the tensor before performing the operation.\n"
-        "  The result would depend on the order in which elements are computed."
-    )
-
-
-def apart(target: Tensor, operands: Sequence[Any]) -> Sequence[Any]:
-    """The operands, those copied that overlap `target` without being it."""
-    return [
-        adopt(value._array.copy(), value.dtype)
-        if isinstance(value, Tensor)
-        and value is not target
-        and value._storage.buffer is target._storage.buffer
-        and value._layout != target._layout
-        and shares_memory(target, value)
-        else value
-        for value in operands
-    ]
-
-
 def arguments(
     row: Row, args: Sequence[Any], kwargs: dict[str, Any]
 ) -> tuple[Row, Sequence[Any], dict[str, Any]]:
     """The row that answers, its operands, and its settings with their defaults.
 
-    Raises: TypeError for too few, too many or unknown arguments, RuntimeError for a `choice` that there is no variant for.
+    Raises: TypeError for too few, too many or unknown arguments, RuntimeError for a `choice` that
+    there is no variant for.
     """
     spec, arity = row.spec, row.arity
     if not kwargs and len(args) == arity and not row.optional:
@@ -403,11 +291,18 @@ def arguments(
 
 
 def fast_types(row: Row) -> tuple[dict[dtype, dtype], Callable[[dtype], dtype | None]]:
-    """The dtypes that `compute` takes as they are, with the result's; and a function that adds one or returns None."""
+    """The dtypes that `compute` takes as they are, with the result's.
+
+    And a function that adds one or returns None.
+    """
     fast: dict[dtype, dtype] = {}
 
     def learn(d: dtype) -> dtype | None:
-        if d in REDUCED or (d.category < FLOATING and row.verify is not None) or (row.refuse is not None and row.refuse(d) is not None):
+        if (
+            d in REDUCED
+            or (d.category < FLOATING and row.verify is not None)
+            or (row.refuse is not None and row.refuse(d) is not None)
+        ):
             return None
         work, answer = row.rule(d)
         if work is not d:
@@ -416,5 +311,3 @@ def fast_types(row: Row) -> tuple[dict[dtype, dtype], Callable[[dtype], dtype | 
         return answer
 
     return fast, learn
-
-

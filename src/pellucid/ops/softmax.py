@@ -9,9 +9,9 @@ import numpy as np
 
 from pellucid.ops.api import F
 from pellucid.ops.arguments import integer
+from pellucid.ops.conversion import convert
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.inplace import copy_array
-from pellucid.ops.conversion import convert
 from pellucid.ops.refusals import COMPLEX, EXACT, kernel
 from pellucid.tensor.dtype import REDUCED, dtype
 from pellucid.tensor.layout import contiguous, normalize_dim
@@ -53,6 +53,14 @@ def _start(name: str, input: Tensor, dim: int) -> tuple[int, Tensor, np.ndarray]
     return axis, out, work
 
 
+def _stored(array: np.ndarray, d: dtype) -> np.ndarray:
+    """Rounded to half precision.
+
+    Along the last dimension PyTorch keeps the sum and its logarithm in the input's dtype.
+    """
+    return array.astype(d.numpy).astype(np.float32)
+
+
 def _softmax_output_grad(grad: Any, grad_output: Any, output: Any, dim: int) -> Any:
     return (
         grad * grad_output
@@ -63,7 +71,10 @@ def _softmax_output_grad(grad: Any, grad_output: Any, output: Any, dim: int) -> 
 
 @operator(
     where="internal",
-    gradient={"grad_output": lambda grad, output, dim: softmax_backward(grad, output, dim), "output": _softmax_output_grad},
+    gradient={
+        "grad_output": lambda grad, output, dim: softmax_backward(grad, output, dim),
+        "output": _softmax_output_grad,
+    },
 )
 def softmax_backward(grad_output: Tensor, output: Tensor, dim: int) -> Tensor:
     """output · (grad − Σ grad · output)."""
@@ -77,7 +88,12 @@ def softmax_backward(grad_output: Tensor, output: Tensor, dim: int) -> Tensor:
     return _finish(output, product, out)
 
 
-@operator(where="internal", gradient={"input": lambda grad, out, dim: softmax_backward(grad, out, dim)}, name="_softmax", backward_name="SoftmaxBackward0")
+@operator(
+    where="internal",
+    gradient={"input": lambda grad, out, dim: softmax_backward(grad, out, dim)},
+    name="_softmax",
+    backward_name="SoftmaxBackward0",
+)
 def softmax_of(input: Tensor, dim: int) -> Tensor:
     """exp(x) / Σ exp(x) along `dim`."""
     axis, out, work = _start("softmax", input, dim)
@@ -99,7 +115,9 @@ def _log_softmax_output_grad(grad: Any, grad_output: Any, output: Any, dim: int)
 @operator(
     where="internal",
     gradient={
-        "grad_output": lambda grad, output, dim: grad - (F.exp(output) * grad).sum(dim, keepdim=True),
+        "grad_output": lambda grad, output, dim: (
+            grad - (F.exp(output) * grad).sum(dim, keepdim=True)
+        ),
         "output": _log_softmax_output_grad,
     },
 )
@@ -117,7 +135,10 @@ def log_softmax_backward(grad_output: Tensor, output: Tensor, dim: int) -> Tenso
 
 
 @operator(
-    where="internal", gradient={"input": lambda grad, out, dim: log_softmax_backward(grad, out, dim)}, name="_log_softmax", backward_name="LogSoftmaxBackward0"
+    where="internal",
+    gradient={"input": lambda grad, out, dim: log_softmax_backward(grad, out, dim)},
+    name="_log_softmax",
+    backward_name="LogSoftmaxBackward0",
 )
 def log_softmax_of(input: Tensor, dim: int) -> Tensor:
     """x − log Σ exp(x) along `dim`."""
@@ -128,7 +149,12 @@ def log_softmax_of(input: Tensor, dim: int) -> Tensor:
     if work.size:
         _shifted(input, axis, work)
         with np.errstate(all="ignore"):
-            np.subtract(work, np.log(np.exp(work).sum(axis=axis, keepdims=True)), work)
+            total = np.exp(work).sum(axis=axis, keepdims=True)
+            if input.dtype in REDUCED and axis == work.ndim - 1:
+                total = _stored(np.log(_stored(total, input.dtype)), input.dtype)
+            else:
+                np.log(total, total)
+            np.subtract(work, total, work)
     return _finish(input, work, out)
 
 
@@ -136,7 +162,8 @@ def _dim_for(name: str, input: Tensor, dim: int | None, stacklevel: int) -> int:
     if dim is not None:
         return dim
     warnings.warn(
-        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include "
+        "dim=X as an argument.",
         stacklevel=stacklevel + 1,
     )
     return 0 if len(input._layout.shape) in (0, 1, 3) else 1
@@ -148,7 +175,10 @@ def _as(input: Tensor, d: dtype | None) -> Tensor:
 
 @composite(where="torch Tensor special", out=True)
 def softmax(input: Tensor, dim: int, dtype: dtype | None = None) -> Tensor:
-    """exp(x) / Σ exp(x) along `dim`. `dtype` converts the input first. Shape: as `input`, row-major."""
+    """exp(x) / Σ exp(x) along `dim`. `dtype` converts the input first. Shape.
+
+    As `input`, row-major.
+    """
     return softmax_of(_as(input, dtype), dim)
 
 
@@ -159,7 +189,9 @@ def log_softmax(input: Tensor, dim: int, dtype: dtype | None = None) -> Tensor:
 
 
 @composite(where="nn.functional", name="softmax")
-def functional_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: dtype | None = None) -> Tensor:
+def functional_softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: dtype | None = None
+) -> Tensor:
     """`softmax`; without `dim` one is guessed, with a warning."""
     return softmax_of(_as(input, dtype), _dim_for("softmax", input, dim, _stacklevel))
 
@@ -173,8 +205,8 @@ def functional_log_softmax(
 
 
 @composite(where="nn.functional")
-def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: dtype | None = None) -> Tensor:
+def softmin(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: dtype | None = None
+) -> Tensor:
     """softmax(−x): small elements get large shares."""
     return softmax_of(_as(-input, dtype), _dim_for("softmin", input, dim, _stacklevel))
-
-

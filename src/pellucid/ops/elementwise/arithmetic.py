@@ -1,4 +1,7 @@
-"""Arithmetic: add, sub, mul, div, neg, remainders, roots of nothing else. Each row's gradient stands beside it."""
+"""Arithmetic: add, sub, mul, div, neg, remainders, roots of nothing else.
+
+Each row's gradient stands beside it.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,13 @@ from pellucid.tensor.dtype import dtype, int64
 from pellucid.tensor.tensor import Tensor
 
 _NO_BOOL_SUB = words(
-    "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead.",
+    "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
+    "`logical_xor()` operator instead.",
     BOOL,
 )
 _NO_MIXED_SUB = (
-    "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, use the `~` or "
+    "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to "
+    "invert a mask, use the `~` or "
     "`logical_not()` operator instead."
 )
 
@@ -90,7 +95,10 @@ mul = pointwise(
 
 
 def _truncated(input: Any, other: Any) -> Any:
-    """Quotients cut towards zero. Integers: the floor is one too low where signs differ and something remains."""
+    """Quotients cut towards zero. Integers.
+
+    The floor is one too low where signs differ and something remains.
+    """
     if np.result_type(input, other).kind in "iu":
         _no_zero(other)
         quotient, remainder = np.divmod(input, other)
@@ -108,7 +116,8 @@ def _floored(input: Any, other: Any) -> Any:
 def _no_zero(divisor: Any) -> None:
     if not np.all(divisor):
         raise RuntimeError(
-            "ZeroDivisionError\n  An integer has no infinity: divide floating tensors, or replace the zeros first."
+            "ZeroDivisionError\n  An integer has no infinity: divide floating tensors, or "
+            "replace the zeros first."
         )
 
 
@@ -145,7 +154,10 @@ true_div = pointwise(
 
 
 def no_derivative(name: str) -> Any:
-    """The formula of an operator that PyTorch has no derivative for: backward through it fails and says so."""
+    """The formula of an operator that PyTorch has no derivative for.
+
+    Backward through it fails and says so.
+    """
 
     def refuse(grad: Any) -> Any:
         raise NotImplementedError(f"derivative for {name} is not implemented")
@@ -204,7 +216,8 @@ neg = pointwise(
     aliases=("negative",),
     refuse=either(
         words(
-            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the `~` or "
+            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
+            "invert a mask, use the `~` or "
             "`logical_not()` operator instead.",
             BOOL,
         ),
@@ -285,9 +298,12 @@ def addcmul(input: Any, tensor1: Any, tensor2: Any, out: Any, *, value: Any = 1)
     "input tensor1 tensor2",
     tensors="input tensor1 tensor2",
     refuse=words(
-        "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true division of tensor1 "
-        "and tensor2. The historic addcdiv behavior can be implemented as (input + value * torch.trunc(tensor1 / tensor2)).to(input.dtype) "
-        "for integer inputs and as (input + value * tensor1 / tensor2) for float inputs. The future addcdiv behavior is just the latter "
+        "Integer division with addcdiv is no longer supported, and in a future  release addcdiv "
+        "will perform a true division of tensor1 "
+        "and tensor2. The historic addcdiv behavior can be implemented as (input + value * "
+        "torch.trunc(tensor1 / tensor2)).to(input.dtype) "
+        "for integer inputs and as (input + value * tensor1 / tensor2) for float inputs. The "
+        "future addcdiv behavior is just the latter "
         "implementation: (input + value * tensor1 / tensor2), for all dtypes.",
         *EXACT,
     ),

@@ -16,12 +16,29 @@ from pellucid.tensor.tensor import Tensor
 _STEP = NoGradient("a comparison is constant almost everywhere and answers in bool")
 
 eq = pointwise("eq", np.equal, "input other", rule=truth, tensors="input", gradient=_STEP)
-ne = pointwise("ne", np.not_equal, "input other", rule=truth, tensors="input", gradient=_STEP, aliases=("not_equal",))
+ne = pointwise(
+    "ne",
+    np.not_equal,
+    "input other",
+    rule=truth,
+    tensors="input",
+    gradient=_STEP,
+    aliases=("not_equal",),
+)
 
 
 def _ordering(name: str, ufunc: np.ufunc, alias: str) -> Any:
     refuse = kernel(f"{name}_cpu", COMPLEX, WIDE)
-    return pointwise(name, ufunc, "input other", rule=truth, tensors="input", gradient=_STEP, aliases=(alias,), refuse=refuse)
+    return pointwise(
+        name,
+        ufunc,
+        "input other",
+        rule=truth,
+        tensors="input",
+        gradient=_STEP,
+        aliases=(alias,),
+        refuse=refuse,
+    )
 
 
 lt = _ordering("lt", np.less, "less")
@@ -64,7 +81,9 @@ def isreal(input: Any) -> Any:
     return np.imag(input) == 0
 
 
-def _close(input: Any, other: Any, *, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Any:
+def _close(
+    input: Any, other: Any, *, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+) -> Any:
     """Whether |input − other| ≤ atol + rtol · |other|, or both are the same infinity."""
     close = input == other
     if equal_nan:
@@ -79,11 +98,22 @@ def _close(input: Any, other: Any, *, rtol: float = 1e-05, atol: float = 1e-08, 
     return close | (np.isfinite(distance) & (distance <= allowed))
 
 
-_isclose = pointwise("_isclose", _close, "input other", rule=truth, where="internal", inplace=False, out=False, gradient=_STEP)
+_isclose = pointwise(
+    "_isclose",
+    _close,
+    "input other",
+    rule=truth,
+    where="internal",
+    inplace=False,
+    out=False,
+    gradient=_STEP,
+)
 
 
 @composite()
-def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
+def isclose(
+    input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+) -> Tensor:
     """Whether |input − other| ≤ atol + rtol · |other|. Both must have one dtype."""
     _two_tensors("isclose", input, other)
     if input.dtype is not other.dtype:
@@ -106,7 +136,9 @@ def _long(tensor: Tensor) -> str:
 
 
 @composite()
-def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+def allclose(
+    input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+) -> bool:
     """Whether all elements are close (see `isclose`)."""
     _two_tensors("allclose", input, other)
     if input.dtype is not other.dtype:

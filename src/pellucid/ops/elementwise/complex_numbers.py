@@ -58,7 +58,9 @@ def angle(input: Any) -> Any:
     """The angle to the positive real axis; for real numbers 0 or π, and NaN for NaN."""
     if input.dtype.kind == "c":
         return np.arctan2(input.imag, input.real)
-    return np.where(np.isnan(input), input, np.where(input < 0, input.dtype.type(math.pi), input.dtype.type(0)))
+    return np.where(
+        np.isnan(input), input, np.where(input < 0, input.dtype.type(math.pi), input.dtype.type(0))
+    )
 
 
 def _sgn_grad(grad: Any, input: Any, out: Any) -> Any:
@@ -81,19 +83,28 @@ def sgn(input: Any) -> Any:
 
 
 def _check_parts(first: Tensor, second: Tensor) -> None:
-    if first.dtype not in (float16, float32, float64) or second.dtype not in (float16, float32, float64):
+    if first.dtype not in (float16, float32, float64) or second.dtype not in (
+        float16,
+        float32,
+        float64,
+    ):
         raise RuntimeError(
             "Expected both inputs to be Half, Float or Double tensors but got "
             f"{scalar_type(first.dtype)} and {scalar_type(second.dtype)}"
         )
     if first.dtype is not second.dtype:
         raise RuntimeError(
-            f"Expected object of scalar type {scalar_type(first.dtype)} but got scalar type {scalar_type(second.dtype)} "
+            f"Expected object of scalar type {scalar_type(first.dtype)} but got scalar type "
+            f"{scalar_type(second.dtype)} "
             "for second argument"
         )
 
 
-@operator(where="torch", out=True, gradient={"real": lambda grad: F.real(grad), "imag": lambda grad: F.imag(grad)})
+@operator(
+    where="torch",
+    out=True,
+    gradient={"real": lambda grad: F.real(grad), "imag": lambda grad: F.imag(grad)},
+)
 def complex(real: Tensor, imag: Tensor) -> Tensor:
     """real + i · imag. Both must have one dtype, float32 or float64."""
     _check_parts(real, imag)

@@ -1,4 +1,7 @@
-"""Numbers taken apart and put together: mantissa and exponent, and powers in double precision written in place."""
+"""Numbers taken apart and put together.
+
+Mantissa and exponent, and powers in double precision written in place.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ _Frexp = return_type("frexp", "mantissa exponent")
     gradient={"input": lambda grad, exponent: grad / F.exp2(exponent)},
 )
 def frexp(input: Tensor) -> Any:
-    """(mantissa, exponent) with input = mantissa · 2**exponent and 1/2 ≤ |mantissa| < 1; the exponent is int32."""
+    """(mantissa, exponent) with input = mantissa · 2**exponent and 1/2 ≤ |mantissa| < 1.
+
+    The exponent is int32.
+    """
     if not input.dtype.is_floating_point:
         raise RuntimeError("torch.frexp() only supports floating-point dtypes")
     layout = elementwise_layout(input._layout)
@@ -52,12 +58,17 @@ def _ldexp_in_place(input: Tensor, other: Tensor) -> Tensor:
 
 def _float_power_in_place(input: Tensor, exponent: Any) -> Tensor:
     """In-place form of `float_power`: only for tensors that are in double precision already."""
-    inexact = input.dtype.is_complex or isinstance(exponent, complex) or isinstance(exponent, Tensor) and exponent.dtype.is_complex
+    inexact = (
+        input.dtype.is_complex
+        or isinstance(exponent, complex)
+        or (isinstance(exponent, Tensor) and exponent.dtype.is_complex)
+    )
     needed = "complex128" if inexact else "float64"
     if input.dtype.name != needed:
         wanted = "ComplexDouble" if inexact else "Double"
         raise RuntimeError(
-            f"the base given to float_power_ has dtype {scalar_type(input.dtype)} but the operation's result requires dtype {wanted}"
+            f"the base given to float_power_ has dtype {scalar_type(input.dtype)} but the "
+            f"operation's result requires dtype {wanted}"
         )
     if isinstance(exponent, Tensor):
         exponent = exponent.to(input.dtype)  # type: ignore[attr-defined]

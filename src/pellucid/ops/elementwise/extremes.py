@@ -144,14 +144,18 @@ def clamp(input: Any, min: Any = None, max: Any = None, out: Any = None) -> None
 
 @elementwise(
     exact=lambda answer, out: (
-        f"nan_to_num: dtype of out: {scalar_type(out)} should be same as input: {scalar_type(answer)}"
+        f"nan_to_num: dtype of out: {scalar_type(out)} should be same as input: "
+        f"{scalar_type(answer)}"
     ),
     gradient={"input": lambda grad, input: keep(grad, F.isfinite(input))},
 )
 def nan_to_num(
     input: Any, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
 ) -> Any:
-    """Each element; NaN becomes `nan` (0), infinities the largest and smallest number unless given."""
+    """Each element.
+
+    NaN becomes `nan` (0), infinities the largest and smallest number unless given.
+    """
     if input.dtype.kind in "biu":
         return input.copy()
     if input.dtype.kind == "c":

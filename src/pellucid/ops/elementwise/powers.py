@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from pellucid.ops.api import F
+from pellucid.ops.conversion import convert
 from pellucid.ops.dispatch import composite
 from pellucid.ops.elementwise.arithmetic import conj
 from pellucid.ops.masks import keep
-from pellucid.ops.conversion import convert
 from pellucid.ops.memory import as_scalar
 from pellucid.ops.pointwise import elementwise, floating, pointwise
 from pellucid.ops.refusals import BOOL, WIDE, kernel
@@ -53,7 +53,10 @@ def _exponent_grad(grad: Any, input: Any, exponent: Any, out: Any) -> Any:
 
 
 def _integer_power(base: np.ndarray, exponent: np.ndarray) -> np.ndarray:
-    """Powers of integers; a negative exponent leaves 1 of base 1, ±1 of base −1, and 0 of any other."""
+    """Powers of integers.
+
+    A negative exponent leaves 1 of base 1, ±1 of base −1, and 0 of any other.
+    """
     negative = exponent < 0
     if not np.any(negative):
         return np.power(base, exponent)
@@ -82,7 +85,8 @@ def _no_negative_power(operands: Sequence[Any]) -> None:
         return
     if exponent < 0:
         raise RuntimeError(
-            "Integers to negative integer powers are not allowed.\n  Use a floating base, or a floating exponent."
+            "Integers to negative integer powers are not allowed.\n  Use a floating base, or a "
+            "floating exponent."
         )
     if input.dtype.category:
         as_scalar(exponent, input.dtype)  # raises for exponents that the dtype cannot hold

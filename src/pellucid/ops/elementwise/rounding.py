@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from pellucid.ops.api import F
+from pellucid.ops.dispatch import composite
 from pellucid.ops.inplace import scalar_type
 from pellucid.ops.masks import keep
 from pellucid.ops.pointwise import elementwise, floating, pointwise, truth
-from pellucid.ops.refusals import BOOL, COMPLEX, EXACT, WIDE, either, kernel, words
+from pellucid.ops.refusals import BOOL, COMPLEX, EXACT, INTEGER, WIDE, either, kernel, words
 from pellucid.ops.spec import NoGradient
 from pellucid.tensor.dtype import dtype
 from pellucid.tensor.tensor import Tensor
@@ -54,15 +55,18 @@ trunc = _rounding("trunc", np.trunc, ("fix",))
 
 @elementwise(
     refuse=kernel("round_vml_cpu", BOOL, COMPLEX),
-    where="torch Tensor special",
     gradient={"input": _flat},
 )
 def round(input: Any, out: Any, *, decimals: int = 0) -> None:
-    """The nearest whole number, ties to the even one; with `decimals`, the nearest multiple of 10**-decimals."""
+    """The nearest whole number, ties to the even one.
+
+    With `decimals`, the nearest multiple of 10**-decimals.
+    """
     if out.dtype.kind in "iu":
         if decimals:
             raise NotImplementedError(
-                f"\"round_vml_cpu\" not implemented for '{_C_NAMES.get(out.dtype.name, out.dtype.name)}'"
+                '"round_vml_cpu" not implemented for '
+                f"'{_C_NAMES.get(out.dtype.name, out.dtype.name)}'"
             )
         np.copyto(out, input)
     elif not decimals:
@@ -77,6 +81,15 @@ def round(input: Any, out: Any, *, decimals: int = 0) -> None:
 _C_NAMES = {"int64": "Long", "int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte"}
 
 
+@composite(where="special", name="round", out=True)
+def special_round(input: Tensor, *, decimals: int = 0) -> Tensor:
+    """`round`, for floating tensors only."""
+    error = kernel("round_vml_cpu", INTEGER)(input.dtype)
+    if error is not None:
+        raise error
+    return round(input, decimals=decimals)
+
+
 @elementwise(refuse=kernel("frac_cpu", *EXACT, COMPLEX), gradient={"input": lambda grad: grad})
 def frac(input: Any, out: Any) -> None:
     """The part after the point, with the sign of the element."""
@@ -86,7 +99,8 @@ def frac(input: Any, out: Any) -> None:
 @elementwise(
     refuse=either(
         words(
-            "Unlike NumPy, torch.sign is not intended to support complex numbers. Please use torch.sgn instead.",
+            "Unlike NumPy, torch.sign is not intended to support complex numbers. Please use "
+            "torch.sgn instead.",
             COMPLEX,
             error=NotImplementedError,
         ),

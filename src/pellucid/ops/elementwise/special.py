@@ -11,16 +11,25 @@ from pellucid.ops.api import F
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.elementwise.arithmetic import no_derivative
 from pellucid.ops.masks import keep
-from pellucid.ops.numerics import bessel, erf as error_functions, gamma, normal
+from pellucid.ops.numerics import bessel, gamma, normal
+from pellucid.ops.numerics import erf as error_functions
 from pellucid.ops.pointwise import elementwise, floating, pointwise
 from pellucid.ops.refusals import COMPLEX, EXACT, HALF, kernel
 from pellucid.ops.spec import registry
+from pellucid.tensor.dtype import finfo
 from pellucid.tensor.tensor import Tensor
 
 _EVERYWHERE = "torch Tensor special"
 
 
-def _unary(name: str, function: Any, gradient: Any, where: str = _EVERYWHERE, stub: str = "", half: bool = True) -> Any:
+def _unary(
+    name: str,
+    function: Any,
+    gradient: Any,
+    where: str = _EVERYWHERE,
+    stub: str = "",
+    half: bool = True,
+) -> Any:
     """A row for a function of one real array."""
     kinds = (COMPLEX,) if half else (COMPLEX, HALF)
     return pointwise(
@@ -93,11 +102,23 @@ log_ndtr = _unary(
 
 # -- gamma functions
 
-lgamma = _unary("lgamma", gamma.lgamma, lambda grad, input: grad * F.digamma(input), where="torch Tensor", stub="lgamma_vml_cpu")
-digamma = _unary("digamma", gamma.digamma, lambda grad, input: grad * polygamma(1, input), stub="digamma")
+lgamma = _unary(
+    "lgamma",
+    gamma.lgamma,
+    lambda grad, input: grad * F.digamma(input),
+    where="torch Tensor",
+    stub="lgamma_vml_cpu",
+)
+digamma = _unary(
+    "digamma", gamma.digamma, lambda grad, input: grad * polygamma(1, input), stub="digamma"
+)
 
 
-@operator(where="torch special", out=True, gradient={"input": lambda grad, n, input: grad * polygamma(n + 1, input)})
+@operator(
+    where="torch special",
+    out=True,
+    gradient={"input": lambda grad, n, input: grad * polygamma(n + 1, input)},
+)
 def polygamma(n: int, input: Tensor) -> Tensor:
     """The n-th derivative of `digamma`."""
     if n < 0:
@@ -129,7 +150,9 @@ def mvlgamma(input: Tensor, p: int) -> Tensor:
         raise RuntimeError("p has to be greater than or equal to 1")
     if input.dtype.is_complex:
         raise RuntimeError("mvlgamma: complex inputs are not supported")
-    steps = F.arange(-p / 2 + 0.5, 0.5, 0.5, dtype=input.dtype if input.dtype.is_floating_point else None)
+    steps = F.arange(
+        -p / 2 + 0.5, 0.5, 0.5, dtype=input.dtype if input.dtype.is_floating_point else None
+    )
     total = F.lgamma(input.unsqueeze(-1) + steps).sum(-1)  # type: ignore[attr-defined]
     return total + p * (p - 1) / 4 * math.log(math.pi)
 
@@ -147,7 +170,9 @@ def _incomplete(name: str, upper: bool, sign: float) -> Any:
         refuse=kernel(f"{name}_cpu", *EXACT, COMPLEX),
         gradient={
             "input": no_derivative(f"{name}: input"),
-            "other": lambda grad, input, other: sign * grad * F.exp((input - 1) * F.log(other) - other - F.lgamma(input)),
+            "other": lambda grad, input, other: (
+                sign * grad * F.exp((input - 1) * F.log(other) - other - F.lgamma(input))
+            ),
         },
         doc=f"The regularised {'upper' if upper else 'lower'} incomplete gamma function.",
     )
@@ -177,19 +202,27 @@ def zeta(input: Any, other: Any) -> Any:
 # -- Bessel functions
 
 i0 = _unary("i0", bessel.i0, lambda grad, input: grad * i1(input), stub="i0_vml_cpu")
-i0e = _unary("i0e", bessel.i0e, lambda grad, input, out: grad * (i1e(input) - F.sgn(input) * out), where="special")
+i0e = _unary(
+    "i0e",
+    bessel.i0e,
+    lambda grad, input, out: grad * (i1e(input) - F.sgn(input) * out),
+    where="special",
+)
 
 
 def _i1_grad(grad: Any, input: Any, out: Any) -> Any:
     """I₀(x) − I₁(x)/x, which is 1/2 at 0."""
-    tiny = input == 0
-    slope = keep(F.i0(input) - out / input, F.logical_not(tiny))
+    tiny = F.abs(input) <= finfo(input.dtype).eps
+    safe = input + tiny * (2 * finfo(input.dtype).eps)
+    slope = keep(F.i0(safe) - out / safe, F.logical_not(tiny))
     return grad * (slope + 0.5 * tiny)
 
 
 def _i1e_grad(grad: Any, input: Any, out: Any) -> Any:
-    tiny = input == 0
-    slope = keep(i0e(input) - out * (F.sgn(input) + F.reciprocal(input)), F.logical_not(tiny))
+    """I₀ₑ(x) − I₁ₑ(x) · (sgn(x) + 1/x), which is 1/2 at 0."""
+    tiny = F.abs(input) <= finfo(input.dtype).eps
+    safe = input + tiny * (2 * finfo(input.dtype).eps)
+    slope = keep(i0e(safe) - out * (F.sgn(input) + F.reciprocal(safe)), F.logical_not(tiny))
     return grad * (slope + 0.5 * tiny)
 
 
@@ -208,7 +241,11 @@ i1e = _unary("i1e", bessel.i1e, _i1e_grad, where="special")
 )
 def entr(input: Any) -> Any:
     """−x · log(x): 0 at 0, −∞ below."""
-    return np.where(input > 0, -input * np.log(input), np.where(input == 0, 0, np.where(np.isnan(input), input, -np.inf)))
+    return np.where(
+        input > 0,
+        -input * np.log(input),
+        np.where(input == 0, 0, np.where(np.isnan(input), input, -np.inf)),
+    )
 
 
 def _logit_grad(grad: Any, input: Any, eps: float | None) -> Any:
@@ -219,11 +256,21 @@ def _logit_grad(grad: Any, input: Any, eps: float | None) -> Any:
     return keep(slope, (input >= eps) & (input <= 1 - eps))
 
 
-@elementwise(rule=floating, where=_EVERYWHERE, native=True, refuse=kernel("logit_cpu", COMPLEX), gradient={"input": _logit_grad})
+@elementwise(
+    rule=floating,
+    where=_EVERYWHERE,
+    native=True,
+    refuse=kernel("logit_cpu", COMPLEX),
+    gradient={"input": _logit_grad},
+)
 def logit(input: Any, eps: float | None = None) -> Any:
     """log(x / (1 − x)), x limited to [eps, 1 − eps] if `eps` is given."""
-    x = input if eps is None else np.clip(input, input.dtype.type(eps), input.dtype.type(1 - eps))
-    return np.log(x / (1 - x))
+    one = input.dtype.type(1)
+    x = input
+    if eps is not None:
+        low = input.dtype.type(eps)
+        x = np.minimum(np.maximum(input, low), one - low)
+    return np.log(x / (one - x))
 
 
 def _xlogy_grad(grad: Any, input: Any, other: Any) -> Any:
@@ -254,7 +301,10 @@ def _xlog1py_grad(grad: Any, input: Any, other: Any) -> Any:
     tensors="any",
     inplace=False,
     refuse=kernel("xlog1py_cpu", COMPLEX),
-    gradient={"input": _xlog1py_grad, "other": lambda grad, input, other: grad * input / (other + 1)},
+    gradient={
+        "input": _xlog1py_grad,
+        "other": lambda grad, input, other: grad * input / (other + 1),
+    },
 )
 def xlog1py(input: Any, other: Any) -> Any:
     """input · log(1 + other), 0 where `input` is 0; NaN where `other` is."""
@@ -267,7 +317,9 @@ def _name(place: str, **calls: Any) -> None:
         registry.put(place, name, call)
 
 
-_name("Tensor", polygamma=_polygamma_method, polygamma_=lambda input, n: _polygamma.write(input, n=n))
+_name(
+    "Tensor", polygamma=_polygamma_method, polygamma_=lambda input, n: _polygamma.write(input, n=n)
+)
 _name(
     "special",
     gammaln=lgamma,

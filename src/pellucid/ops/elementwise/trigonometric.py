@@ -58,21 +58,33 @@ tanh = pointwise(
     "tanh", np.tanh, rule=floating, gradient={"input": lambda grad, out: tanh_grad(grad, conj(out))}
 )
 asin = pointwise(
-    "asin", np.arcsin, rule=floating, aliases=("arcsin",),
+    "asin",
+    np.arcsin,
+    rule=floating,
+    aliases=("arcsin",),
     gradient={"input": lambda grad, input: grad * conj(F.rsqrt(1 - input * input))},
-)  # fmt: skip
+)
 acos = pointwise(
-    "acos", np.arccos, rule=floating, aliases=("arccos",),
+    "acos",
+    np.arccos,
+    rule=floating,
+    aliases=("arccos",),
     gradient={"input": lambda grad, input: grad * -conj(F.rsqrt(1 - input * input))},
-)  # fmt: skip
+)
 atan = pointwise(
-    "atan", np.arctan, rule=floating, aliases=("arctan",),
+    "atan",
+    np.arctan,
+    rule=floating,
+    aliases=("arctan",),
     gradient={"input": lambda grad, input: grad / conj(input * input + 1)},
-)  # fmt: skip
+)
 asinh = pointwise(
-    "asinh", np.arcsinh, rule=floating, aliases=("arcsinh",),
+    "asinh",
+    np.arcsinh,
+    rule=floating,
+    aliases=("arcsinh",),
     gradient={"input": lambda grad, input: grad * conj(F.rsqrt(input.pow(2) + 1))},
-)  # fmt: skip
+)
 
 
 def _acosh_grad(grad: Any, input: Any) -> Any:
@@ -85,9 +97,12 @@ acosh = pointwise(
     "acosh", np.arccosh, rule=floating, aliases=("arccosh",), gradient={"input": _acosh_grad}
 )
 atanh = pointwise(
-    "atanh", np.arctanh, rule=floating, aliases=("arctanh",),
+    "atanh",
+    np.arctanh,
+    rule=floating,
+    aliases=("arctanh",),
     gradient={"input": lambda grad, input: grad / conj(1 - input.pow(2))},
-)  # fmt: skip
+)
 
 
 def _atan2_grad(grad: Any, input: Any, other: Any, needs: Any) -> Any:
@@ -101,17 +116,28 @@ def _atan2_grad(grad: Any, input: Any, other: Any, needs: Any) -> Any:
 
 
 atan2 = pointwise(
-    "atan2", np.arctan2, "input other", rule=floating, aliases=("arctan2",), tensors="input other", refuse=kernel("atan2_cpu", COMPLEX),
-    gradient={("input", "other"): _atan2_grad}, doc="The angle of the point (other, input).",
-)  # fmt: skip
+    "atan2",
+    np.arctan2,
+    "input other",
+    rule=floating,
+    aliases=("arctan2",),
+    tensors="input other",
+    refuse=kernel("atan2_cpu", COMPLEX),
+    gradient={("input", "other"): _atan2_grad},
+    doc="The angle of the point (other, input).",
+)
 hypot = pointwise(
-    "hypot", np.hypot, "input other", tensors="input other", refuse=kernel("hypot_cpu", *EXACT, COMPLEX),
+    "hypot",
+    np.hypot,
+    "input other",
+    tensors="input other",
+    refuse=kernel("hypot_cpu", *EXACT, COMPLEX),
     gradient={
         "input": lambda grad, input, out: grad * input / out,
         "other": lambda grad, other, out: grad * other / out,
     },
     doc="sqrt(input² + other²) without overflow.",
-)  # fmt: skip
+)
 
 
 def _sinc_grad(grad: Any, input: Any) -> Any:

@@ -1,1 +1,4 @@
-"""Special functions of NumPy arrays: rational approximations and series, vectorised. No tensors here."""
+"""Special functions of NumPy arrays: rational approximations and series, vectorised.
+
+No tensors here.
+"""

@@ -1,6 +1,7 @@
 """Activation functions and their slopes, written array operation by array operation into `out`.
 
-`out` may be the first operand itself, so each function reads an operand for the last time before it writes to `out`, or keeps a copy.
+`out` may be the first operand itself, so each function reads an operand for the last time before it
+writes to `out`, or keeps a copy.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import math
 from typing import Any
 
 import numpy as np
-
 
 from pellucid.ops.numerics.erf import normal_cdf
 from pellucid.ops.numerics.selection import choose
@@ -126,7 +126,9 @@ def elu(x: Array, out: Array, alpha: float, scale: float, input_scale: float) ->
     np.copyto(out, bent)
 
 
-def elu_slope(grad: Array, x: Array, out: Array, alpha: float, scale: float, input_scale: float) -> None:
+def elu_slope(
+    grad: Array, x: Array, out: Array, alpha: float, scale: float, input_scale: float
+) -> None:
     """grad times the derivative of `elu`."""
     slope = np.minimum(x, 0)
     slope *= input_scale

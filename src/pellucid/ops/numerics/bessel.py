@@ -1,7 +1,7 @@
 """Modified Bessel functions of the first kind, orders 0 and 1.
 
-Chebyshev series of the Cephes Mathematical Library (S. L. Moshier), one for |x| ≤ 8 and one beyond, of the functions without their
-exponential growth: exp(−|x|) · I₀(x) and exp(−|x|) · I₁(x).
+Chebyshev series of the Cephes Mathematical Library (S. L. Moshier), one for |x| ≤ 8 and one beyond,
+of the functions without their exponential growth: exp(−|x|) · I₀(x) and exp(−|x|) · I₁(x).
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""The gamma function's logarithm and its derivatives, Hurwitz's zeta function, and the incomplete gamma functions.
+"""The gamma function's logarithm and its derivatives, Hurwitz's zeta function, and the incomplete
+gamma functions.
 
-Everything is computed in double precision. Small arguments are moved up by the recurrence until an asymptotic series holds, negative ones
-are reflected. The series have Bernoulli numbers for coefficients (Abramowitz and Stegun 6.1.40, 6.3.18, 23.2.3).
+Everything is computed in double precision. Small arguments are moved up by the recurrence until an
+asymptotic series holds, negative ones are reflected. The series have Bernoulli numbers for
+coefficients (Abramowitz and Stegun 6.1.40, 6.3.18, 23.2.3).
 """
 
 from __future__ import annotations
@@ -13,7 +15,18 @@ import numpy as np
 from pellucid.ops.numerics.polynomials import horner, in_double, pieces
 
 _LARGE = 10.0
-_BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330)
+_BERNOULLI = (
+    1 / 6,
+    -1 / 30,
+    1 / 42,
+    -1 / 30,
+    5 / 66,
+    -691 / 2730,
+    7 / 6,
+    -3617 / 510,
+    43867 / 798,
+    -174611 / 330,
+)
 """B₂, B₄, …, B₂₀."""
 _LGAMMA = tuple(b / (2 * k * (2 * k - 1)) for k, b in enumerate(_BERNOULLI, 1))[::-1]
 _DIGAMMA = tuple(b / (2 * k) for k, b in enumerate(_BERNOULLI[:8], 1))[::-1]
@@ -21,7 +34,10 @@ _EPSILON = 2.0**-53
 
 
 def _log_gamma(x: np.ndarray) -> np.ndarray:
-    """log Γ(x) for x > 0: Stirling's series at x + n, less the logarithm of the n factors in between."""
+    """log Γ(x) for x > 0.
+
+    Stirling's series at x + n, less the logarithm of the n factors in between.
+    """
     shifted, product = x.copy(), np.ones_like(x)
     while True:
         small = shifted < _LARGE
@@ -31,7 +47,12 @@ def _log_gamma(x: np.ndarray) -> np.ndarray:
         shifted[small] += 1
     inverse = 1 / shifted
     series = inverse * horner(inverse * inverse, _LGAMMA)
-    return (shifted - 0.5) * np.log(shifted) - shifted + (0.5 * math.log(2 * math.pi) + series) - np.log(product)
+    return (
+        (shifted - 0.5) * np.log(shifted)
+        - shifted
+        + (0.5 * math.log(2 * math.pi) + series)
+        - np.log(product)
+    )
 
 
 @in_double
@@ -43,7 +64,13 @@ def lgamma(x: np.ndarray) -> np.ndarray:
         return math.log(math.pi) - np.log(turn) - _log_gamma(1 - x)
 
     pole = np.isinf(x) | ((x <= 0) & (x == np.floor(x)))
-    return pieces(x, (pole, lambda x: np.full_like(x, np.inf)), ((x == 1) | (x == 2), np.zeros_like), (x < 0.5, reflected), (x >= 0.5, _log_gamma))
+    return pieces(
+        x,
+        (pole, lambda x: np.full_like(x, np.inf)),
+        ((x == 1) | (x == 2), np.zeros_like),
+        (x < 0.5, reflected),
+        (x >= 0.5, _log_gamma),
+    )
 
 
 def _digamma_above(x: np.ndarray) -> np.ndarray:
@@ -75,7 +102,10 @@ def digamma(x: np.ndarray) -> np.ndarray:
 
 
 def zeta(x: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """Hurwitz's zeta function Σ (q + k)⁻ˣ: the first terms one by one, the rest by the formula of Euler and Maclaurin."""
+    """Hurwitz's zeta function Σ (q + k)⁻ˣ.
+
+    The first terms one by one, the rest by the formula of Euler and Maclaurin.
+    """
     wide_x, wide_q = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(q, np.float64))
     whole = wide_q == np.floor(wide_q)
     result = np.full(wide_x.shape, np.nan)
@@ -115,7 +145,10 @@ def polygamma(n: int, x: np.ndarray) -> np.ndarray:
 
 
 def _trigamma(x: np.ndarray) -> np.ndarray:
-    """The derivative of digamma, with PyTorch's steps in the dtype of `x`: reflected below 1/2, moved up by 6, then three terms."""
+    """The derivative of digamma, with PyTorch's steps in the dtype of `x`.
+
+    Reflected below 1/2, moved up by 6, then three terms.
+    """
     one, pi = x.dtype.type(1), x.dtype.type(math.pi)
     low = x < 0.5
     y = np.where(low, one - x, x)
@@ -127,7 +160,9 @@ def _trigamma(x: np.ndarray) -> np.ndarray:
             total = total + one / (y * y)
             y = y + one
         square = one / (y * y)
-        series = x.dtype.type(1 / 6) - square * (x.dtype.type(1 / 30) - square * x.dtype.type(1 / 42))
+        series = x.dtype.type(1 / 6) - square * (
+            x.dtype.type(1 / 30) - square * x.dtype.type(1 / 42)
+        )
         total = total + (one + one / (y + y) + square * series) / y
     return np.where(low, -total, total)
 
@@ -180,7 +215,12 @@ def incomplete_gamma(a: np.ndarray, x: np.ndarray, upper: bool) -> np.ndarray:
     """The regularised incomplete gamma function: Q(a, x) if `upper`, else P(a, x) = 1 − Q(a, x)."""
     wide_a, wide_x = np.broadcast_arrays(np.asarray(a, np.float64), np.asarray(x, np.float64))
     result = np.full(wide_a.shape, np.nan)
-    defined = (wide_a >= 0) & (wide_x >= 0) & ~((wide_a == 0) & (wide_x == 0)) & ~(np.isinf(wide_a) & np.isinf(wide_x))
+    defined = (
+        (wide_a >= 0)
+        & (wide_x >= 0)
+        & ~((wide_a == 0) & (wide_x == 0))
+        & ~(np.isinf(wide_a) & np.isinf(wide_x))
+    )
     full = defined & ((wide_a == 0) | np.isinf(wide_x))
     none = defined & ((wide_x == 0) | np.isinf(wide_a)) & ~full
     result[full], result[none] = (0.0, 1.0) if upper else (1.0, 0.0)

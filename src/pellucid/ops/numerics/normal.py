@@ -1,4 +1,7 @@
-"""The normal distribution: its quantiles `ndtri`, and the logarithm of its distribution function, `log_ndtr`."""
+"""The normal distribution.
+
+Its quantiles `ndtri`, and the logarithm of its distribution function, `log_ndtr`.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,10 @@ _Q2 = (
 
 @in_double
 def ndtri(p: np.ndarray) -> np.ndarray:
-    """The x with Φ(x) = p, after Cephes: a rational function around 1/2, two of 1/sqrt(−2 log p) in the tails."""
+    """The x with Φ(x) = p, after Cephes.
+
+    A rational function around 1/2, two of 1/sqrt(−2 log p) in the tails.
+    """
     edge = math.exp(-2)
 
     def middle(p: np.ndarray) -> np.ndarray:
@@ -54,7 +60,9 @@ def ndtri(p: np.ndarray) -> np.ndarray:
         """The distance from 0 at which a tail of `p` begins."""
         x = np.sqrt(-2 * np.log(p))
         z = 1 / x
-        near = pieces(z, (x < 8, lambda z: z * ratio(z, _P1, _Q1)), (x >= 8, lambda z: z * ratio(z, _P2, _Q2)))
+        near = pieces(
+            z, (x < 8, lambda z: z * ratio(z, _P1, _Q1)), (x >= 8, lambda z: z * ratio(z, _P2, _Q2))
+        )
         return x - np.log(x) / x - near
 
     return pieces(

@@ -1,4 +1,6 @@
-"""Polynomials and Chebyshev series, evaluated for whole arrays, and the helper that sends each element to the formula of its interval."""
+"""Polynomials and Chebyshev series, evaluated for whole arrays, and the helper that sends each
+element to the formula of its interval.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ def ratio(x: np.ndarray, top: Sequence[float], bottom: Sequence[float]) -> np.nd
 
 
 def chebyshev(x: np.ndarray, coefficients: Sequence[float]) -> np.ndarray:
-    """The Chebyshev series with the coefficients of Cephes: highest degree first, `x` doubled, the last one halved."""
+    """The Chebyshev series with the coefficients of Cephes.
+
+    Highest degree first, `x` doubled, the last one halved.
+    """
     b0, b1, b2 = np.full_like(x, coefficients[0]), np.zeros_like(x), np.zeros_like(x)
     for c in coefficients[1:]:
         b0, b1, b2 = x * b0 - b1 + c, b0, b1
@@ -34,7 +39,8 @@ def chebyshev(x: np.ndarray, coefficients: Sequence[float]) -> np.ndarray:
 def pieces(x: np.ndarray, *cases: tuple[np.ndarray, Function]) -> np.ndarray:
     """Each element by the function of the first condition that it meets; NaN where none is met.
 
-    A function is only called with the elements that are its own, so none is evaluated outside its interval.
+    A function is only called with the elements that are its own, so none is evaluated outside its
+    interval.
     """
     out = np.full_like(x, np.nan)
     left = np.ones(x.shape, bool)
