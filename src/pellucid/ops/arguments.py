@@ -80,8 +80,8 @@ def sizes(
         given = (by_name[parameter],)
     elif not given and name in _NEED_SIZES:
         raise TypeError(f'{name}() missing 1 required positional arguments: "{parameter}"')
-    if len(given) == 1 and isinstance(given[0], (tuple, list)):
-        given = given[0]
+    if len(given) == 1:
+        return integers(name, parameter, 1, given[0])
     return integers(name, parameter, 1, tuple(given))
 
 

@@ -230,7 +230,7 @@ def _triangle(name: str, below: bool) -> Callable[..., Tensor]:
         check_options(name, options)
         kind = read_dtype(name, options.get("dtype"), None, int64)
         if kind not in (int32, int64):
-            raise RuntimeError(f"\"{name}\" not implemented for '{scalar_type(kind)}'")
+            raise NotImplementedError(f"\"{name}\" not implemented for '{scalar_type(kind)}'")
         inside = np.tri(row, col, offset if below else offset - 1, dtype=bool)
         found = np.nonzero(inside if below else ~inside)
         result = allocate(contiguous((2, found[0].size)), kind)

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 from pellucid.autograd.modes import state
 from pellucid.ops.arguments import sizes
-from pellucid.ops.inplace import resize_output, scalar_type
+from pellucid.ops.inplace import refuse_overlap, resize, scalar_type
 from pellucid.ops.memory import layout_in
 from pellucid.tensor.device import device as Device
 from pellucid.tensor.device import layout_kind, require_cpu, strided
@@ -18,7 +18,7 @@ from pellucid.tensor.device import memory_format as MemoryFormat
 from pellucid.tensor.dtype import bool_, complex128, default, float64, int64
 from pellucid.tensor.dtype import dtype as DType
 from pellucid.tensor.events import Event, listeners
-from pellucid.tensor.layout import contiguous
+from pellucid.tensor.layout import Layout, contiguous
 from pellucid.tensor.tensor import Tensor, empty
 
 
@@ -129,9 +129,14 @@ def place(
     layout = contiguous(check_shape(shape))
     if memory_format is not None:
         layout = layout_in(memory_format, layout)
-    if out is None:
-        return empty(layout, d)
-    resize_output(out, layout)
+    return empty(layout, d) if out is None else fit(out, layout)
+
+
+def fit(out: Tensor, layout: Layout) -> Tensor:
+    """`out` in the shape of `layout`, and counted as written. RuntimeError if its elements overlap."""
+    if out._layout.shape != layout.shape:
+        resize(out, layout)
+    refuse_overlap(out)
     out._storage.version += 1
     return out
 

@@ -11,12 +11,11 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from pellucid.autograd.node import wants_grad
 from pellucid.ops.arguments import wrong_type
+from pellucid.ops.conversion import convert
 from pellucid.ops.dispatch import composite
 from pellucid.ops.factory import Options, check_options, finish, read_dtype
 from pellucid.ops.inplace import scalar_type
-from pellucid.ops.conversion import convert
 from pellucid.ops.memory import as_scalar, clone, detach
 from pellucid.ops.nested_data import fill, infer, is_sequence, shape_of
 from pellucid.tensor import tensor as core

@@ -149,7 +149,7 @@ registry.put("Tensor", "_typed_storage", _typed_storage)
 # -- FloatTensor and its kin
 
 
-class tensortype(type):  # noqa: N801 - PyTorch's name
+class tensortype(type):
     """The class of `FloatTensor`, `LongTensor`, …: `isinstance` asks for the dtype."""
 
     dtype: dtype

@@ -21,10 +21,10 @@ from pellucid.ops.factory import (
     check_out,
     check_shape,
     finish,
+    fit,
     read_dtype,
     read_sizes,
 )
-from pellucid.ops.inplace import resize_output
 from pellucid.ops.memory import layout_in
 from pellucid.tensor.device import memory_format as MemoryFormat
 from pellucid.tensor.dtype import default, dtype, int64
@@ -67,9 +67,7 @@ def drawn(
     samples = sample(stream(name, generator), layout.numel, kind)
     if out is None:
         return finish(name, adopt(samples.reshape(shape), kind), options)
-    resize_output(out, layout)
-    fill_in_memory_order(out._array, samples)
-    out._storage.version += 1
+    fill_in_memory_order(fit(out, layout)._array, samples)
     return finish(name, out, options)
 
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from pellucid.ops.arguments import integer, sizes, tensor
 from pellucid.ops.dispatch import composite, operator
-from pellucid.ops.factory import Options, check_out
-from pellucid.ops.inplace import resize_output, scalar_type
+from pellucid.ops.factory import Options, check_out, fit
+from pellucid.ops.inplace import scalar_type
 from pellucid.ops.random import drawn, stream
 from pellucid.ops.random_fill import fill_bernoulli_of, number, zeros
 from pellucid.ops.spec import NoGradient
@@ -77,9 +77,7 @@ def bernoulli(
     source = stream("bernoulli", generator)
     if out is not None:
         check_out("bernoulli", out)
-        resize_output(out, contiguous(input._layout.shape))
-        fill_bernoulli_of(out, input, source)
-        out._storage.version += 1
+        fill_bernoulli_of(fit(out, contiguous(input._layout.shape)), input, source)
         return out
     if p is None:
         return bernoulli_of(input, source)
@@ -151,13 +149,14 @@ def normal(
         )
     mean = mean if key[0] else number("normal", "mean", 1, mean)
     std = std if key[1] else number("normal", "std", 2, std)
+    if out is not None:
+        check_out("normal", out)
+        if not (out.dtype.is_floating_point or out.dtype.is_complex):
+            refuse_dtype("normal_kernel_cpu", out.dtype)
     result = _NORMALS[key](mean, std, source)
     if out is None:
         return result
-    check_out("normal", out)
-    if out._layout.shape != result._layout.shape:
-        resize_output(out, result._layout)
-    return out.copy_(result.detach())
+    return fit(out, result._layout).copy_(result.detach())
 
 
 # -- the others
@@ -217,9 +216,7 @@ def multinomial(
     chosen = categories.multinomial(source, input._array, count, bool(replacement), input.dtype)
     if out is None:
         return adopt(chosen, int64)
-    resize_output(out, contiguous(chosen.shape))
-    np.copyto(out._array, chosen)
-    out._storage.version += 1
+    np.copyto(fit(out, contiguous(chosen.shape))._array, chosen)
     return out
 
 

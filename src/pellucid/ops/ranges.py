@@ -204,6 +204,13 @@ def _space(
             f"dimension(s) and end with {dims[1]} dimension(s)."
         )
     start, end = _number(name, "start", 1, start), _number(name, "end", 2, end)
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer, Tensor)):
+        kinds = ", ".join(type(value).__name__ for value in (start, end, steps))
+        raise TypeError(
+            f"{name}() received an invalid combination of arguments - got ({kinds}), but expected "
+            "one of:\n * (Number start, Number end, int steps)\n"
+            f"  The third argument, steps={steps!r}, counts values and must be an int."
+        )
     count = integer(name, "steps", 3, steps)
     if count < 0:
         raise RuntimeError("number of steps must be non-negative")
