@@ -10,35 +10,49 @@ import importlib
 from typing import Any
 
 _LATE = {
-    "backward": "pellucid.autograd.api",
-    "grad": "pellucid.autograd.api",
-    "Function": "pellucid.autograd.function",
-    "FunctionCtx": "pellucid.autograd.function",
-    "gradcheck": "pellucid.autograd.gradcheck",
-    "gradgradcheck": "pellucid.autograd.gradcheck",
-    "detect_anomaly": "pellucid.autograd.anomaly",
-    "set_detect_anomaly": "pellucid.autograd.anomaly",
-    "no_grad": "pellucid.autograd.modes",
-    "enable_grad": "pellucid.autograd.modes",
-    "set_grad_enabled": "pellucid.autograd.modes",
-    "inference_mode": "pellucid.autograd.modes",
+    "Function": "function",
+    "GradcheckError": "gradcheck",
+    "NestedIOFunction": "function",
+    "Variable": "variable",
+    "backward": "api",
+    "detect_anomaly": "anomaly",
+    "enable_grad": "modes",
+    "grad": "api",
+    "gradcheck": "gradcheck",
+    "gradgradcheck": "gradcheck",
+    "inference_mode": "modes",
+    "no_grad": "modes",
+    "set_detect_anomaly": "anomaly",
+    "set_grad_enabled": "modes",
+    "set_multithreading_enabled": "modes",
 }
+"""Public names by the module that has them. `gradcheck` is the function, as in PyTorch."""
+
 _MODULES = frozenset(
-    {"anomaly", "forward_ad", "function", "functional", "grad_mode", "graph", "profiler"}
+    {
+        "anomaly_mode",
+        "function",
+        "functional",
+        "grad_mode",
+        "graph",
+        "profiler",
+        "variable",
+    }
 )
+
+__all__ = sorted(_LATE)
 
 
 def __getattr__(name: str) -> Any:
     if name in _LATE:
-        value = getattr(importlib.import_module(_LATE[name]), name)
-    elif name == "Variable":
-        value = importlib.import_module("pellucid.tensor.tensor").Tensor
+        value = getattr(importlib.import_module(f"pellucid.autograd.{_LATE[name]}"), name)
     elif name in _MODULES:
-        try:
-            value = importlib.import_module(f"pellucid.autograd.{name}")
-        except ModuleNotFoundError:
-            raise AttributeError(f"module 'pellucid.autograd' has no attribute {name!r}") from None
+        value = importlib.import_module(f"pellucid.autograd.{name}")
     else:
         raise AttributeError(f"module 'pellucid.autograd' has no attribute {name!r}")
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATE, *_MODULES})

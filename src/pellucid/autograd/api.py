@@ -3,57 +3,68 @@
 from __future__ import annotations
 
 import warnings
-import weakref
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pellucid.autograd.arithmetic import arithmetic
 from pellucid.autograd.engine import run_backward
-from pellucid.autograd.hooks import RemovableHandle, add_hook
-from pellucid.autograd.modes import state
-from pellucid.autograd.node import Edge, Node, current_grad_fn, edge_of, wants_grad
+from pellucid.autograd.gradient_edge import GradientEdge
+from pellucid.autograd.node import Edge, Node, accumulator, current_grad_fn, edge_of, wants_grad
 from pellucid.tensor.tensor import Tensor
+
+Ends = Tensor | GradientEdge | Sequence[Tensor | GradientEdge]
+"""Tensors or places in the graph, one or several."""
 
 
 def backward(
-    tensors: Tensor | Sequence[Tensor],
+    tensors: Ends,
     grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
     grad_variables: Any = None,
-    inputs: Tensor | Sequence[Tensor] | None = None,
+    inputs: Ends | None = None,
 ) -> None:
     """Add the gradients of `tensors` to the `grad` of every leaf they were computed from (or of
     `inputs` only).
 
     `grad_tensors` are the vectors of the vector-Jacobian product, one per tensor; None stands for 1
-    where the tensor has one element.
+    where the tensor has one element. The graph is freed unless `retain_graph` (by default
+    `create_graph`, which records the pass itself).
     """
-    roots = (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
-    if inputs is not None:
-        inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-        if not inputs:
-            raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
-    given = _starts(roots, grad_tensors, False)
+    if grad_variables is not None:
+        warnings.warn(
+            "`grad_variables` is deprecated. Use `grad_tensors` instead.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        if grad_tensors is not None:
+            raise RuntimeError(
+                "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to "
+                "`backward()`. Please only use `grad_tensors`."
+            )
+        grad_tensors = grad_variables
+    roots = _several(tensors)
+    given = _starts(roots, grad_tensors)
     retain = create_graph if retain_graph is None else retain_graph
     if inputs is None:
         run_backward(given, retain, create_graph)
         return
-    edges = [_target(tensor) for tensor in inputs]
+    wanted = _several(inputs)
+    if not wanted:
+        raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    edges = [_target(tensor) for tensor in wanted]
     found = run_backward(given, retain, create_graph, edges, accumulate=True)
-    for tensor, value in zip(inputs, found, strict=True):
-        if tensor._grad_fn is not None and value is not None:
+    for tensor, value in zip(wanted, found, strict=True):
+        if isinstance(tensor, Tensor) and tensor._grad_fn is not None and value is not None:
+            before = tensor._grad
             tensor._grad = (
-                arithmetic.clone(value)
-                if tensor._grad is None
-                else arithmetic.add(tensor._grad, value)
+                arithmetic.clone(value) if before is None else arithmetic.add(before, value)
             )
 
 
 def grad(
-    outputs: Tensor | Sequence[Tensor],
-    inputs: Tensor | Sequence[Tensor],
+    outputs: Ends,
+    inputs: Ends,
     grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
@@ -73,55 +84,90 @@ def grad(
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
             "allow_unused=False."
         )
-    roots = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
-    wanted = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    if not only_inputs:
+        warnings.warn(
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To "
+            "accumulate gradient for other parts of the graph, please use torch.autograd.backward.",
+            FutureWarning,
+            stacklevel=2,
+        )
+    roots, wanted = _several(outputs), _several(inputs)
     retain = create_graph if retain_graph is None else retain_graph
+    unused = bool(allow_unused) or materialize_grads
     if is_grads_batched:
         return _batched(
-            roots, wanted, grad_outputs, retain, create_graph, allow_unused, materialize_grads
+            roots, wanted, grad_outputs, retain, create_graph, unused, materialize_grads
         )
-    given = _starts(roots, grad_outputs, False)
+    given = _starts(roots, grad_outputs)
+    if not wanted:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     edges = [_target(tensor) for tensor in wanted]
     found = run_backward(given, retain, create_graph, edges, accumulate=False)
-    return _checked(wanted, found, bool(allow_unused) or materialize_grads, materialize_grads)
+    return _checked(wanted, found, unused, materialize_grads)
+
+
+def _several(ends: Any) -> tuple[Any, ...]:
+    return (ends,) if isinstance(ends, (Tensor, GradientEdge)) else tuple(ends)
+
+
+def gradient_node(tensor: Any) -> Node:
+    """The node where the gradient of a tensor arrives: its `grad_fn`, or what accumulates into a
+    leaf.
+    """
+    if isinstance(tensor, GradientEdge):
+        return tensor.node
+    return current_grad_fn(tensor) or accumulator(tensor)
 
 
 def _checked(
-    wanted: Sequence[Tensor], found: Sequence[Tensor | None], allow_unused: bool, materialize: bool
+    wanted: Sequence[Any], found: Sequence[Tensor | None], allow_unused: bool, materialize: bool
 ) -> tuple[Tensor | None, ...]:
     results: list[Tensor | None] = []
     for tensor, value in zip(wanted, found, strict=True):
         if value is None and not allow_unused:
             raise RuntimeError(
                 "One of the differentiated Tensors appears to not have been used in the graph. Set "
-                "allow_unused=True if this is "
-                "the desired behavior."
+                "allow_unused=True if this is the desired behavior."
             )
-        results.append(
-            arithmetic.zeros_like(tensor, requires_grad=False)
-            if value is None and materialize
-            else value
-        )
+        if value is None and materialize:
+            if not isinstance(tensor, Tensor):
+                raise RuntimeError(
+                    "materialize_grads cannot be used when the given input is a GradientEdge"
+                )
+            value = arithmetic.zeros_like(tensor, requires_grad=False)
+        results.append(value)
     return tuple(results)
 
 
 def _batched(
-    roots: Sequence[Tensor],
-    wanted: Sequence[Tensor],
+    roots: Sequence[Any],
+    wanted: Sequence[Any],
     grad_outputs: Any,
     retain: bool,
     create_graph: bool,
-    allow_unused: bool | None,
+    allow_unused: bool,
     materialize: bool,
 ) -> tuple[Tensor | None, ...]:
-    given = (grad_outputs,) if isinstance(grad_outputs, Tensor) else tuple(grad_outputs)
-    count = next(g.shape[0] for g in given if g is not None)
+    given = () if grad_outputs is None else _several(grad_outputs)
+    counts = [g.shape[0] for g in given if g is not None and g.dim()]
+    if not counts:
+        raise RuntimeError(
+            "is_grads_batched=True needs grad_outputs whose first dimension counts the vectors"
+        )
     rows = []
-    for number in range(count):
+    for number in range(counts[0]):
         one = [None if g is None else g[number] for g in given]
-        keep = retain or number < count - 1
+        keep = retain or number < counts[0] - 1
         rows.append(
-            grad(roots, wanted, one, keep, create_graph, True, allow_unused, False, materialize)
+            grad(
+                roots,
+                wanted,
+                one,
+                keep,
+                create_graph,
+                allow_unused=allow_unused or None,
+                materialize_grads=materialize,
+            )
         )
     return tuple(
         None if column[0] is None else arithmetic.stack(column)
@@ -129,33 +175,45 @@ def _batched(
     )
 
 
-def _target(tensor: Tensor) -> Edge:
-    if not wants_grad(tensor):
+def _target(tensor: Any) -> Edge:
+    if isinstance(tensor, GradientEdge):
+        return tensor.node, tensor.output_nr, (), _ANY
+    edge = edge_of(tensor) if wants_grad(tensor) else None
+    if edge is None:
         raise RuntimeError("One of the differentiated Tensors does not require grad")
-    edge = edge_of(tensor)
-    assert edge is not None
     return edge
 
 
-def _starts(roots: Sequence[Tensor], grads: Any, batched: bool) -> list[tuple[Edge, Tensor]]:
+_ANY: Any = None
+"""Stands for the dtype of an edge that nothing is sent along."""
+
+
+def _starts(roots: Sequence[Any], grads: Any) -> list[tuple[Edge, Tensor]]:
     if grads is None:
         grads = (None,) * len(roots)
     elif isinstance(grads, Tensor):
         grads = (grads,)
+    else:
+        grads = tuple(grads)
     if len(grads) != len(roots):
         raise RuntimeError(f"got {len(roots)} tensors and {len(grads)} gradients")
     starts = []
     for index, (root, given) in enumerate(zip(roots, grads, strict=True)):
-        if not wants_grad(root):
+        if isinstance(root, GradientEdge):
+            if given is None:
+                raise RuntimeError(
+                    "grad_outputs must be given for a GradientEdge: it does not know its shape"
+                )
+            starts.append((_target(root), given))
+            continue
+        edge = edge_of(root) if wants_grad(root) else None
+        if edge is None:
             raise RuntimeError(
                 f"element {index} of tensors does not require grad and does not have a grad_fn\n"
                 "  Nothing it was computed from has requires_grad=True, or it was computed under "
-                "torch.no_grad(), or it went "
-                "through detach(), item(), numpy() or an integer dtype. pellucid.explain(tensor) "
-                "shows the trail."
+                "torch.no_grad(), or it went through detach(), item(), numpy() or an integer "
+                "dtype. pellucid.explain(tensor) shows the trail."
             )
-        edge = edge_of(root)
-        assert edge is not None
         starts.append((edge, _start(root, given)))
     return starts
 
@@ -189,162 +247,3 @@ def _start(root: Tensor, given: Tensor | None) -> Tensor:
             f"{root.dtype}."
         )
     return given if given.dtype is root.dtype else arithmetic.cast(given, root.dtype)
-
-
-# -- methods of Tensor
-
-
-def _backward_method(
-    self: Tensor,
-    gradient: Tensor | None = None,
-    retain_graph: bool | None = None,
-    create_graph: bool = False,
-    inputs: Any = None,
-) -> None:
-    """Add the gradient of this tensor to the `grad` of every leaf it was computed from."""
-    backward(self, gradient, retain_graph, create_graph, inputs=inputs)
-
-
-def _get_requires_grad(self: Tensor) -> bool:
-    return wants_grad(self)
-
-
-def _set_requires_grad(self: Tensor, value: bool) -> None:
-    if not isinstance(value, bool):
-        raise RuntimeError("requires_grad must be a bool")
-    if not value and self._grad_fn is not None:
-        raise RuntimeError(
-            "you can only change requires_grad flags of leaf variables. If you want to use a "
-            "computed variable in a subgraph "
-            "that doesn't require differentiation use var_no_grad = var.detach()."
-        )
-    if value and self._grad_fn is None and self.dtype.category < 2:
-        raise RuntimeError("only Tensors of floating point dtype can require gradients")
-    if value and self._inference and not state.inference:
-        raise RuntimeError(
-            "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed."
-        )
-    self._requires_grad = value
-
-
-def _requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
-    """Set `requires_grad` in place; returns the tensor."""
-    _set_requires_grad(self, requires_grad)
-    return self
-
-
-def _get_grad_fn(self: Tensor) -> Node | None:
-    return current_grad_fn(self)
-
-
-def _get_is_leaf(self: Tensor) -> bool:
-    return current_grad_fn(self) is None
-
-
-def _get_grad(self: Tensor) -> Tensor | None:
-    if self._grad is None and self._grad_fn is not None and not self._retains_grad:
-        warnings.warn(
-            "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its "
-            ".grad attribute won't be "
-            "populated during autograd.backward(). If you indeed want the .grad field to be "
-            "populated for a non-leaf Tensor, use "
-            ".retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, "
-            "make sure you access the leaf "
-            "Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more informations.",
-            UserWarning,
-            stacklevel=2,
-        )
-    return self._grad
-
-
-def _set_grad(self: Tensor, value: Tensor | None) -> None:
-    if value is not None:
-        if not isinstance(value, Tensor):
-            raise TypeError(
-                "assigned grad expected to be a Tensor or None but got grad of type "
-                f"{type(value).__name__}"
-            )
-        if value is self:
-            raise RuntimeError("can't assign Variable as its own grad")
-        if value.dtype is not self.dtype:
-            raise RuntimeError(
-                f"assigned grad has data of a different type: expected {self.dtype}, got "
-                f"{value.dtype}"
-            )
-        if value._layout.shape != self._layout.shape:
-            raise RuntimeError("assigned grad has data of a different size")
-    self._grad = value
-
-
-def _del_grad(self: Tensor) -> None:
-    self._grad = None
-
-
-def _register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
-    """Call `hook(grad)` whenever a gradient with respect to this tensor is computed; what it
-    returns replaces the gradient.
-    """
-    if not wants_grad(self):
-        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-    node = current_grad_fn(self)
-    if node is None:
-        if self._hooks is None:
-            self._hooks = OrderedDict()
-        return add_hook(self._hooks, hook)
-    if node.tensor_hooks is None:
-        node.tensor_hooks = {}
-    return add_hook(node.tensor_hooks.setdefault(self._output_nr, OrderedDict()), hook)
-
-
-def _register_post_accumulate_grad_hook(
-    self: Tensor, hook: Callable[[Tensor], None]
-) -> RemovableHandle:
-    """Call `hook(leaf)` each time a gradient has been added to `leaf.grad`."""
-    if not wants_grad(self):
-        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-    if self._grad_fn is not None:
-        raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
-    if self._post_accumulate_hooks is None:
-        self._post_accumulate_hooks = OrderedDict()
-    return add_hook(self._post_accumulate_hooks, hook)
-
-
-def _retain_grad(self: Tensor) -> None:
-    """Let this tensor, though not a leaf, have its `grad` filled by backward."""
-    if not wants_grad(self):
-        raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-    node = current_grad_fn(self)
-    if node is None:
-        return
-    self._retains_grad = True
-    if node.retained is None:
-        node.retained = {}
-    node.retained[self._output_nr] = weakref.ref(self)
-
-
-def _attach() -> None:
-    cls: Any = Tensor
-    cls.backward = _backward_method
-    cls.requires_grad = property(
-        _get_requires_grad, _set_requires_grad, doc="Whether a gradient is wanted."
-    )
-    cls.requires_grad_ = _requires_grad_
-    cls.grad_fn = property(_get_grad_fn, doc="The node that made this tensor; None for leaves.")
-    cls.is_leaf = property(
-        _get_is_leaf, doc="Whether the tensor was made by the user, not by a recorded operation."
-    )
-    cls.grad = property(
-        _get_grad, _set_grad, _del_grad, doc="The gradient accumulated by backward."
-    )
-    cls.register_hook = _register_hook
-    cls.register_post_accumulate_grad_hook = _register_post_accumulate_grad_hook
-    cls.retain_grad = _retain_grad
-    cls.retains_grad = property(
-        lambda self: self._retains_grad, doc="Whether `retain_grad` was called."
-    )
-    cls.output_nr = property(
-        lambda self: self._output_nr, doc="Which output of its node the tensor is."
-    )
-
-
-_attach()

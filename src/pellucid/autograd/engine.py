@@ -8,6 +8,7 @@ same way. The walk is a loop: depth of the graph does not matter.
 from __future__ import annotations
 
 import itertools
+import threading
 import warnings
 from collections.abc import Sequence
 from heapq import heappop, heappush
@@ -127,9 +128,24 @@ class Walk:
             grads[:] = run_node_hooks(node.prehooks.values(), grads)
         accumulate_grad(node, grads, self.create_graph)
 
+    def reaches(self, node: Node) -> bool:
+        """Whether the walk runs `node` or captures what arrives there."""
+        if node not in self.dependencies:
+            return False
+        return self.needed is None or node in self.needed or node in self.wanted
+
     def _capture(self, node: Node, grads: Grads) -> None:
         for number in self.wanted[node]:
             self.captured[node, number] = grads[number]
+
+
+class _Running(threading.local):
+    """The backward pass that runs in this thread, if one does."""
+
+    walk: Walk | None = None
+
+
+running = _Running()
 
 
 def run_backward(
@@ -152,12 +168,12 @@ def run_backward(
     if targets is not None:
         walk.aim(targets, _postorder(starts))
     walk.start(roots)
-    before, outer = state.grad, Anomaly.running
-    state.grad = create_graph and not state.inference
+    before, outer = state.grad, running.walk
+    state.grad, running.walk = create_graph and not state.inference, walk
     try:
         walk.run()
     finally:
-        state.grad, Anomaly.running = before, outer
+        state.grad, running.walk = before, outer
     return [walk.captured.get((edge[0], edge[1])) for edge in targets or ()]
 
 
@@ -209,9 +225,11 @@ def _run(node: Node, grads: Grads) -> Sequence[Tensor | None]:
         )
     fitted: Grads = []
     for edge, value in zip(edges, passed, strict=True):
-        if edge is None or value is None:
-            fitted.append(value)
-        elif value._layout.shape == edge[2] and value.dtype is edge[3]:
+        if (
+            edge is None
+            or value is None
+            or (value._layout.shape == edge[2] and value.dtype is edge[3])
+        ):
             fitted.append(value)
         else:
             fitted.append(_fit(node, len(fitted), value, edge))

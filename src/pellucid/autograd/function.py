@@ -31,8 +31,7 @@ from pellucid.tensor.tensor import Tensor, make
 
 
 class FunctionCtx:
-    """What `forward` leaves for `backward`: saved tensors, marks, and any attribute the user sets.
-    """
+    """What `forward` leaves for `backward`: saved tensors, marks, any attribute the user sets."""
 
     needs_input_grad: tuple[bool, ...]
 

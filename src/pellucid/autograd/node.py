@@ -281,8 +281,7 @@ def edge_of(tensor: Tensor) -> Edge | None:
 
 
 def wants_grad(tensor: Tensor) -> bool:
-    """Whether a gradient flows to `tensor`: it asks for one, or it is a view of a tensor that does.
-    """
+    """Whether a gradient flows to `tensor`: it asks for one, or is a view of one that does."""
     return tensor._requires_grad or (tensor._base is not None and tensor._base._requires_grad)
 
 

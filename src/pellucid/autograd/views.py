@@ -53,8 +53,7 @@ def check_write(tensor: Tensor, others_want_grad: bool = False) -> None:
 
 
 class CopySlices(Node):
-    """A write through a view, seen from the base: `inner` is the node of the operation on the view.
-    """
+    """A write through a view, seen from the base: `inner` is the node of the call on the view."""
 
     def __init__(self, base: Tensor, view: Tensor, inner: Node) -> None:
         super().__init__("torch::autograd::CopySlices", [edge_of(base), *inner.edges[1:]])

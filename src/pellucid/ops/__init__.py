@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pellucid.autograd import api as _tape  # attaches the tape's methods to Tensor
+from pellucid.autograd import methods as _tape  # attaches the tape's methods to Tensor
 from pellucid.autograd.arithmetic import arithmetic
 from pellucid.ops import conversion, creation, dunders, from_data, matmul, memory, reductions, views
 from pellucid.ops import indexing as _indexing
