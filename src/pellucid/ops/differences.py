@@ -16,6 +16,8 @@ def _dims_and_spacing(input: Tensor, spacing: Any, dim: Any) -> tuple[list[int],
     """The dimensions to differentiate along, and for each a step or the places of the samples."""
     if isinstance(dim, int):
         dim = [dim]
+    if spacing is None:
+        spacing = 1
     if dim is None:
         count = input.dim()
         if isinstance(spacing, (list, tuple)) and len(spacing) != count:
@@ -76,7 +78,8 @@ def _by_step(x: Tensor, axis: int, step: Any, edge_order: int) -> Tensor:
         first = (_part(x, axis, 1, 1) - _part(x, axis, 0, 1)) / step
         last = (_part(x, axis, n - 1, 1) - _part(x, axis, n - 2, 1)) / step
         return F.cat([first, middle, last], axis)
-    near, far = [_part(x, axis, i, 1) for i in range(3)], [_part(x, axis, n - i, 1) for i in (3, 2, 1)]
+    near = [_part(x, axis, i, 1) for i in range(3)]
+    far = [_part(x, axis, n - i, 1) for i in (3, 2, 1)]
     first = (-1.5 * near[0] + 2 * near[1] - 0.5 * near[2]) / step
     last = (0.5 * far[0] - 2 * far[1] + 1.5 * far[2]) / step
     return F.cat([first, middle, last], axis)

@@ -18,7 +18,9 @@ _Histogram = return_type("histogram", "hist bin_edges")
 _NO_GRADIENT = NoGradient("counts")
 
 
-def _whole_range(name: str, array: np.ndarray, low: float, high: float) -> tuple[float, float]:
+def _whole_range(
+    name: str, array: np.ndarray, low: float, high: float, margin: float
+) -> tuple[float, float]:
     """The range to count in: that of the data if `low` equals `high`, and never empty."""
     if low == high and array.size:
         low, high = float(array.min()), float(array.max())
@@ -29,7 +31,7 @@ def _whole_range(name: str, array: np.ndarray, low: float, high: float) -> tuple
     if low > high:
         raise RuntimeError(f"{name}: max must be larger than min")
     if low == high:
-        low, high = low - 1, high + 1
+        low, high = low - margin, high + margin
     return low, high
 
 
@@ -52,7 +54,7 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
             "  Convert the input with .float() first."
         )
     array = work_array(input, input.dtype)
-    low, high = _whole_range("torch.histc", array, min, max)
+    low, high = _whole_range("torch.histc", array, min, max, 1)
     place, _ = _place(array, low, high, bins)
     counts = np.bincount(place, minlength=bins)
     return adopt(counts.astype(input.dtype.numpy), input.dtype)
@@ -95,7 +97,7 @@ def histogram(
         if bins <= 0:
             raise RuntimeError(f"torch.histogram(): bins must be > 0, but got {bins}")
         low, high = (0.0, 0.0) if range is None else map(float, range)
-        low, high = _whole_range("torch.histogram()", array, low, high)
+        low, high = _whole_range("torch.histogram()", array, low, high, 0.5)
         edges = np.linspace(low, high, bins + 1).astype(d.numpy)
         place = ((array - low) * (bins / (high - low))).astype(np.int64)
         place = np.clip(place, 0, bins - 1)

@@ -16,8 +16,8 @@ from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.elementwise.arithmetic import conj
 from pellucid.ops.inplace import copy_array, scalar_type
 from pellucid.tensor.dtype import REDUCED, dtype
-from pellucid.tensor.layout import broadcast_shapes, contiguous
-from pellucid.tensor.tensor import Tensor, empty
+from pellucid.tensor.layout import NoView, broadcast_shapes, contiguous, view
+from pellucid.tensor.tensor import Tensor, adopt, empty, make
 
 
 def product(a: np.ndarray, b: np.ndarray, d: dtype) -> Tensor:
@@ -30,6 +30,27 @@ def product(a: np.ndarray, b: np.ndarray, d: dtype) -> Tensor:
         with np.errstate(all="ignore"):
             np.matmul(a, b, out=out._array)
     return out
+
+
+@operator(
+    where="internal",
+    backward_name="UnsafeViewBackward0",
+    gradient={"input": lambda grad, input_layout: grad.reshape(input_layout.shape)},
+)
+def unsafe_view(input: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """`input`, which nobody else holds, in another shape: the same memory, not known as a view."""
+    layout = view(input._layout, tuple(shape))
+    if isinstance(layout, NoView):
+        return adopt(np.ascontiguousarray(input._array).reshape(shape), input.dtype)
+    return make(input._storage, layout, input.dtype)
+
+
+@operator(
+    where="internal", backward_name="AliasBackward0", gradient={"input": lambda grad: grad}
+)
+def owned(input: Tensor) -> Tensor:
+    """`input`, a view of memory that nobody else holds, not known as a view."""
+    return make(input._storage, input._layout, input.dtype)
 
 
 def check_dtypes(name: str, *tensors: Tensor) -> None:
@@ -150,7 +171,7 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
     return result
 
 
-@composite(out=True)
+@composite(where="torch Tensor linalg", out=True)
 def matmul(input: Tensor, other: Tensor) -> Tensor:
     """The matrix product with NumPy's rules: vectors become rows and columns, leading dimensions broadcast."""
     rank_a, rank_b = input.dim(), other.dim()
@@ -161,7 +182,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     if rank_b == 1 and rank_a == 2:
         return mv(input, other)
     if rank_a == 1 and rank_b == 2:
-        return mm(input.unsqueeze(0), other).squeeze(0)
+        return unsafe_view(mm(input.unsqueeze(0), other), (other.shape[1],))
     if rank_a == 2 and rank_b == 2:
         return mm(input, other)
     if rank_b <= 2 or (rank_a == rank_b and other.shape[:-2].numel() == 1):
@@ -173,10 +194,10 @@ def _fold(input: Tensor, other: Tensor) -> Tensor:
     """Many rows times one matrix: the leading dimensions become rows, one product."""
     lead = input.shape[:-1]
     if other.dim() == 1:
-        return mv(input.reshape(lead.numel(), input.shape[-1]), other).view(lead)
+        return unsafe_view(mv(input.reshape(lead.numel(), input.shape[-1]), other), lead)
     matrix = other if other.dim() == 2 else other.reshape(other.shape[-2:])
     rows = input.reshape(lead.numel(), input.shape[-1])
-    return mm(rows, matrix).view(*lead, matrix.shape[1])
+    return unsafe_view(mm(rows, matrix), (*lead, matrix.shape[1]))
 
 
 def _batched(input: Tensor, other: Tensor) -> Tensor:
@@ -192,10 +213,8 @@ def _batched(input: Tensor, other: Tensor) -> Tensor:
         )
     left = a.expand(*batch, n, m).reshape(_count(batch), n, m)
     right = b.expand(*batch, m, p).reshape(_count(batch), m, p)
-    out = bmm(left, right).view(*batch, n, p)
-    if vector_a:
-        out = out.squeeze(-2)
-    return out.squeeze(-1) if vector_b else out
+    shape = (*batch, *(() if vector_a else (n,)), *(() if vector_b else (p,)))
+    return unsafe_view(bmm(left, right), shape)
 
 
 def _count(batch: tuple[int, ...]) -> int:
@@ -213,7 +232,8 @@ def _linear_weight(grad: Any, input: Any) -> Any:
 
 
 @operator(
-    where="nn.functional",
+    where="internal",
+    name="linear",
     backward_name="AddmmBackward0",
     gradient={
         "input": lambda grad, weight: F.matmul(grad, conj(weight)),
@@ -221,14 +241,15 @@ def _linear_weight(grad: Any, input: Any) -> Any:
         "bias": lambda grad: grad.sum(tuple(range(grad.dim() - 1))) if grad.dim() > 1 else grad,
     },
 )
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`input @ weight.T + bias`: (*, in) with a weight (out, in) gives (*, out)."""
+def affine(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`linear` for a matrix of weights."""
     shape = input._layout.shape
-    out_features, in_features = weight._layout.shape[0], weight._layout.shape[-1]
-    if weight.dim() != 2 or not shape or shape[-1] != in_features:
-        rows = input._layout.numel // max(shape[-1], 1) if shape else 1
+    out_features, in_features = weight._layout.shape
+    if shape[-1] != in_features:
+        rows = input._layout.numel // max(shape[-1], 1)
         raise RuntimeError(
-            f"mat1 and mat2 shapes cannot be multiplied ({rows}x{shape[-1] if shape else 1} and {in_features}x{out_features})\n"
+            f"mat1 and mat2 shapes cannot be multiplied ({rows}x{shape[-1]} and "
+            f"{in_features}x{out_features})\n"
             f"  linear: the input's last dimension must be in_features, {in_features}."
         )
     check_dtypes("linear", *(t for t in (input, weight, bias) if t is not None))
@@ -241,6 +262,24 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         out._layout = contiguous((*shape[:-1], out_features))
         out.__dict__.pop("_array", None)
     return out
+
+
+@composite(where="nn.functional", out=True)
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`input @ weight.T + bias`: (*, in) with a weight (out, in) gives (*, out)."""
+    rank = len(input._layout.shape)
+    if not rank or not weight._layout.shape:
+        raise RuntimeError(
+            "both arguments to linear need to be at least 1D, but they are "
+            f"{rank}D and {weight.dim()}D"
+        )
+    if weight.dim() == 1:
+        found = matmul(input, weight)
+        return found if bias is None else found + bias
+    if weight.dim() != 2:
+        raise RuntimeError(f"linear: weight must be a matrix, but it has {weight.dim()} dimensions")
+    found = affine(input, weight, bias)
+    return found if bias is None or rank == 2 else found.view(found._layout.shape)
 
 
 def scaled(grad: Any, factor: Any) -> Any:

@@ -13,8 +13,10 @@ from pellucid.ops.api import F
 from pellucid.ops.arguments import tensors
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.elementwise.arithmetic import conj
-from pellucid.ops.inplace import scalar_type
-from pellucid.ops.matmul import add_product, bmm, dot, mm, mv, product, scaled
+from pellucid.ops.inplace import check_castable, scalar_type
+from pellucid.ops.matmul import add_product, bmm, dot, mm, mv, product, scaled, unsafe_view
+from pellucid.ops.spec import OutRule
+from pellucid.tensor.dtype import bool_
 from pellucid.tensor.layout import normalize_dim
 from pellucid.tensor.tensor import Tensor
 
@@ -142,6 +144,12 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
                 f"addr: Expected 1-D argument {name}, but got {x.dim()}-D"
             )
     whole = outer(vec1, vec2)
+    if input.dtype is bool_ and whole.dtype is bool_:
+        alpha, beta = bool(alpha), bool(beta)
+        whole = whole.logical_and(alpha)
+        return input.logical_or(whole) if beta else whole.expand(
+            F.broadcast_shapes(whole.shape, input.shape)
+        ).clone()
     if alpha != 1:
         whole = whole * alpha
     if beta == 0:
@@ -193,9 +201,9 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
         if a.shape[i] == b.shape[j]:
             continue
         if a.shape[i] == 1:
-            b = b.sum(j, keepdim=True)
+            b = b.sum(j, keepdim=True, dtype=b.dtype)
         elif b.shape[j] == 1:
-            a = a.sum(i, keepdim=True)
+            a = a.sum(i, keepdim=True, dtype=a.dtype)
         else:
             raise RuntimeError(
                 "contracted dimensions need to match, but first has size "
@@ -208,10 +216,10 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     rows = a.permute(*left, *first).reshape(n, summed) if a.dim() else a.reshape(1, 1)
     columns = b.permute(*second, *right).reshape(summed, p) if b.dim() else b.reshape(1, 1)
     shape = [a.shape[i] for i in left] + [b.shape[j] for j in right]
-    return mm(rows, columns).reshape(shape)
+    return unsafe_view(mm(rows, columns), tuple(shape))
 
 
-@composite(out=True)
+@composite(out=OutRule(check_castable, row_major=True))
 def kron(input: Tensor, other: Tensor) -> Tensor:
     """The Kronecker product: each element of `input` times the whole of `other`."""
     rank = max(input.dim(), other.dim())
@@ -220,7 +228,7 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
     shape = [x * y for x, y in zip(a.shape, b.shape, strict=True)]
     spread_a = a.reshape([s for size in a.shape for s in (size, 1)])
     spread_b = b.reshape([s for size in b.shape for s in (1, size)])
-    return (spread_a * spread_b).reshape(shape)
+    return unsafe_view(spread_a * spread_b, tuple(shape))
 
 
 @composite(where="nn.functional")
@@ -320,9 +328,8 @@ def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
             )
     sizes = [x.shape[0] for x in chain] + [chain[-1].shape[1]]
     found = _chain(chain, _best_order(sizes), 0, len(chain) - 1)
-    if row:
-        found = found.squeeze(0)
-    return found.squeeze(-1) if column else found
+    shape = [size for size, gone in zip(found.shape, (row, column), strict=True) if not gone]
+    return found.view(shape)
 
 
 @composite(where="torch")
@@ -348,7 +355,7 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
         )
     if n == 0:
         one = F.eye(input.shape[-1], dtype=input.dtype)
-        return F.zeros_like(input).copy_(one)
+        return input.clone().copy_(one)
     base = F.linalg.inv(input) if n < 0 else input
     n, found = abs(n), None
     while n:
@@ -406,7 +413,7 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
 @composite(where="linalg")
 def vander(input: Tensor, *, N: int | None = None) -> Tensor:
     """The powers 0 to N - 1 of each element: a Vandermonde matrix for each row."""
-    if not input.dim():
+    if N is None and not input.dim():
         raise RuntimeError("Expected dim >= 1, but got 0")
     if N is not None and N <= 1:
         raise RuntimeError(f"Expected N > 1, but got {N}")

@@ -15,6 +15,7 @@ from pellucid.ops.api import F
 from pellucid.ops.arguments import integer
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.inplace import scalar_type
+from pellucid.ops.matmul import owned, unsafe_view
 from pellucid.ops.reduce import work_array
 from pellucid.ops.reduce_extremes import scatter_back, shared_whole
 from pellucid.ops.returns import return_type
@@ -232,8 +233,9 @@ def _shaped(found: Tensor, input: Tensor, q: Tensor, axis: int | None, keepdim: 
             if keepdim or i != axis
         ]
     if not q.dim():
-        return found.reshape(lead)
-    return found.movedim(-1, 0).reshape([q.numel(), *lead])
+        return unsafe_view(found, tuple(lead))
+    several = found.movedim(-1, 0)
+    return owned(several.reshape([q.numel(), *lead]))
 
 
 @composite(out=True)

@@ -8,9 +8,9 @@ import numpy as np
 
 from pellucid.ops.api import F
 from pellucid.ops.dispatch import composite, operator
-from pellucid.ops.inplace import scalar_type
+from pellucid.ops.inplace import EXACT, scalar_type
 from pellucid.ops.reduce import work_array
-from pellucid.ops.spec import NoGradient
+from pellucid.ops.spec import NoGradient, OutRule
 from pellucid.tensor.dtype import COMPLEX, dtype, int32, int64
 from pellucid.tensor.layout import contiguous, normalize_dim
 from pellucid.tensor.promotion import number_dtype, promote_types
@@ -97,7 +97,19 @@ def _type_name(d: dtype) -> str:
     return names.get(d.name, scalar_type(d))
 
 
-@operator(where="torch Tensor", out=True, gradient=NoGradient("returns indices"))
+def _check_out(source: dtype, target: dtype) -> None:
+    if source is not target:
+        raise RuntimeError(
+            "torch.searchsorted(): output tensor's dtype is wrong, it can only be Int(int32) or "
+            "Long(int64) depending on whether out_int32 flag is True, but we got output tensor's "
+            f"dtype {scalar_type(target)} and out_int32 flag is {source is int32}"
+        )
+
+
+_FOUND = OutRule(_check_out)
+
+
+@operator(where="torch Tensor", out=_FOUND, gradient=NoGradient("returns indices"))
 def searchsorted(
     input: Tensor,
     values: Any,
@@ -133,7 +145,7 @@ def searchsorted(
     return out
 
 
-@composite(where="torch Tensor", out=True)
+@composite(where="torch Tensor", out=_FOUND)
 def bucketize(
     input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False
 ) -> Tensor:
@@ -205,10 +217,10 @@ def _unique(input: Tensor, dim: int | None, consecutive: bool) -> tuple[Tensor, 
         values = array.reshape(-1)[first]
         inverse = inverse.reshape(array.shape)
     else:
-        values = np.take(array, first, axis)
+        values = np.moveaxis(np.moveaxis(array, axis, 0)[first], 0, axis)
     return (
-        adopt(np.ascontiguousarray(values), input.dtype),
-        adopt(np.ascontiguousarray(inverse), int64),
+        adopt(values, input.dtype),
+        adopt(np.array(inverse), int64),
         adopt(counts.astype(np.int64), int64),
     )
 
@@ -248,7 +260,7 @@ def unique_consecutive(
 # --- membership -----------------------------------------------------------------------------------
 
 
-@composite(where="torch", out=True)
+@composite(where="torch", out=EXACT)
 def isin(
     elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False
 ) -> Tensor:

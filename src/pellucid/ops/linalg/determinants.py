@@ -134,8 +134,9 @@ def cond(input: Tensor, p: Any = None) -> Tensor:
             raise RuntimeError(
                 "linalg.cond: the matrices are empty and have no singular values"
             )
-        largest, smallest = values.select(-1, 0), values.select(-1, -1)
-        return smallest / largest if order == -2 else largest / smallest
+        last = values.shape[-1] - 1
+        largest, smallest = values.narrow(-1, 0, 1), values.narrow(-1, last, 1)
+        return (smallest / largest if order == -2 else largest / smallest).squeeze(-1)
     check_square("linalg.cond", input)
     if not input.numel():
         return F.zeros(input.shape[:-2], dtype=input.dtype.to_real())

@@ -13,9 +13,9 @@ import numpy as np
 
 from pellucid.ops.api import F
 from pellucid.ops.dispatch import composite, operator
-from pellucid.ops.inplace import check_castable
 from pellucid.ops.linalg import kernels
 from pellucid.ops.linalg.support import (
+    ROW_MAJOR,
     LinAlgError,
     adjoint,
     check_floating,
@@ -26,7 +26,6 @@ from pellucid.ops.linalg.support import (
     rows,
 )
 from pellucid.ops.returns import return_type
-from pellucid.ops.spec import OutRule
 from pellucid.tensor.dtype import int32
 from pellucid.tensor.tensor import Tensor
 
@@ -86,7 +85,7 @@ def cholesky(input: Tensor, *, upper: bool = False) -> Tensor:
     return cholesky_ex(input, upper=upper, check_errors=True)[0]
 
 
-@composite(out=OutRule(check_castable, row_major=True), name="cholesky")
+@composite(out=ROW_MAJOR, name="cholesky")
 def torch_cholesky(input: Tensor, upper: bool = False) -> Tensor:
     """The older spelling of `linalg.cholesky`."""
     return cholesky(input, upper=upper)
@@ -381,7 +380,7 @@ def _eig_grad(grads: Any, eigenvalues: Any, eigenvectors: Any) -> Any:
 
 @operator(
     where="linalg",
-    out=True,
+    out=ROW_MAJOR,
     fields=("eigenvalues", "eigenvectors"),
     backward_name="LinalgEigBackward0",
     gradient={"A": _eig_grad},

@@ -7,6 +7,7 @@ solved by halves.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def lu_factor(
     """
     lead = matrices.shape[:-2]
     m, n = matrices.shape[-2:]
-    lu = np.array(matrices).reshape(-1, m, n)
+    lu = np.array(matrices).reshape(math.prod(lead), m, n)
     k = min(m, n)
     pivots = np.broadcast_to(np.arange(k), (len(lu), k)).copy()
     info = np.zeros(len(lu), np.int32)
@@ -78,7 +79,7 @@ def _factor_panel(
 
 def permutation(pivots: np.ndarray, m: int) -> np.ndarray:
     """The order of rows that exchanges leave: row i of `P^T A` is row `order[..., i]` of `A`."""
-    flat = pivots.reshape(-1, pivots.shape[-1]).astype(np.int64) - 1
+    flat = pivots.reshape(math.prod(pivots.shape[:-1]), pivots.shape[-1]).astype(np.int64) - 1
     order = np.broadcast_to(np.arange(m), (len(flat), m)).copy()
     batch = np.arange(len(flat))
     for i in range(flat.shape[1]):
@@ -144,7 +145,7 @@ def cholesky_info(matrices: np.ndarray) -> np.ndarray:
 
     Looked up only when a factorisation has failed: minors are tried by bisection.
     """
-    flat = matrices.reshape(-1, *matrices.shape[-2:])
+    flat = matrices.reshape(math.prod(matrices.shape[:-2]), *matrices.shape[-2:])
     info = np.zeros(len(flat), np.int32)
     for number, matrix in enumerate(flat):
         low, high = 0, matrix.shape[-1]

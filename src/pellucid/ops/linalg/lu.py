@@ -11,20 +11,24 @@ import numpy as np
 
 from pellucid.ops.api import F
 from pellucid.ops.dispatch import composite, operator
-from pellucid.ops.inplace import scalar_type
+from pellucid.ops.inplace import copy_array, scalar_type
 from pellucid.ops.linalg import kernels
 from pellucid.ops.linalg.support import (
+    ROW_MAJOR,
+    by_columns,
     check_floating,
     check_matrix,
     check_same_dtype,
     check_square,
     columns,
+    laid_by_columns,
     raise_info,
     rows,
 )
 from pellucid.ops.returns import return_type
 from pellucid.tensor.dtype import int32, int64
-from pellucid.tensor.tensor import Tensor
+from pellucid.tensor.layout import narrow, squeeze
+from pellucid.tensor.tensor import Tensor, empty, make
 
 _FactorEx = return_type("linalg_lu_factor_ex", "LU pivots info")
 _Factor = return_type("linalg_lu_factor", "LU pivots")
@@ -136,15 +140,21 @@ def _lu_grad(grads: Any, P: Any, L: Any, U: Any, pivot: bool) -> Any:
     return factors_grad(gL, gU, P.detach() if pivot else None, L, U)
 
 
+@composite(where="linalg", out=True)
+def lu(A: Tensor, *, pivot: bool = True) -> Any:
+    """`A = P L U`: a permutation, a unit lower and an upper triangular factor."""
+    P, L, U = _lu(A, pivot)
+    return _Lu(P.detach(), L, U)
+
+
 @operator(
-    where="linalg",
-    out=True,
+    where="internal",
+    name="lu",
     fields=("P", "L", "U"),
     backward_name="LinalgLuBackward0",
     gradient={"A": _lu_grad},
 )
-def lu(A: Tensor, *, pivot: bool = True) -> Any:
-    """`A = P L U`: a permutation, a unit lower and an upper triangular factor."""
+def _lu(A: Tensor, pivot: bool) -> Any:
     check_matrix("linalg.lu", A)
     check_floating("linalg.lu", A)
     m, n = A.shape[-2:]
@@ -154,7 +164,7 @@ def lu(A: Tensor, *, pivot: bool = True) -> Any:
         P = rows(kernels.permutation_matrix(pivots, m, A.dtype.numpy), A.dtype)
     else:
         P = rows(np.empty(0, A.dtype.numpy), A.dtype)
-    return _Lu(P, columns(L, A.dtype), columns(U, A.dtype))
+    return _Lu(P, rows(L, A.dtype), rows(U, A.dtype))
 
 
 def _triangles(packed: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -181,13 +191,23 @@ def _unpack_grad(grads: Any, LU_data: Any) -> Any:
     return total
 
 
-@operator(
-    where="torch", out=True, fields=("P", "L", "U"), gradient={"LU_data": _unpack_grad}
-)
+@composite(where="torch", out=True)
 def lu_unpack(
     LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpack_pivots: bool = True
 ) -> Any:
     """`P`, `L` and `U` from what `lu_factor` returned; empty tensors for what is not asked for."""
+    P, L, U = _unpack(LU_data, LU_pivots, unpack_data, unpack_pivots)
+    return _Unpack(P.detach(), L, U)
+
+
+@operator(
+    where="internal",
+    name="lu_unpack",
+    fields=("P", "L", "U"),
+    backward_name="LuUnpackBackward0",
+    gradient={"LU_data": _unpack_grad},
+)
+def _unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool, unpack_pivots: bool) -> Any:
     if unpack_pivots and LU_pivots.dtype is not int32:
         raise RuntimeError(
             "torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 "
@@ -201,19 +221,14 @@ def lu_unpack(
         P = kernels.permutation_matrix(LU_pivots._array, m, d.numpy)
     if unpack_data:
         L, U = _triangles(LU_data._array, min(m, n))
-        return _Unpack(rows(P, d), columns(L, d) if m < n else rows(L, d), _upper(U, d, m, n))
     return _Unpack(rows(P, d), rows(L, d), rows(U, d))
 
 
-def _upper(U: np.ndarray, d: Any, m: int, n: int) -> Tensor:
-    return columns(U, d) if m > n else rows(U, d)
-
-
-@composite(where="Tensor torch", name="lu")
+@composite(where="Tensor torch", name="lu", out=True)
 def torch_lu(input: Tensor, pivot: bool = True, get_infos: bool = False) -> Any:
     """The older spelling of `linalg.lu_factor`."""
     found = lu_factor_ex(input, pivot=pivot)
-    return tuple(found) if get_infos else tuple(found[:2])
+    return found if get_infos else tuple(found[:2])
 
 
 # --- solving with factors -------------------------------------------------------------------------
@@ -325,13 +340,7 @@ def _lstsq_grad(grads: Any, input: Any, B: Any, needs: Any) -> tuple[Any, Any]:
     return gA, gB
 
 
-@operator(
-    where="linalg",
-    out=True,
-    fields=("solution", "residuals", "rank", "singular_values"),
-    backward_name="LinalgLstsqBackward0",
-    gradient={("input", "B"): _lstsq_grad},
-)
+@composite(where="linalg", out=True)
 def lstsq(
     input: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None
 ) -> Any:
@@ -356,7 +365,19 @@ def lstsq(
         raise RuntimeError(
             f"{name}: parameter `driver` should be one of (gels, gelsy, gelsd, gelss)"
         )
-    driver = driver or "gelsy"
+    found = _lstsq(input, B, rcond, driver or "gelsy")
+    return _Lstsq(*found[:3], found[3].detach())
+
+
+@operator(
+    where="internal",
+    name="lstsq",
+    fields=("solution", "residuals", "rank", "singular_values"),
+    backward_name="LinalgLstsqBackward0",
+    gradient={("input", "B"): _lstsq_grad},
+)
+def _lstsq(input: Tensor, B: Tensor, rcond: float | None, driver: str) -> Any:
+    name = "torch.linalg.lstsq"
     a, b = input._array, B._array
     m, n = a.shape[-2:]
     vector = b.ndim == 1 or (a.ndim - 1 == b.ndim and a.shape[:-1] == b.shape)
@@ -385,19 +406,28 @@ def lstsq(
         residuals = (left_over.conj() * left_over).real.sum(-2)
         if vector:
             residuals = residuals[..., 0]
-    X = X.reshape(*lead, n, X.shape[-1])
-    solution = columns(X[..., 0], d) if vector and X.ndim > 2 else None
-    if solution is None:
-        solution = rows(X[..., 0], d) if vector else columns(X, d)
+    solution = _solution(X.reshape(*lead, n, X.shape[-1]), m, vector, d)
     ranks = rows(rank if driver != "gels" else np.empty(0, np.int64), int64)
     values = S if driver in ("gelsd", "gelss") else np.empty(0, real.numpy)
     return _Lstsq(solution, rows(residuals, real), ranks, rows(values, real))
 
 
+def _solution(X: np.ndarray, m: int, vector: bool, d: Any) -> Tensor:
+    """The solution in the first rows of the memory that held the right-hand sides, as in LAPACK."""
+    n = X.shape[-2]
+    whole = empty(by_columns((*X.shape[:-2], max(m, n), X.shape[-1])), d)
+    layout = narrow(whole._layout, -2, 0, n)
+    if vector:
+        layout, X = squeeze(layout, X.ndim - 1), X[..., 0]
+    found = make(whole._storage, layout, d)
+    copy_array(found._array, X)
+    return found
+
+
 # --- tensors as matrices --------------------------------------------------------------------------
 
 
-@composite(where="linalg", out=True)
+@composite(where="linalg", out=ROW_MAJOR)
 def tensorinv(input: Tensor, ind: int = 2) -> Tensor:
     """The inverse of a tensor read as a matrix from its last dimensions to its first `ind`."""
     if ind <= 0:
@@ -430,7 +460,7 @@ def tensorsolve(input: Tensor, B: Tensor, dims: Any = None) -> Tensor:
     return flat.reshape(result)
 
 
-@composite(where="linalg", out=True)
+@composite(where="linalg", out=ROW_MAJOR)
 def householder_product(input: Tensor, tau: Tensor) -> Tensor:
     """The first columns of the product of Householder reflections, as `geqrf` leaves them.
 
@@ -463,5 +493,13 @@ def householder_product(input: Tensor, tau: Tensor) -> Tensor:
     for i in range(tau.shape[-1] - 1, -1, -1):
         v = vectors.narrow(-1, i, 1)
         Q = Q - tau.narrow(-1, i, 1).unsqueeze(-1) * v.matmul(v.mH.matmul(Q))
-    return Q.mT.contiguous().mT
+    if not tau.numel():
+        Q = Q + input * 0
+    return laid_by_columns(Q)
+
+
+@composite(out=ROW_MAJOR)
+def orgqr(input: Tensor, input2: Tensor) -> Tensor:
+    """The older spelling of `linalg.householder_product`."""
+    return householder_product(input, input2)
 

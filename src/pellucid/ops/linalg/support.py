@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.ops.inplace import copy_array, scalar_type
+from pellucid.ops.dispatch import operator
+from pellucid.ops.inplace import check_castable, copy_array, scalar_type
+from pellucid.ops.spec import OutRule
 from pellucid.tensor.dtype import FLOATING, REDUCED, dtype
 from pellucid.tensor.layout import Layout, contiguous, transpose
 from pellucid.tensor.tensor import Tensor, empty
@@ -83,6 +85,16 @@ def rows(array: np.ndarray, d: dtype) -> Tensor:
     out = empty(contiguous(array.shape), d)
     copy_array(out._array, array)
     return out
+
+
+@operator(where="internal", backward_name="CloneBackward0", gradient={"input": lambda grad: grad})
+def laid_by_columns(input: Tensor) -> Tensor:
+    """A copy of matrices, laid out by columns."""
+    return columns(input._array, input.dtype)
+
+
+ROW_MAJOR = OutRule(check_castable, row_major=True)
+"""How operators take `out=` whose result LAPACK leaves by columns."""
 
 
 def adjoint(array: np.ndarray) -> np.ndarray:
