@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pellucid.tensor.dtype import float32
+from pellucid.tensor.dtype import float32, float64
 from pellucid.tensor.events import Event
 from pellucid.tensor.layout import Layout
 from pellucid.tensor.tensor import Tensor
@@ -24,21 +24,16 @@ def needs_rearranging(layout: Layout) -> bool:
 
 
 def worth_a_look(event: Event) -> str:
-    """Why an operator that is no copy had to move its operands first; empty if it had not."""
-    if event.name not in PRODUCTS:
-        return ""
-    for value in event.inputs:
-        if isinstance(value, Tensor) and needs_rearranging(value._layout):
-            shape, strides = value._layout.shape, value._layout.strides
-            return f"{event.name}: an operand of shape {shape} has strides {strides}"
-    return ""
-
-
-def wide_result(event: Event) -> str:
-    """Why a result is float64, twice as wide as an input; empty if no float32 tensor took part."""
-    names = {v.dtype.name for v in event.inputs if isinstance(v, Tensor) and v._layout.shape}
-    if float32.name in names and "float64" in names:
-        return f"{event.name}: float32 and float64 give float64"
+    """Why an operator that is no copy cost more than it had to; empty if it did not."""
+    if event.name in PRODUCTS:
+        for value in event.inputs:
+            if isinstance(value, Tensor) and needs_rearranging(value._layout):
+                shape, strides = value._layout.shape, value._layout.strides
+                return f"{event.name}: an operand of shape {shape} has strides {strides}"
+    if event.outputs and event.outputs[0].dtype is float64:
+        kinds = {v.dtype for v in event.inputs if isinstance(v, Tensor) and v._layout.shape}
+        if float32 in kinds and float64 in kinds:
+            return f"{event.name}: float32 and float64 give float64"
     return ""
 
 

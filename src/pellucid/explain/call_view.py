@@ -18,7 +18,7 @@ from pellucid.tensor.events import Event, listening
 from pellucid.tensor.tensor import Tensor
 
 HEADS = ("operator", "given", "gives", "result", "bytes", "time", "keeps for backward", "line")
-KINDS = {"view": "view", "copy": "fresh", "write": "in place"}
+KINDS = {"view": "view", "copy": "fresh", "write": "in place", "node": "gradient"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,10 +55,10 @@ class CallExplanation(Explanation):
     def summary(self) -> str:
         """Operators, views, fresh results, bytes and time in one line."""
         kinds = [step.kind for step in self.steps]
-        allocated = sum(step.nbytes for step in self.steps if not step.depth)
+        allocated = sum(step.nbytes for step in self.steps)
         return ", ".join(
             [
-                count(len(self.steps) + self.left_out, "operator"),
+                count(len(kinds) - kinds.count("node") + self.left_out, "operator"),
                 count(kinds.count("view"), "view"),
                 f"{kinds.count('copy')} fresh",
                 f"{kinds.count('write')} in place",
@@ -123,7 +123,7 @@ def explain_call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Cal
         steps(event)
         if event.kind == "copy":
             for output in event.outputs:
-                memory.watch(output._storage, None)
+                memory.watch(output._storage, None, perf_counter())
 
     result, error = None, None
     start = perf_counter()

@@ -29,6 +29,7 @@ class ModuleRow:
     kind: str
     detail: str
     ref: Any
+    parameters: int = 0
     calls: int = 0
     seconds: float = 0.0
     inputs: tuple[Meta, ...] = ()
@@ -125,6 +126,7 @@ class ModuleWatch:
             row = ModuleRow(
                 len(self.roots), path, type(each).__name__, _detail(each), weakref.ref(each)
             )
+            row.parameters = sum(p._layout.numel for p in each.parameters() if not is_lazy(p))
             rows.append(row)
             self._rows[id(each)] = row
         return Root(

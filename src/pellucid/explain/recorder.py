@@ -11,14 +11,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from pellucid.explain.advice import wide_result, worth_a_look
+from pellucid.explain.advice import worth_a_look
 from pellucid.explain.live import LiveMemory
 from pellucid.explain.sites import FORWARD, NOWHERE, Line, Sites, mark
-from pellucid.tensor.dtype import dtype, float64
+from pellucid.tensor.dtype import dtype
 from pellucid.tensor.events import Event, listening
 from pellucid.tensor.layout import Layout
 from pellucid.tensor.tensor import Tensor
@@ -62,24 +62,38 @@ class Remark:
 
 
 class _PerThread(threading.local):
-    """The calls that ended lately, and the modules that are running."""
+    """What belongs to one thread: its rows, the calls that ended lately, the modules running."""
 
-    def __init__(self) -> None:
+    def __init__(self, all_rows: list[dict[Any, Row]]) -> None:
+        self.rows: dict[tuple[Any, ...], Row] = {}
         self.ended: list[tuple[float, float]] = []
         self.modules: list[Any] = []
+        all_rows.append(self.rows)
 
 
-@dataclass(slots=True)
 class Recorder:
-    """A listener; `with recorder.recording(): ...` puts it to work."""
+    """A listener; `with recorder.recording(): ...` puts it to work.
 
-    rows: dict[tuple[Any, ...], Row] = field(default_factory=dict)
-    remarks: dict[tuple[Line, str], Remark] = field(default_factory=dict)
-    memory: LiveMemory = field(default_factory=LiveMemory)
-    calls: int = 0
-    per_thread: _PerThread = field(default_factory=_PerThread)
-    _sites: Sites = field(default_factory=Sites)
-    _lock: Any = field(default_factory=threading.RLock)
+    Each thread writes rows of its own, so that none waits for another; `rows()` gives all of them.
+    """
+
+    __slots__ = ("_all_rows", "_sites", "memory", "per_thread", "remarks")
+
+    def __init__(self) -> None:
+        self._all_rows: list[dict[Any, Row]] = []
+        self._sites = Sites()
+        self.memory = LiveMemory()
+        self.per_thread = _PerThread(self._all_rows)
+        self.remarks: dict[tuple[Line, str, str], Remark] = {}
+
+    def rows(self) -> list[Row]:
+        """The rows of all threads; one operator of one line has a row for each thread."""
+        return [row for rows in self._all_rows for row in list(rows.values())]
+
+    @property
+    def calls(self) -> int:
+        """How many operators ran."""
+        return sum(row.calls for row in self.rows() if row.kind != "node")
 
     @contextmanager
     def recording(self) -> Iterator[Recorder]:
@@ -90,56 +104,34 @@ class Recorder:
     def __call__(self, event: Event) -> None:
         """Add one call to its row."""
         line, phase, origin = self._sites.find(sys._getframe(1))
-        module = None
+        thread = self.per_thread
         if origin is not None:
             line, module = origin
-        elif self.per_thread.modules:
-            module = self.per_thread.modules[-1]
-        with self._lock:
-            self._add(event, line, phase, module)
-
-    def _add(self, event: Event, line: Line, phase: str, module: Any) -> None:
-        outputs = event.outputs
-        seconds = self._exclusive(event.seconds)
+        else:
+            module = thread.modules[-1] if thread.modules else None
         key = (event.name, id(line), phase, id(module))
-        row = self.rows.get(key)
+        row = thread.rows.get(key)
         if row is None:
-            row = self.rows[key] = self._new_row(event, line, phase, module)
-        self.calls += 1
+            row = thread.rows[key] = self._new_row(event, line, phase, module)
+        now = perf_counter()
         row.calls += 1
-        row.seconds += seconds
-        if row.kind == "copy":
-            row.allocated += event.nbytes
+        row.seconds += exclusive(thread.ended, now, event.seconds)
+        outputs, reason = event.outputs, event.reason
+        if row.kind == "copy" or row.kind == "node":
+            for output in outputs:
+                row.allocated += self.memory.watch(output._storage, line, now)
+            reason = reason or worth_a_look(event)
         if event.name in COPIES and outputs:
             row.copied += outputs[0].nbytes
-        for output in outputs:
-            if row.kind == "copy":
-                self.memory.watch(output._storage, line)
-            if output._grad_fn is not None:
-                mark(output, (line, module))
-        if event.reason:
-            self._remark(event, line, phase, event.reason)
-        elif event.kind == "copy" and outputs:
-            reason = worth_a_look(event)
-            if not reason and outputs[0].dtype is float64:
-                reason = wide_result(event)
-            if reason:
-                self._remark(event, line, phase, reason)
-
-    def _exclusive(self, seconds: float) -> float:
-        """The seconds of a call that has just ended, without those of the calls inside it."""
-        began = perf_counter() - seconds
-        ended = self.per_thread.ended
-        inside = 0.0
-        while ended and ended[-1][0] >= began:
-            inside += ended.pop()[1]
-        ended.append((began, seconds))
-        if len(ended) > _NESTED:
-            del ended[: _NESTED // 2]
-        return max(seconds - inside, 0.0)
+        if outputs and outputs[0]._grad_fn is not None and row.kind != "node":
+            mark(outputs, (line, module))
+        if reason:
+            self._remark(event, line, phase, reason)
 
     def _new_row(self, event: Event, line: Line, phase: str, module: Any) -> Row:
-        if len(self.rows) >= MOST_ROWS:  # code made at run time: count it, but no longer by line
+        if (
+            len(self.per_thread.rows) >= MOST_ROWS
+        ):  # code made at run time: count it, but no longer by line
             line, module = NOWHERE, None
         return Row(
             event.name,
@@ -152,14 +144,29 @@ class Recorder:
         )
 
     def _remark(self, event: Event, line: Line, phase: str, reason: str) -> None:
-        remark = self.remarks.get((line, reason))
+        remark = self.remarks.get((line, phase, reason))
         if remark is None:
             if len(self.remarks) >= MOST_ROWS:
                 return
-            remark = self.remarks[line, reason] = Remark(line, reason, phase=phase)
+            remark = self.remarks[line, phase, reason] = Remark(line, reason, phase=phase)
         remark.calls += 1
         remark.seconds += event.seconds
         remark.nbytes += event.nbytes
+
+
+def exclusive(ended: list[tuple[float, float]], now: float, seconds: float) -> float:
+    """The seconds of a call that has just ended, without those of the calls inside it.
+
+    `ended` holds (start, seconds) of the calls of this thread that ended before it.
+    """
+    began = now - seconds
+    inside = 0.0
+    while ended and ended[-1][0] >= began:
+        inside += ended.pop()[1]
+    ended.append((began, seconds))
+    if len(ended) > _NESTED:
+        del ended[: _NESTED // 2]
+    return max(seconds - inside, 0.0)
 
 
 def looks_at_its_input(event: Event) -> bool:

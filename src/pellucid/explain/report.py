@@ -54,7 +54,8 @@ _NOTES = (
     (
         "Time",
         "of an operator from its call to its return, without operators it calls. What is left of "
-        "the wall time is Python, the program's other libraries, and the recording itself.",
+        "the wall time is Python, the program's other libraries, and the recording itself. A "
+        "gradient is what a backward formula took beside its operators.",
     ),
     (
         "Allocated",
@@ -112,7 +113,7 @@ def tiles(run: Session) -> str:
     """The numbers to see first."""
     recorder = run.recorder
     kinds = by_kind(recorder)
-    allocated = sum(row.allocated for row in recorder.rows.values())
+    allocated = sum(row.allocated for row in recorder.rows())
     found = findings(recorder)
     shown = [
         (duration(run.seconds), f"wall time ({duration(run.cpu_seconds)} of CPU)"),
@@ -125,7 +126,7 @@ def tiles(run: Session) -> str:
         (size(allocated), "allocated, all results added up"),
         (
             size(sum(each.remark.nbytes for each in found)),
-            f"moved silently, {count(len(found), 'place')}",
+            f"copied silently, {count(len(found), 'place')}",
         ),
     ]
     if run.process_peak:
@@ -139,7 +140,7 @@ def tiles(run: Session) -> str:
 def shares(run: Session) -> str:
     """The wall time, divided."""
     seconds = dict.fromkeys((FORWARD, BACKWARD, UPDATE), 0.0)
-    for row in run.recorder.rows.values():
+    for row in run.recorder.rows():
         seconds[row.phase] += row.seconds
     known = sum(seconds.values())
     whole = max(run.seconds, known)  # threads may compute side by side

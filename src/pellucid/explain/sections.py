@@ -26,7 +26,7 @@ from pellucid.explain.text import brief, count, duration, size
 FIRST = 25
 """Rows shown at once; the rest unfolds."""
 MOST = 400
-KINDS = {"view": "view", "copy": "fresh memory", "write": "in place"}
+KINDS = {"view": "view", "copy": "fresh memory", "write": "in place", "node": "gradient"}
 
 
 def folded(rows: Sequence[str], noun: str, wrap: str = "{}") -> str:
@@ -61,12 +61,15 @@ def worth_a_look(recorder: Recorder) -> str:
     body = "".join(map(_finding, found[:FIRST]))
     if not found:
         body = (
-            '<div class="fine">Nothing. No reshape, contiguous or to copied, no operand had to be '
-            f"rearranged, no result became float64 (of {size(SMALL)} or more).</div>"
+            '<div class="fine">Nothing: no reshape or contiguous copied, no conversion was '
+            "repeated, no operand had to be rearranged, no result became float64.</div>"
         )
     elif len(found) > FIRST:
         body += f'<div class="fine">{len(found) - FIRST} more with fewer bytes.</div>'
-    return f"<h2>Worth a look</h2><p>Memory that moved although no line asked for it.</p>{body}"
+    return (
+        "<h2>Worth a look</h2><p>Copies and conversions that a small change may avoid. A "
+        f"conversion that runs once, or fewer than {size(SMALL)}, is left out.</p>{body}"
+    )
 
 
 def _finding(found: Finding) -> str:
@@ -183,8 +186,8 @@ def operators(recorder: Recorder) -> str:
         f"<tr><td><code>{escape(each.key[0])}</code></td>"
         f"<td class='kind wide'>{KINDS[each.key[1]]}</td>"
         f"<td>{charts.bar(each.seconds, longest)}</td><td class='num'>{duration(each.total)}</td>"
-        f"<td class='num'>{each.calls:,}</td>"
-        f"<td class='num'>{duration(each.total / each.calls)}</td>"
+        f"<td class='num'>{times(each):,}</td>"
+        f"<td class='num'>{duration(each.total / times(each))}</td>"
         f"<td class='num wide'>{size(each.allocated) if each.allocated else '–'}</td></tr>"
         for each in found
     ]
@@ -196,6 +199,11 @@ def operators(recorder: Recorder) -> str:
         "<h2>Operators</h2><p>Time without the operators that an operator calls in turn.</p>"
         f'<div class="card">{folded(rows, "operator", wrap)}</div>'
     )
+
+
+def times(found: Sum) -> int:
+    """Calls, of nodes too."""
+    return sum(row.calls for row in found.rows)
 
 
 # --- modules --------------------------------------------------------------------------------------
@@ -254,8 +262,8 @@ def _module(found: ModuleSum, longest: float) -> str:
     return (
         f'<tr><td class="tree" style="padding-left:{0.9 + 1.1 * row.depth:.1f}rem">'
         f'<code class="at">{escape(row.name)}</code>{detail}</td>'
-        f"<td><code>{escape(outputs) or '–'}</code></td>"
-        f"<td class='num'>{f'{found.parameters:,}' if found.parameters else '–'}</td>"
+        f"<td class='kind'><code>{escape(outputs) or '–'}</code></td>"
+        f"<td class='num'>{f'{row.parameters:,}' if row.parameters else '–'}</td>"
         f"<td class='num'>{row.calls:,}</td><td>{charts.bar(seconds, longest)}</td>"
         f"<td class='num'>{duration(row.seconds) if row.calls else '–'}</td>"
         f"<td class='num'>{duration(found.backward) if found.backward else '–'}</td></tr>"

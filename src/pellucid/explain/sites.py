@@ -65,10 +65,11 @@ def _kind(code: CodeType) -> int:
 class Sites:
     """Finds lines. What a code object is, and which line an instruction is on, is found once."""
 
-    __slots__ = ("_codes", "_lines", "_same")
+    __slots__ = ("_codes", "_kept", "_lines", "_same")
 
     def __init__(self) -> None:
-        self._codes: dict[int, tuple[int, CodeType]] = {}  # by id: to hash a code object is slow
+        self._codes: dict[int, int] = {}  # kind by id: to hash a code object is slow
+        self._kept: list[CodeType] = []  # so that no id is used again
         self._lines: dict[tuple[int, int], Line] = {}
         self._same: dict[Line, Line] = {}
 
@@ -81,10 +82,13 @@ class Sites:
         phase, node = FORWARD, None
         while frame is not None:
             code = frame.f_code
-            known = codes.get(id(code))
-            if known is None:
-                known = codes[id(code)] = (_kind(code), code)
-            kind = known[0]
+            kind = codes.get(id(code))
+            if kind == _SKIPPED:
+                frame = frame.f_back
+                continue
+            if kind is None:
+                kind = codes[id(code)] = _kind(code)
+                self._kept.append(code)
             if kind == _PROGRAM:
                 key = (id(code), frame.f_lasti)
                 line = self._lines.get(key)
@@ -106,13 +110,16 @@ class Sites:
         return self._same.setdefault(line, line)
 
 
-def mark(tensor: Any, origin: Any) -> None:
-    """Let the node that made `tensor` remember where that was; the first to mark a node wins."""
-    node = tensor._grad_fn
-    if node is not None:
-        metadata = node.metadata
-        if ORIGIN not in metadata:
-            metadata[ORIGIN] = origin
+def mark(outputs: Any, origin: Any) -> None:
+    """Let the nodes that made these tensors remember where that was; the first mark stays."""
+    for output in outputs:
+        node = output._grad_fn
+        if node is not None:
+            metadata = node._metadata
+            if metadata is None:
+                node._metadata = {ORIGIN: origin}
+            elif ORIGIN not in metadata:
+                metadata[ORIGIN] = origin
 
 
 def origin_of(node: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 from pellucid.autograd.modes import state
 from pellucid.autograd.node import wants_grad
 from pellucid.autograd.saved import SavedList, SavedTensor
-from pellucid.explain.advice import wide_result, worth_a_look
+from pellucid.explain.advice import worth_a_look
 from pellucid.explain.recorder import Meta, looks_at_its_input
 from pellucid.explain.sites import Line, Sites
 from pellucid.explain.text import SHORT
@@ -80,7 +80,7 @@ class Steps:
             0 if is_view else event.nbytes,
             event.seconds,
             tuple(kept_by(event.outputs)),
-            event.reason or worth_a_look(event) or wide_result(event),
+            event.reason or worth_a_look(event),
             why_it_stops(event, given),
             began,
         )
@@ -122,9 +122,10 @@ def _tensors(values: Any) -> Iterator[Tensor]:
 def kept_by(outputs: tuple[Tensor, ...]) -> Iterator[tuple[str, int]]:
     """(name, bytes) of each tensor that the node of a call keeps for backward."""
     node = outputs[0]._grad_fn if outputs else None
-    if node is None or not isinstance(node.kept, dict):
+    kept = getattr(node, "kept", None)
+    if not isinstance(kept, dict):
         return
-    for name, saved in node.kept.items():
+    for name, saved in kept.items():
         for one in saved.items if isinstance(saved, SavedList) else (saved,):
             if isinstance(one, SavedTensor):
                 yield name, one.tensor.nbytes

@@ -33,7 +33,7 @@ class Sum:
 
     def add(self, row: Row) -> None:
         """Take one more row in."""
-        self.calls += row.calls
+        self.calls += row.calls if row.kind != "node" else 0
         self.seconds[row.phase] += row.seconds
         self.allocated += row.allocated
         self.copied += row.copied
@@ -53,18 +53,18 @@ def sums(rows: Iterable[Row], key: Callable[[Row], Hashable]) -> list[Sum]:
 
 def by_line(recorder: Recorder) -> list[Sum]:
     """What each source line did, forward and backward."""
-    return sums(recorder.rows.values(), lambda row: row.line)
+    return sums(recorder.rows(), lambda row: row.line)
 
 
 def by_operator(recorder: Recorder) -> list[Sum]:
     """What each operator did, whoever called it."""
-    return sums(recorder.rows.values(), lambda row: (row.name, row.kind))
+    return sums(recorder.rows(), lambda row: (row.name, row.kind))
 
 
 def by_kind(recorder: Recorder) -> dict[str, int]:
     """How many calls made a view, fresh memory, or wrote in place."""
-    calls = {"view": 0, "copy": 0, "write": 0}
-    for row in recorder.rows.values():
+    calls = {"view": 0, "copy": 0, "write": 0, "node": 0}
+    for row in recorder.rows():
         calls[row.kind] += row.calls
     return calls
 
@@ -76,14 +76,13 @@ class ModuleSum:
     row: ModuleRow
     backward: float = 0.0
     allocated: int = 0
-    parameters: int = 0
 
 
 def by_module(recorder: Recorder, root: Root) -> list[ModuleSum]:
     """The modules of a root in the order of `named_modules`; those that never ran too."""
     found = {each.path: ModuleSum(each) for each in root.rows}
     own = {id(each) for each in root.rows}
-    for row in recorder.rows.values():
+    for row in recorder.rows():
         if row.module is None or id(row.module) not in own:
             continue
         path = row.module.path
@@ -96,10 +95,6 @@ def by_module(recorder: Recorder, root: Root) -> list[ModuleSum]:
             path = path.rpartition(".")[0]
             while path not in found:  # a parent that is listed elsewhere: a shared module
                 path = path.rpartition(".")[0]
-    for row_ in root.rows:
-        module = row_.ref()
-        if module is not None:
-            found[row_.path].parameters = sum(p._layout.numel for p in module.parameters())
     return list(found.values())
 
 
@@ -116,9 +111,13 @@ SMALL = 4096
 
 
 def findings(recorder: Recorder) -> list[Finding]:
-    """What is worth a look, the most bytes first."""
+    """What is worth a look, the most bytes first. A conversion that runs once is not."""
     seen = sorted(recorder.remarks.values(), key=lambda each: -each.nbytes)
-    return [Finding(each, advise(each.reason, each.calls)) for each in seen if each.nbytes >= SMALL]
+    return [
+        Finding(each, advise(each.reason, each.calls))
+        for each in seen
+        if each.nbytes >= SMALL and not (each.calls == 1 and each.reason.startswith("to: "))
+    ]
 
 
 def holders(recorder: Recorder, most: int = 5) -> list[tuple[Line, int]]:

@@ -101,9 +101,10 @@ def _first_way(node: Node | None) -> Iterator[str]:
 
 def _stops(node: Node, among: list[Tensor]) -> Iterator[str]:
     """Saved inputs of a node that were cut off on purpose, or by accident. Plain data is not."""
-    if not isinstance(node.kept, dict):
+    kept = getattr(node, "kept", None)
+    if not isinstance(kept, dict):
         return
-    for name, saved in node.kept.items():
+    for name, saved in kept.items():
         if not isinstance(saved, SavedTensor) or saved.is_output:
             continue
         tensor = saved.tensor

@@ -21,7 +21,8 @@ class Event:
     """One operator call. Listeners share it and leave it as it is.
 
     `kind` is "view" (the outputs look at the input's storage), "copy" (fresh memory) or "write" (in
-    place). `reason` says why a call that could have been a view had to copy. `nbytes` counts bytes
+    place); "node" is a node of the tape in a backward pass, whose operators tell of themselves too.
+    `reason` says why a call that could have been a view had to copy. `nbytes` counts bytes
     newly allocated.
     """
 

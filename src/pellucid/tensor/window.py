@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pellucid.tensor.events import Event
 
-_WORDS = {"view": "view", "copy": "fresh", "write": "in place"}
+_WORDS = {"view": "view", "copy": "fresh", "write": "in place", "node": "backward"}
 _LONGEST = 40
 
 
