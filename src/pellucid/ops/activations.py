@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from pellucid.ops.api import F
+from pellucid.ops.blocks import one_pass
 from pellucid.ops.masks import keep
 from pellucid.ops.numerics import activations as formulas
 from pellucid.ops.numerics.selection import choose
 from pellucid.ops.pointwise import elementwise
 from pellucid.ops.refusals import BOOL, COMPLEX, EXACT, WIDE, either, kernel, words
 from pellucid.ops.spec import registry
+from pellucid.tensor.layout import Layout, contiguous, empty_like_layout
 
 SLOPE: dict[str, Any] = {"where": "internal", "inplace": False, "out": False}
 """What the internal operators have in common."""
@@ -28,6 +30,16 @@ BOTH: dict[str, Any] = {"where": "torch nn.functional", "inplace": False, "flagg
 PLAIN: dict[str, Any] = {"where": "nn.functional", "inplace": False}
 _SIXTH = float(np.float32(1 / 6))
 """PyTorch keeps this slope of `hardsigmoid` in single precision."""
+
+
+def kept_layout(layout: Layout) -> Layout:
+    """Row-major, unless `layout` is dense in another order.
+
+    Where PyTorch allocates before it computes.
+    """
+    if layout.is_row_major or not layout.is_non_overlapping_and_dense:
+        return contiguous(layout.shape)
+    return empty_like_layout(layout)
 
 
 def name_in_place(places: str, **calls: Any) -> None:
@@ -61,9 +73,10 @@ def threshold_grad(grad_output: Any, output: Any, out: Any, limit: float = 0) ->
     ),
     gradient={"input": lambda grad, out: threshold_grad(grad, out)},
 )
+@one_pass
 def relu(input: Any, out: Any) -> None:
     """max(x, 0)."""
-    np.maximum(input, 0, out)
+    np.maximum(input, 0, out=out)
 
 
 @elementwise(
@@ -113,7 +126,7 @@ def hardtanh(input: Any, out: Any, min_val: float = -1.0, max_val: float = 1.0) 
     if out.dtype.kind == "u" and min_val < 0:
         raise RuntimeError("cannot do hardtanh on an unsigned type with negative limits")
     low, high = (int(min_val), int(max_val)) if out.dtype.kind in "iu" else (min_val, max_val)
-    np.minimum(np.maximum(input, low, out), high, out)
+    np.minimum(np.maximum(input, low, out=out), high, out=out)
 
 
 @elementwise(
@@ -124,7 +137,7 @@ def hardtanh(input: Any, out: Any, min_val: float = -1.0, max_val: float = 1.0) 
 )
 def relu6(input: Any, out: Any) -> None:
     """x limited to [0, 6]."""
-    np.minimum(np.maximum(input, 0, out), 6, out)
+    np.minimum(np.maximum(input, 0, out=out), 6, out=out)
 
 
 @elementwise(

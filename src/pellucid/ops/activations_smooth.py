@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.ops.activations import ACTIVATION, BOTH, PLAIN, SLOPE, name_in_place
+from pellucid.ops.activations import ACTIVATION, BOTH, PLAIN, SLOPE, kept_layout, name_in_place
 from pellucid.ops.api import F
 from pellucid.ops.blocks import blocked
 from pellucid.ops.dispatch import composite, operator
@@ -22,7 +22,6 @@ from pellucid.ops.pointwise import elementwise, floating
 from pellucid.ops.refusals import COMPLEX, EXACT, kernel
 from pellucid.ops.row import Row
 from pellucid.ops.spec import registry
-from pellucid.tensor.layout import contiguous, empty_like_layout
 from pellucid.tensor.tensor import Tensor, empty
 
 
@@ -234,15 +233,31 @@ def mish(input: Any, out: Any) -> None:
 # -- soft versions of hard functions
 
 
-def _softplus_grad(grad: Any, input: Any, beta: float, threshold: float) -> Any:
-    scaled = input * beta
-    return keep(grad, scaled > threshold) + keep(
-        grad * F.sigmoid(scaled), F.logical_not(scaled > threshold)
-    )
+@elementwise(
+    "grad_output input",
+    name="softplus_backward",
+    gradient={
+        "grad_output": lambda grad, input, beta, threshold: softplus_grad(
+            grad, input, beta, threshold
+        ),
+        "input": lambda grad, grad_output, input, beta, threshold: keep(
+            sigmoid_grad(grad * grad_output, F.sigmoid(input * beta)) * beta,
+            input * beta < threshold,
+        ),
+    },
+    **SLOPE,
+)
+def softplus_grad(grad_output: Any, input: Any, out: Any, beta: float, threshold: float) -> None:
+    """grad times the slope of `softplus`."""
+    formulas.softplus_slope(grad_output, input, out, beta, threshold)
 
 
 @elementwise(
-    refuse=kernel("softplus_cpu", *EXACT, COMPLEX), gradient={"input": _softplus_grad}, **PLAIN
+    refuse=kernel("softplus_cpu", *EXACT, COMPLEX),
+    gradient={
+        "input": lambda grad, input, beta, threshold: softplus_grad(grad, input, beta, threshold)
+    },
+    **PLAIN,
 )
 def softplus(input: Any, out: Any, beta: float = 1, threshold: float = 20) -> None:
     """log(1 + exp(beta · x)) / beta; x itself where beta · x > threshold."""
@@ -259,9 +274,7 @@ def logsigmoid(input: Tensor) -> Tensor:
     error = kernel("log_sigmoid_cpu", *EXACT, COMPLEX)(input.dtype)
     if error is not None:
         raise error
-    layout = input._layout
-    dense = layout.is_non_overlapping_and_dense
-    out = empty(empty_like_layout(layout) if dense else contiguous(layout.shape), input.dtype)
+    out = empty(kept_layout(input._layout), input.dtype)
     log_sigmoid_row.evaluate((input,), {}, (input.dtype,) * 3, out._array)
     return out
 

@@ -55,6 +55,24 @@ def blocked(compute: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def one_pass(compute: Callable[..., None]) -> Callable[..., None]:
+    """Mark a `compute` that goes over its operands once: cutting it up would gain nothing."""
+    compute.one_pass = True  # type: ignore[attr-defined]
+    return compute
+
+
+@one_pass
+def larger(x: Any, y: Any, out: np.ndarray) -> None:
+    """The larger of each pair (`np.maximum`, whose output NumPy wants named)."""
+    np.maximum(x, y, out=out)
+
+
+@one_pass
+def smaller(x: Any, y: Any, out: np.ndarray) -> None:
+    """The smaller of each pair."""
+    np.minimum(x, y, out=out)
+
+
 def _in_order(array: Any, out: np.ndarray) -> bool:
     """Whether cutting `array` as it lies in memory gives the same elements as cutting `out`."""
     if not isinstance(array, np.ndarray) or array.size == 1:

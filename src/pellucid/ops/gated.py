@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.ops.activations import kept_layout
 from pellucid.ops.api import F
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.masks import keep
@@ -15,7 +16,6 @@ from pellucid.ops.refusals import COMPLEX, EXACT, kernel
 from pellucid.ops.spec import registry
 from pellucid.tensor.dtype import REDUCED, float64
 from pellucid.tensor.layout import (
-    contiguous,
     elementwise_layout,
     empty_like_layout,
     narrow,
@@ -137,9 +137,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 )
 def _rrelu(input: Tensor, noise: Tensor) -> Tensor:
     """input · noise, the slopes drawn by `rrelu`."""
-    layout = input._layout
-    dense = layout.is_non_overlapping_and_dense
-    out = empty(empty_like_layout(layout) if dense else contiguous(layout.shape), input.dtype)
+    out = empty(kept_layout(input._layout), input.dtype)
     np.multiply(input._array, noise._array, out._array)
     return out
 

@@ -66,7 +66,7 @@ def pointwise(
         for p in signature.parameters.values()
         if p.name in operands and p.default is not p.empty
     ]
-    if direct and not isinstance(compute, np.ufunc):
+    if direct and not isinstance(compute, np.ufunc) and not hasattr(compute, "one_pass"):
         compute = blocked(compute)
     row = Row(
         compute,
@@ -178,4 +178,7 @@ def _signature(
         p.replace(annotation=_Kind.empty) for p in inspect.signature(compute).parameters.values()
     ]
     direct = len(found) > len(operands) and found[len(operands)].name == "out"
+    found = [p.replace(name=n) for n, p in zip(operands, found, strict=False)] + found[
+        len(operands) :
+    ]
     return inspect.Signature([p for p in found if p.name != "out"]), direct

@@ -143,6 +143,7 @@ true_div = pointwise(
                 direct=False,
                 refuse=kernel("div_trunc_cpu", BOOL, COMPLEX, WIDE),
                 arity=2,
+                native=True,
             ),
             "floor": Row(
                 _floored, direct=False, refuse=kernel("div_floor_cpu", BOOL, COMPLEX, WIDE), arity=2

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.ops.api import F
+from pellucid.ops.blocks import one_pass
 from pellucid.ops.elementwise.arithmetic import conj
 from pellucid.ops.pointwise import elementwise, floating, pointwise
 from pellucid.ops.refusals import COMPLEX, EXACT, kernel
@@ -24,6 +25,7 @@ exp = pointwise(
     where="torch Tensor special",
     gradient={"input": lambda grad, out: grad * conj(out) * _LN2},
 )
+@one_pass
 def exp2(input: Any, out: Any) -> None:
     """2 to the power of each element."""
     if out.dtype.kind == "c":

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from pellucid.ops.api import F
+from pellucid.ops.blocks import larger, smaller
 from pellucid.ops.inplace import scalar_type
 from pellucid.ops.masks import keep
 from pellucid.ops.memory import as_scalar
@@ -14,7 +16,7 @@ from pellucid.ops.pointwise import elementwise, pointwise
 from pellucid.ops.refusals import BOOL, COMPLEX, INTEGER, WIDE, either, kernel, words
 
 
-def _extreme(name: str, ufunc: np.ufunc) -> Any:
+def _extreme(name: str, compute: Callable[..., None]) -> Any:
     """`maximum` and `minimum`: NaN wins, and equal operands share the gradient."""
     wins = (lambda a, b: a > b) if name == "maximum" else (lambda a, b: a < b)
 
@@ -24,7 +26,7 @@ def _extreme(name: str, ufunc: np.ufunc) -> Any:
 
     return pointwise(
         name,
-        ufunc,
+        compute,
         "input other",
         inplace=False,
         tensors="input other",
@@ -65,14 +67,14 @@ def _extreme_number(name: str, ufunc: np.ufunc) -> Any:
     )
 
 
-maximum = _extreme("maximum", np.maximum)
-minimum = _extreme("minimum", np.minimum)
+maximum = _extreme("maximum", larger)
+minimum = _extreme("minimum", smaller)
 fmax = _extreme_number("fmax", np.fmax)
 fmin = _extreme_number("fmin", np.fmin)
 
 clamp_min = pointwise(
     "clamp_min",
-    np.maximum,
+    larger,
     "input min",
     tensors="input",
     refuse=kernel("maximum_cpu", COMPLEX, WIDE),
@@ -84,7 +86,7 @@ clamp_min = pointwise(
 )
 clamp_max = pointwise(
     "clamp_max",
-    np.minimum,
+    smaller,
     "input max",
     tensors="input",
     refuse=kernel("minimum_cpu", COMPLEX, WIDE),
@@ -137,9 +139,9 @@ def _need_a_bound(operands: Any) -> None:
 def clamp(input: Any, min: Any = None, max: Any = None, out: Any = None) -> None:
     """Each element, moved to `min` if it is less and then to `max` if it is greater; NaN stays."""
     if min is not None:
-        input = np.maximum(input, min, out)
+        input = np.maximum(input, min, out=out)
     if max is not None:
-        np.minimum(input, max, out)
+        np.minimum(input, max, out=out)
 
 
 @elementwise(

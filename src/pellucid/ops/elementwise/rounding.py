@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.ops.api import F
+from pellucid.ops.blocks import one_pass
 from pellucid.ops.dispatch import composite
 from pellucid.ops.inplace import scalar_type
 from pellucid.ops.masks import keep
@@ -28,6 +29,7 @@ def _flat(grad: Any) -> Any:
 
 
 def _rounding(name: str, ufunc: Any, aliases: Sequence[str] = ()) -> Any:
+    @one_pass
     def compute(input: Any, out: Any) -> None:
         if out.dtype.kind in "iu":
             np.copyto(out, input)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.ops.api import F
+from pellucid.ops.blocks import one_pass
 from pellucid.ops.elementwise.arithmetic import conj
 from pellucid.ops.masks import keep
 from pellucid.ops.pointwise import elementwise, floating, pointwise
@@ -158,6 +159,7 @@ def sinc(input: Any) -> Any:
     refuse=words("deg2rad is not supported for complex tensors.", COMPLEX),
     gradient={"input": lambda grad: F.deg2rad(grad)},
 )
+@one_pass
 def deg2rad(input: Any, out: Any) -> None:
     """Degrees as radians."""
     np.multiply(input, math.pi / 180, out)
@@ -168,6 +170,7 @@ def deg2rad(input: Any, out: Any) -> None:
     refuse=words("rad2deg is not supported for complex tensors.", COMPLEX),
     gradient={"input": lambda grad: F.rad2deg(grad)},
 )
+@one_pass
 def rad2deg(input: Any, out: Any) -> None:
     """Radians as degrees."""
     np.multiply(input, 180 / math.pi, out)

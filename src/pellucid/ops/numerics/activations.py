@@ -44,6 +44,14 @@ def softplus(x: Array, beta: float = 1.0, threshold: float = 20.0) -> Array:
     return result
 
 
+def softplus_slope(grad: Array, x: Array, out: Array, beta: float, threshold: float) -> None:
+    """grad · sigmoid(beta · x); grad itself where beta · x > threshold."""
+    scaled = x * beta
+    slope = logistic(scaled)
+    np.copyto(slope, x.dtype.type(1), where=scaled > threshold)
+    np.multiply(grad, slope, out)
+
+
 def silu(x: Array, out: Array) -> None:
     """x · sigmoid(x)."""
     np.multiply(x, logistic(x), out)
@@ -141,7 +149,7 @@ def elu_slope(
 def leaky_relu(x: Array, out: Array, negative_slope: float) -> None:
     """x where x > 0, else negative_slope · x."""
     if 0 <= negative_slope <= 1:
-        np.maximum(x, np.multiply(x, negative_slope), out)
+        np.maximum(x, np.multiply(x, negative_slope), out=out)
     else:
         np.copyto(out, np.where(x > 0, x, x * x.dtype.type(negative_slope)))
 
@@ -155,14 +163,14 @@ def leaky_slope(grad: Array, x: Array, out: Array, negative_slope: float) -> Non
 def hardsigmoid(x: Array, out: Array) -> None:
     """min(max(x + 3, 0), 6) / 6."""
     np.add(x, 3, out)
-    np.clip(out, 0, 6, out)
+    np.minimum(np.maximum(out, 0, out=out), 6, out=out)
     np.divide(out, 6, out)
 
 
 def hardswish(x: Array, out: Array) -> None:
     """x · min(max(x + 3, 0), 6) / 6."""
     gate = np.add(x, 3)
-    np.clip(gate, 0, 6, gate)
+    np.minimum(np.maximum(gate, 0, out=gate), 6, out=gate)
     gate *= x
     np.divide(gate, 6, out)
 

@@ -1,0 +1,1 @@
+"""Operators, family by family."""
