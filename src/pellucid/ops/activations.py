@@ -114,6 +114,7 @@ _NO_LIMITS = either(
 
 @elementwise(
     refuse=_NO_LIMITS,
+    layout=empty_like_layout,
     gradient={
         "input": lambda grad, input, min_val, max_val: hardtanh_grad(grad, input, min_val, max_val)
     },
@@ -131,6 +132,7 @@ def hardtanh(input: Any, out: Any, min_val: float = -1.0, max_val: float = 1.0) 
 
 @elementwise(
     refuse=_NO_LIMITS,
+    layout=empty_like_layout,
     backward_name="HardtanhBackward0",
     gradient={"input": lambda grad, input: hardtanh_grad(grad, input, 0.0, 6.0)},
     **ACTIVATION,

@@ -22,6 +22,7 @@ from pellucid.ops.refusals import Refusal
 from pellucid.ops.row import Row, Rule, Verify, arguments, common, floating, magnitude, truth
 from pellucid.ops.spec import Gradient, describe, registry
 from pellucid.tensor.dtype import dtype
+from pellucid.tensor.layout import Layout, elementwise_layout
 from pellucid.tensor.tensor import Tensor
 
 __all__ = ["common", "elementwise", "floating", "magnitude", "pointwise", "truth"]
@@ -46,6 +47,7 @@ def pointwise(
     native: bool = False,
     tensors: str = "",
     exact: Callable[[dtype, dtype], str | None] | None = None,
+    layout: Callable[..., Layout] = elementwise_layout,
     variants: tuple[str, dict[Any, Row]] = ("", {}),
     flagged: bool = False,
     backward_name: str = "",
@@ -55,9 +57,9 @@ def pointwise(
 
     `compute` is a NumPy ufunc or a function of arrays (see `Row`), whose parameters after the
     operands are settings of the operator. `parameters` names the operands ("input other"). `scaled`
-    adds the keyword `alpha`, which multiplies the second operand. `tensors` and `exact` are the
-    row's. `variants` names a keyword and the rows that its values choose. `flagged` gives the
-    function in `nn.functional` the parameter `inplace`.
+    adds the keyword `alpha`, which multiplies the second operand. `tensors`, `exact` and `layout`
+    are the row's. `variants` names a keyword and the rows that its values choose. `flagged` gives
+    the function in `nn.functional` the parameter `inplace`.
     """
     operands = tuple(parameters.split())
     signature, direct = _signature(compute, operands, "alpha" if scaled else variants[0])
@@ -80,6 +82,7 @@ def pointwise(
         optional=optional,
         tensors=tensors.split(),
         exact=exact,
+        layout=layout,
         choice=variants[0],
         variants=variants[1],
     )

@@ -43,7 +43,7 @@ def make_call(row: Row) -> Callable[..., Any]:
 
 
 def _make_unary(row: Row) -> Callable[..., Any]:
-    spec, compute, first = row.spec, row.compute, row.spec.parameters[0]
+    spec, compute, layout, first = row.spec, row.compute, row.layout, row.spec.parameters[0]
     fast, learn = fast_types(row)
 
     def unary(input: Any = _ABSENT, /, *more: Any, **kwargs: Any) -> Tensor:
@@ -52,7 +52,7 @@ def _make_unary(row: Row) -> Callable[..., Any]:
         answer = fast.get(input.dtype) or learn(input.dtype)
         if answer is None:
             return _general(row, (input,), kwargs)
-        t = _fast_output(elementwise_layout(input._layout), answer)
+        t = _fast_output(layout(input._layout), answer)
         token = quiet()
         try:
             compute(input._array, t._array)

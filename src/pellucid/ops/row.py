@@ -71,7 +71,7 @@ class Row:
     those in `tensors` may not be numbers, and with "any" in it one of them must be a tensor.
     `exact` holds the words that refuse an `out=` of another dtype than the result's. `native` rows
     take half precision as it is. `variants` are other rows, chosen by the value of the setting
-    `choice` (`rounding_mode` of `div`).
+    `choice` (`rounding_mode` of `div`). `layout` gives the result's layout from the operands'.
     """
 
     compute: Callable[..., Any]
@@ -85,6 +85,7 @@ class Row:
     optional: Sequence[str] = ()
     tensors: Sequence[str] = ()
     exact: Callable[[dtype, dtype], str | None] | None = None
+    layout: Callable[..., Layout] = elementwise_layout
     choice: str = ""
     variants: dict[Any, Row] = field(default_factory=dict)
     name: str = ""
@@ -155,7 +156,7 @@ class Row:
     def fresh(self, operands: Sequence[Any], settings: Mapping[str, Any]) -> Tensor:
         """The result in fresh memory, not recorded."""
         d, work, answer = self.types(operands)
-        layout = layout_of(operands)
+        layout = layout_of(operands, self.layout)
         if self.direct or self.inner(work) is not work or not layout.is_row_major:
             out = empty(layout, answer)
             self.evaluate(operands, settings, (d, work, answer), out._array)
@@ -241,9 +242,9 @@ class Row:
             copy_array(target, inner)
 
 
-def layout_of(operands: Sequence[Any]) -> Layout:
+def layout_of(operands: Sequence[Any], rule: Callable[..., Layout] = elementwise_layout) -> Layout:
     """Broadcast shape and strides of the result."""
-    return elementwise_layout(
+    return rule(
         *[v._layout if isinstance(v, Tensor) else SCALAR for v in operands if v is not None]
     )
 
