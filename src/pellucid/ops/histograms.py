@@ -28,6 +28,8 @@ def _whole_range(
         raise RuntimeError(
             f"{name}: range of [{low:g}, {high:g}] is not finite"
         )
+    if not array.size and low == high:
+        high = low + 1 if margin < 1 else low
     if low > high:
         raise RuntimeError(f"{name}: max must be larger than min")
     if low == high:

@@ -322,7 +322,8 @@ def write_outputs(spec: OpSpec, out: Any, args: Sequence[Any], kwargs: dict[str,
     for target, value in zip(targets, results, strict=True):
         rule.check(value.dtype, target.dtype)
         refuse_overlap(target)
-        resize_output(target, contiguous(value._layout.shape) if rule.row_major else value._layout)
+        plain = rule.row_major is True or (rule.row_major and target._layout.numel)
+        resize_output(target, contiguous(value._layout.shape) if plain else value._layout)
         if rule.apart:
             refuse_shared(target, *args, *kwargs.values())
         refuse_overlap(target)

@@ -279,7 +279,9 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if weight.dim() != 2:
         raise RuntimeError(f"linear: weight must be a matrix, but it has {weight.dim()} dimensions")
     found = affine(input, weight, bias)
-    return found if bias is None or rank == 2 else found.view(found._layout.shape)
+    if bias is None or rank == 2 or not input._layout.is_row_major:
+        return found
+    return found.view(found._layout.shape)
 
 
 def scaled(grad: Any, factor: Any) -> Any:

@@ -146,10 +146,11 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
     whole = outer(vec1, vec2)
     if input.dtype is bool_ and whole.dtype is bool_:
         alpha, beta = bool(alpha), bool(beta)
-        whole = whole.logical_and(alpha)
-        return input.logical_or(whole) if beta else whole.expand(
-            F.broadcast_shapes(whole.shape, input.shape)
-        ).clone()
+        if not alpha:
+            whole = F.zeros_like(whole)
+        if beta:
+            return input.logical_or(whole)
+        return whole.expand(F.broadcast_shapes(whole.shape, input.shape)).clone()
     if alpha != 1:
         whole = whole * alpha
     if beta == 0:
@@ -216,7 +217,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     rows = a.permute(*left, *first).reshape(n, summed) if a.dim() else a.reshape(1, 1)
     columns = b.permute(*second, *right).reshape(summed, p) if b.dim() else b.reshape(1, 1)
     shape = [a.shape[i] for i in left] + [b.shape[j] for j in right]
-    return unsafe_view(mm(rows, columns), tuple(shape))
+    return mm(rows, columns).view(shape)
 
 
 @composite(out=OutRule(check_castable, row_major=True))
@@ -341,7 +342,7 @@ def chain_matmul(*matrices: Any, out: Tensor | None = None) -> Tensor:
     return multi_dot(chain, out=out)
 
 
-@composite(where="linalg", out=True)
+@composite(where="linalg", out=OutRule(check_castable, row_major=True))
 def matrix_power(input: Tensor, n: int) -> Tensor:
     """The product of `n` copies of square matrices; of their inverses if `n` is negative."""
     if input.dim() < 2:
@@ -418,6 +419,8 @@ def vander(input: Tensor, *, N: int | None = None) -> Tensor:
     if N is not None and N <= 1:
         raise RuntimeError(f"Expected N > 1, but got {N}")
     count = input.shape[-1] if N is None else N
+    if not input.dim():
+        input = input.unsqueeze(0)
     if not input.dtype.category:
         input = input.long()
     powers = input.unsqueeze(-1).expand(*input.shape, count - 1)

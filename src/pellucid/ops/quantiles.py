@@ -11,15 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.ops import selection
 from pellucid.ops.api import F
 from pellucid.ops.arguments import integer
 from pellucid.ops.dispatch import composite, operator
-from pellucid.ops.inplace import scalar_type
+from pellucid.ops.inplace import check_castable, scalar_type
 from pellucid.ops.matmul import owned, unsafe_view
 from pellucid.ops.reduce import work_array
 from pellucid.ops.reduce_extremes import scatter_back, shared_whole
 from pellucid.ops.returns import return_type
 from pellucid.ops.sorting import order_of
+from pellucid.ops.spec import OutRule
 from pellucid.tensor.dtype import COMPLEX, bool_, int64
 from pellucid.tensor.layout import contiguous, normalize_dim, reduction_layout
 from pellucid.tensor.tensor import Tensor, empty
@@ -136,11 +138,33 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
         return _Mode(values, indices)
     array = np.moveaxis(work_array(input, input.dtype), axis, -1)
     order = order_of(array, array.ndim - 1, False)
+    if _RUN < array.shape[-1] and array.size <= _FOLLOWED:
+        order = _as_std_sort(array, order)
     place = _end_of_longest_run(np.take_along_axis(array, order, -1))
     found = np.moveaxis(np.take_along_axis(order, place, -1), -1, axis)
     indices._array[...] = found.reshape(layout.shape)
     values._array[...] = np.take_along_axis(input._array, found, axis).reshape(layout.shape)
     return _Mode(values, indices)
+
+
+_RUN = 16
+_FOLLOWED = 1 << 13
+"""PyTorch returns the index that its unstable sort leaves last. Up to so many elements that sort is
+followed; beyond, a stable one is used, and the index is the last one."""
+
+
+def _as_std_sort(array: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """The order in which `std::sort` leaves each row; `order` is any that sorts."""
+    ordered = np.take_along_axis(array, order, -1)
+    ranks = np.zeros(array.shape, np.int64)
+    steps = np.cumsum(ordered[..., 1:] != ordered[..., :-1], -1)
+    np.put_along_axis(ranks, order[..., 1:], steps, -1)
+    rows = []
+    for keys in ranks.reshape(-1, ranks.shape[-1]).tolist():
+        row = list(zip(keys, range(len(keys)), strict=True))
+        selection.sort(row, len(row))
+        rows.append([index for _, index in row])
+    return np.array(rows).reshape(order.shape)
 
 
 def _end_of_longest_run(ordered: np.ndarray) -> np.ndarray:
@@ -159,6 +183,7 @@ def _end_of_longest_run(ordered: np.ndarray) -> np.ndarray:
 
 _MODES = ("linear", "lower", "higher", "midpoint", "nearest")
 _LARGEST = 16_000_000
+_OUT = OutRule(check_castable, row_major=True)
 
 
 def _check(name: str, input: Tensor, q: Tensor, interpolation: str) -> None:
@@ -238,7 +263,7 @@ def _shaped(found: Tensor, input: Tensor, q: Tensor, axis: int | None, keepdim: 
     return owned(several.reshape([q.numel(), *lead]))
 
 
-@composite(out=True)
+@composite(out=_OUT)
 def quantile(
     input: Tensor,
     q: Any,
@@ -251,7 +276,7 @@ def quantile(
     return _quantile("quantile", input, q, dim, keepdim, interpolation, False)
 
 
-@composite(out=True)
+@composite(out=_OUT)
 def nanquantile(
     input: Tensor,
     q: Any,

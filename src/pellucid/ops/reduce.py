@@ -41,8 +41,13 @@ class Plan(NamedTuple):
     count: int
 
 
+_MOST_DIMS = 64
+
+
 @lru_cache(maxsize=4096)
 def _plan(shape: tuple[int, ...], dim: Any, keepdim: bool) -> Plan:
+    if len(shape) > _MOST_DIMS:
+        raise RuntimeError("only tensors with up to 64 dims are supported")
     axes = dims_of(dim, len(shape))
     kept = tuple([1 if i in axes else size for i, size in enumerate(shape)])
     left = kept if keepdim else tuple([size for i, size in enumerate(shape) if i not in axes])

@@ -14,21 +14,23 @@ import numpy as np
 from pellucid.ops.api import F
 from pellucid.ops.arguments import dims_of, integer
 from pellucid.ops.dispatch import composite, operator
-from pellucid.ops.inplace import scalar_type
+from pellucid.ops.inplace import EXACT, scalar_type
 from pellucid.ops.reduce import plan_of, reduce, run, unreduce, work_array
 from pellucid.ops.returns import return_type
-from pellucid.ops.spec import NoGradient
+from pellucid.ops.spec import NoGradient, OutRule
 from pellucid.tensor.dtype import COMPLEX, bool_, int64
 from pellucid.tensor.layout import contiguous, normalize_dim, reduction_layout
 from pellucid.tensor.tensor import Tensor, empty
 
 
-def refuse_empty(name: str, input: Tensor, dim: Any) -> None:
+def refuse_empty(
+    name: str, input: Tensor, dim: Any, error: type[Exception] = IndexError
+) -> None:
     """Refuse to look for an element along dimensions that have none."""
     if input._layout.numel:
         return
     if dim is None or dim == () or dim == []:
-        raise IndexError(
+        raise error(
             f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify "
             "the reduction dim with the 'dim' argument."
         )
@@ -57,6 +59,15 @@ def _along(ufunc: np.ufunc) -> Callable[..., Any]:
     return lambda array, axes, out: ufunc.reduce(array, axes, None, out, True)
 
 
+def _same_dtype(source: Any, target: Any) -> None:
+    if source is not target:
+        names = [scalar_type(each) for each in (source, target)]
+        raise RuntimeError(
+            "Expected the dtype for input and out to match, but got "
+            f"{names[0]} for input's dtype and {names[1]} for out's dtype."
+        )
+
+
 _LARGEST, _SMALLEST = _along(np.maximum), _along(np.minimum)
 
 
@@ -64,13 +75,13 @@ def _extreme(name: str, compute: Callable[..., Any]) -> Callable[..., Tensor]:
     def body(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
         plan = plan_of(input, dim, keepdim, name)
         refuse_complex(f"{name[1:]}_values_cpu", input)
-        refuse_empty(name, input, dim)
+        refuse_empty(name, input, dim, RuntimeError)
         return run(plan, work_array(input, input.dtype), input.dtype, compute)
 
     body.__name__ = name
     word = "largest" if name == "amax" else "smallest"
     body.__doc__ = f"The {word} element over `dim`; NaN wins; ties share the gradient."
-    return operator(out=True, gradient={"input": _shared})(body)
+    return operator(out=OutRule(_same_dtype), gradient={"input": _shared})(body)
 
 
 amax = _extreme("amax", _LARGEST)
@@ -88,7 +99,7 @@ def _aminmax_grad(grads: Any, input: Any, min: Any, max: Any, dim: Any, keepdim:
     return total
 
 
-@operator(out=True, fields=("min", "max"), gradient={"input": _aminmax_grad})
+@operator(out=EXACT, fields=("min", "max"), gradient={"input": _aminmax_grad})
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:
     """The smallest and the largest element over `dim`, as `(min, max)`."""
     plan = plan_of(input, dim, keepdim, "aminmax")

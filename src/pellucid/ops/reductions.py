@@ -129,7 +129,7 @@ def mean(
     return run(plan, work_array(input, d), d, compute)
 
 
-@composite(out=True)
+@composite(out=OutRule(check_castable, prepare=_nansum_out))
 def nanmean(
     input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: dtype | None = None
 ) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -169,7 +170,7 @@ def _as_rows(array: np.ndarray, axis: int | None) -> np.ndarray:
     if axis is None:
         return array.reshape(-1, 1)
     front = np.moveaxis(array, axis, 0)
-    return front.reshape(len(front), -1)
+    return front.reshape(len(front), math.prod(front.shape[1:]))
 
 
 def _groups(rows: np.ndarray, ordered: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -217,7 +218,8 @@ def _unique(input: Tensor, dim: int | None, consecutive: bool) -> tuple[Tensor, 
         values = array.reshape(-1)[first]
         inverse = inverse.reshape(array.shape)
     else:
-        values = np.moveaxis(np.moveaxis(array, axis, 0)[first], 0, axis)
+        front = np.ascontiguousarray(np.moveaxis(array, axis, 0))
+        values = np.moveaxis(front[first], 0, axis)
     return (
         adopt(values, input.dtype),
         adopt(np.array(inverse), int64),

@@ -6,16 +6,19 @@ order, also when sorted downwards. What is chosen gets the gradient.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from pellucid.ops import selection
 from pellucid.ops.arguments import integer
 from pellucid.ops.dispatch import composite, operator
-from pellucid.ops.inplace import EXACT, scalar_type
+from pellucid.ops.inplace import EXACT, check_castable, scalar_type
 from pellucid.ops.reduce import work_array
 from pellucid.ops.reduce_extremes import scatter_back
 from pellucid.ops.returns import return_type
+from pellucid.ops.spec import OutRule
 from pellucid.tensor.dtype import COMPLEX, bool_, int64
 from pellucid.tensor.layout import contiguous, empty_like_layout, normalize_dim
 from pellucid.tensor.tensor import Tensor, empty
@@ -89,22 +92,70 @@ def msort(input: Tensor) -> Tensor:
     return _sort(input, 0, False)[0]
 
 
+_FOLLOWED = 1 << 14
+"""Up to so many elements PyTorch's choice among equal elements is followed; it is specified for
+none, and beyond the first of them are taken."""
+
+
 def _first(array: np.ndarray, axis: int, k: int, largest: bool, ordered: bool) -> np.ndarray:
     """The indices of the `k` most extreme elements along `axis`, in order."""
     count = array.shape[axis]
-    few = 8 * k < count and count > 256
-    if not few or array.dtype.kind == "b":
-        order = order_of(array, axis, largest)
-        return order.take(np.arange(k), axis)
-    keys = array
-    place = count - k if largest else k - 1
-    part = np.argpartition(keys, place, axis)
-    part = part.take(np.arange(count - k, count) if largest else np.arange(k), axis)
-    part.sort(axis)  # equal elements in their order
-    if not ordered:
-        return part
-    inner = order_of(np.take_along_axis(array, part, axis), axis, largest)
-    return np.take_along_axis(part, inner, axis)
+    if 8 * k < count and count > 256:
+        place = count - k if largest else k - 1
+        part = np.argpartition(array, place, axis)
+        part = part.take(np.arange(count - k, count) if largest else np.arange(k), axis)
+        part.sort(axis)  # equal elements in their order
+        inner = order_of(np.take_along_axis(array, part, axis), axis, largest)
+        found = np.take_along_axis(part, inner, axis)
+    else:
+        found = order_of(array, axis, largest).take(np.arange(k), axis)
+    if not 1 < array.size <= _FOLLOWED or not _tied(array, axis, found):
+        return found
+
+    def again(keys: list[int]) -> list[int]:
+        return selection.top(keys, k, ordered)
+
+    return _follow(array, axis, found, largest, again)
+
+
+def _tied(array: np.ndarray, axis: int, found: np.ndarray) -> bool:
+    """Whether an element that was found (in order) has an equal one, found or not."""
+    values = np.take_along_axis(array, found, axis)
+    border = values.take([-1], axis) if found.shape[axis] else values
+    if np.isnan(values).any() if array.dtype.kind == "f" else False:
+        return True
+    if bool((np.diff(values, axis=axis) == 0).any() if array.dtype.kind != "b" else True):
+        return True
+    return bool(((array == border).sum(axis) > 1).any()) if border.size else False
+
+
+def _follow(
+    array: np.ndarray,
+    axis: int,
+    found: np.ndarray,
+    largest: bool,
+    again: Callable[[list[int]], list[int]],
+) -> np.ndarray:
+    """Choose anew in the rows where an element that was found has an equal one.
+
+    `again` gets the elements' ranks, smaller first, and returns indices.
+    """
+    rows = np.moveaxis(array, axis, -1).reshape(-1, array.shape[axis])
+    chosen = np.ascontiguousarray(np.moveaxis(found, axis, -1))
+    flat = chosen.reshape(-1, chosen.shape[-1])
+    order = order_of(rows, 1, largest)
+    ordered = np.take_along_axis(rows, order, 1)
+    fresh = ordered[:, 1:] != ordered[:, :-1]
+    if array.dtype.kind == "f":
+        fresh &= ~(np.isnan(ordered[:, 1:]) & np.isnan(ordered[:, :-1]))
+    ranks = np.zeros(rows.shape, np.int64)
+    np.put_along_axis(ranks, order[:, 1:], np.cumsum(fresh, 1), 1)
+    counted = np.zeros(rows.shape, np.int64)
+    np.add.at(counted, (np.arange(len(rows))[:, None], ranks), 1)
+    sizes = np.take_along_axis(counted, np.take_along_axis(ranks, flat, 1), 1)
+    for number in np.flatnonzero((sizes > 1).any(1)):
+        flat[number] = again(ranks[number].tolist())
+    return np.moveaxis(chosen, -1, axis)
 
 
 @operator(out=True, fields=("values", "indices"), gradient={"input": _placed})
@@ -137,11 +188,14 @@ def topk(
     return _Topk(values, indices)
 
 
+_APART = OutRule(check_castable, apart=True)
+
+
 def _kth_grad(grad: Any, input_layout: Any, indices: Any, dim: int, keepdim: bool) -> Any:
     return scatter_back(grad, input_layout, indices, dim, keepdim)
 
 
-@operator(out=True, fields=("values", "indices"), gradient={"input": _kth_grad})
+@operator(out=_APART, fields=("values", "indices"), gradient={"input": _kth_grad})
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """The `k`-th smallest element along `dim`, counted from 1, and its index."""
     k = integer("kthvalue", "k", 2, k)
@@ -165,7 +219,10 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any
     if not shape:
         values._array[...], indices._array[...] = input._array, 0
         return _Kthvalue(values, indices)
-    chosen = order_of(work_array(input, input.dtype), axis, False).take([k - 1], axis)
+    array = work_array(input, input.dtype)
+    chosen = order_of(array, axis, False).take([k - 1], axis)
+    if 1 < array.size <= _FOLLOWED and _tied(array, axis, chosen):
+        chosen = _follow(array, axis, chosen, False, lambda keys: [selection.kth(keys, k - 1)])
     indices._array[...] = chosen.reshape(left)
     values._array[...] = np.take_along_axis(input._array, chosen, axis).reshape(left)
     return _Kthvalue(values, indices)

@@ -30,13 +30,13 @@ class OutRule:
 
     `check(source, target)` refuses dtypes. With `apart` the target may not lie in memory that is
     read. With `row_major` a target that must be resized becomes row-major, whatever the strides of
-    the result. `prepare(args, target, settings)` comes first and may change the settings, the
+    the result; with "filled" only one that held elements does. `prepare(args, target, settings)` comes first and may change the settings, the
     call's keywords: a sum is computed in the target's dtype.
     """
 
     check: Callable[[Any, Any], None]
     apart: bool = False
-    row_major: bool = False
+    row_major: bool | str = False
     prepare: Callable[[Any, Any, dict[str, Any]], None] | None = None
 
 

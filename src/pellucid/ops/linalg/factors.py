@@ -15,6 +15,7 @@ from pellucid.ops.api import F
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.linalg import kernels
 from pellucid.ops.linalg.support import (
+    LAPACK,
     ROW_MAJOR,
     LinAlgError,
     adjoint,
@@ -287,7 +288,7 @@ def torch_svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> Any:
     check_floating("linalg.svd", input)
     if compute_uv:
         U, S, Vh = _svd(input, not some)
-        return _LegacySvd(U, S, Vh.mH)
+        return _LegacySvd(U, S, F.conj(Vh).mT)
     m, n = input.shape[-2:]
     S = svdvals(input)
     lead = input.shape[:-2]
@@ -380,7 +381,7 @@ def _eig_grad(grads: Any, eigenvalues: Any, eigenvectors: Any) -> Any:
 
 @operator(
     where="linalg",
-    out=ROW_MAJOR,
+    out=LAPACK,
     fields=("eigenvalues", "eigenvectors"),
     backward_name="LinalgEigBackward0",
     gradient={"A": _eig_grad},

@@ -14,6 +14,7 @@ from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.inplace import copy_array, scalar_type
 from pellucid.ops.linalg import kernels
 from pellucid.ops.linalg.support import (
+    LAPACK,
     ROW_MAJOR,
     by_columns,
     check_floating,
@@ -224,11 +225,18 @@ def _unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool, unpack_pivots
     return _Unpack(rows(P, d), rows(L, d), rows(U, d))
 
 
-@composite(where="Tensor torch", name="lu", out=True)
-def torch_lu(input: Tensor, pivot: bool = True, get_infos: bool = False) -> Any:
+@composite(where="Tensor torch", name="lu")
+def torch_lu(
+    input: Tensor, pivot: bool = True, get_infos: bool = False, out: Any = None
+) -> Any:
     """The older spelling of `linalg.lu_factor`."""
     found = lu_factor_ex(input, pivot=pivot)
-    return found if get_infos else tuple(found[:2])
+    results = found if get_infos else tuple(found[:2])
+    if out is None:
+        return results
+    for target, value in zip(out, results, strict=True):
+        target.resize_as_(value).copy_(value)
+    return out
 
 
 # --- solving with factors -------------------------------------------------------------------------
@@ -340,7 +348,7 @@ def _lstsq_grad(grads: Any, input: Any, B: Any, needs: Any) -> tuple[Any, Any]:
     return gA, gB
 
 
-@composite(where="linalg", out=True)
+@composite(where="linalg", out=LAPACK)
 def lstsq(
     input: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None
 ) -> Any:
@@ -460,7 +468,7 @@ def tensorsolve(input: Tensor, B: Tensor, dims: Any = None) -> Tensor:
     return flat.reshape(result)
 
 
-@composite(where="linalg", out=ROW_MAJOR)
+@composite(where="linalg", out=LAPACK)
 def householder_product(input: Tensor, tau: Tensor) -> Tensor:
     """The first columns of the product of Householder reflections, as `geqrf` leaves them.
 
@@ -493,12 +501,10 @@ def householder_product(input: Tensor, tau: Tensor) -> Tensor:
     for i in range(tau.shape[-1] - 1, -1, -1):
         v = vectors.narrow(-1, i, 1)
         Q = Q - tau.narrow(-1, i, 1).unsqueeze(-1) * v.matmul(v.mH.matmul(Q))
-    if not tau.numel():
-        Q = Q + input * 0
-    return laid_by_columns(Q)
+    return laid_by_columns(Q, input)
 
 
-@composite(out=ROW_MAJOR)
+@composite(out=LAPACK)
 def orgqr(input: Tensor, input2: Tensor) -> Tensor:
     """The older spelling of `linalg.householder_product`."""
     return householder_product(input, input2)

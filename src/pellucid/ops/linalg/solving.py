@@ -11,6 +11,8 @@ from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.elementwise.arithmetic import conj
 from pellucid.ops.linalg import kernels
 from pellucid.ops.linalg.support import (
+    LAPACK,
+    ROW_MAJOR,
     adjoint,
     check_matrix,
     check_same_dtype,
@@ -293,7 +295,7 @@ def _cholesky_solve_grad(
     return gB, gL
 
 
-@operator(out=True, gradient={("input", "L"): _cholesky_solve_grad})
+@operator(out=ROW_MAJOR, gradient={("input", "L"): _cholesky_solve_grad})
 def cholesky_solve(input: Tensor, L: Tensor, upper: bool = False) -> Tensor:
     """`X` with `A X = B`, from the Cholesky factor of `A`."""
     for label, x in (("b", input), ("u", L)):
@@ -321,7 +323,7 @@ def _cholesky_inverse_grad(grad: Any, input: Any, out: Any, upper: bool) -> Any:
     return -input.matmul(common) if upper else -common.matmul(input)
 
 
-@operator(out=True, gradient={"input": _cholesky_inverse_grad})
+@operator(out=LAPACK, gradient={"input": _cholesky_inverse_grad})
 def cholesky_inverse(input: Tensor, upper: bool = False) -> Tensor:
     """The inverse of a matrix from its Cholesky factor."""
     check_square("cholesky_inverse", input)

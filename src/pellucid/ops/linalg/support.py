@@ -87,13 +87,18 @@ def rows(array: np.ndarray, d: dtype) -> Tensor:
     return out
 
 
-@operator(where="internal", backward_name="CloneBackward0", gradient={"input": lambda grad: grad})
-def laid_by_columns(input: Tensor) -> Tensor:
-    """A copy of matrices, laid out by columns."""
+@operator(
+    where="internal",
+    backward_name="CloneBackward0",
+    gradient={"input": lambda grad: grad, "other": lambda grad: None},
+)
+def laid_by_columns(input: Tensor, other: Tensor | None = None) -> Tensor:
+    """A copy of matrices, laid out by columns. It requires a gradient if `other` does."""
     return columns(input._array, input.dtype)
 
 
 ROW_MAJOR = OutRule(check_castable, row_major=True)
+LAPACK = OutRule(check_castable, row_major="filled")
 """How operators take `out=` whose result LAPACK leaves by columns."""
 
 
