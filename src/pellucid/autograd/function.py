@@ -19,14 +19,18 @@ gradient of a gradient is asked for, unless it is marked `once_differentiable`.
 from __future__ import annotations
 
 import functools
+import warnings
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from pellucid.autograd.arithmetic import arithmetic
 from pellucid.autograd.modes import no_grad, state
 from pellucid.autograd.node import Edge, Node, edge_of, wants_grad
+from pellucid.autograd.refusals import CUSTOM_VIEW
 from pellucid.autograd.saved import RELEASED, SavedTensor, save
 from pellucid.autograd.views import check_write, rebase
+from pellucid.tensor.dtype import FLOATING, dtype
 from pellucid.tensor.tensor import Tensor, make
 
 
@@ -41,7 +45,7 @@ class FunctionCtx:
         self._dirty: tuple[Tensor, ...] = ()
         self._non_differentiable: tuple[Tensor, ...] = ()
         self._materialize = True
-        self._node: Node | None = None
+        self._node: weakref.ref[Node] | None = None
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep inputs and outputs (and intermediate tensors) for backward; call it once, in
@@ -74,7 +78,8 @@ class FunctionCtx:
             )
         if self._node is None:
             return self._to_save
-        return tuple(None if s is None else s.unpack(self._node) for s in self._saved)
+        node = self._node()
+        return tuple(None if s is None else s.unpack(node) for s in self._saved)
 
     def mark_dirty(self, *tensors: Tensor) -> None:
         """Say which inputs `forward` wrote in place; each must be returned."""
@@ -90,16 +95,16 @@ class FunctionCtx:
 
 
 class FunctionNode(Node):
-    """The recorded call of a user's `Function`."""
+    """The recorded call of a user's `Function`. What the user put on `ctx` is found here too."""
 
     def __init__(self, cls: type[Function], ctx: FunctionCtx, edges: list[Edge | None]) -> None:
         super().__init__(cls.__name__ + "Backward", edges)
         self.cls = cls
         self.ctx = ctx
-        self.metas: list[Tensor | None] = []
+        self.kinds: list[tuple[tuple[int, ...], dtype] | None] = []
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name.startswith("__") or name == "ctx":
             raise AttributeError(name)
         return getattr(self.ctx, name)
 
@@ -108,8 +113,8 @@ class FunctionNode(Node):
         ctx = self.ctx
         if ctx._materialize:
             grads = [
-                arithmetic.zeros_like(meta) if grad is None and meta is not None else grad
-                for grad, meta in zip(grads, self.metas, strict=True)
+                arithmetic.zeros(kind[0], dtype=kind[1]) if grad is None and kind else grad
+                for grad, kind in zip(grads, self.kinds, strict=True)
             ]
         found = self.cls._backward()(ctx, *grads)
         values = list(found) if isinstance(found, (tuple, list)) else [found]
@@ -118,17 +123,16 @@ class FunctionNode(Node):
             values = values[:count]
         if len(values) != count:
             raise RuntimeError(
-                f"function {self.name()} returned an incorrect number of gradients (expected "
-                f"{count}, got {len(values)})"
+                f"function {self.name()} returned an incorrect number of gradients "
+                f"(expected {count}, got {len(values)})"
             )
         for index, (edge, value) in enumerate(zip(self.edges, values, strict=True)):
             if value is not None and not isinstance(value, Tensor):
-                raise TypeError(f"expected Variable or None (got {type(value).__name__})")
+                raise RuntimeError(f"expected Variable or None (got {type(value).__name__})")
             if edge is None and value is not None and not ctx._tensors[index]:
                 raise RuntimeError(
                     f"function {self.name()} returned a gradient different than None at position "
-                    f"{index + 1}, but the corresponding "
-                    "forward input was not a Variable"
+                    f"{index + 1}, but the corresponding forward input was not a Variable"
                 )
         return values
 
@@ -136,6 +140,14 @@ class FunctionNode(Node):
         """Let go of the saved tensors."""
         if self.ctx._saved:
             self.ctx._saved = RELEASED
+
+
+def _node_class(cls: type[Function]) -> type[FunctionNode]:
+    """A class of nodes named after `cls`, so that `type(tensor.grad_fn).__name__` tells it."""
+    found = cls.__dict__.get("_nodes")
+    if found is None:
+        found = cls._nodes = type(cls.__name__ + "Backward", (FunctionNode,), {})  # type: ignore[attr-defined]
+    return found
 
 
 class Function:
@@ -147,11 +159,21 @@ class Function:
     generate_vmap_rule = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise RuntimeError(
+        warnings.warn(
             f"{type(self)} should not be instantiated. Methods on autograd functions are all "
-            "static, so you should invoke them on the "
-            "class itself. Instantiating an autograd function will raise an error in a future "
-            "version of PyTorch."
+            "static, "
+            "so you should invoke them on the class itself. Instantiating an autograd function "
+            "will "
+            "raise an error in a future version of PyTorch.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError(
+            "Legacy autograd function with non-static forward method is deprecated. Please use "
+            "new-style autograd function with static forward method.\n"
+            "  Make forward and backward static methods and call `apply` on the class."
         )
 
     @staticmethod
@@ -179,6 +201,22 @@ class Function:
 
     vjp = backward
 
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Any:
+        """The forward-mode rule; never called."""
+        raise NotImplementedError(
+            "You must implement the jvp function for custom autograd.Function to use it with "
+            "forward mode AD."
+        )
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
+        """The rule for batches of calls."""
+        raise NotImplementedError(
+            "To use autograd.Function with vmap, you must either override the vmap staticmethod or "
+            "set generate_vmap_rule=True."
+        )
+
     @classmethod
     def _backward(cls) -> Callable[..., Any]:
         overridden = cls.backward is not Function.backward
@@ -199,67 +237,75 @@ class Function:
             record and isinstance(a, Tensor) and wants_grad(a) for a in args
         )
         edges = [edge_of(a) if record and isinstance(a, Tensor) else None for a in args]
-        versions = {id(a): a._storage.version for a in args if isinstance(a, Tensor)}
         with no_grad():
             if cls.setup_context is not Function.setup_context:
                 result = cls.forward(*args, **kwargs)
                 cls.setup_context(ctx, args, result)
             else:
                 result = cls.forward(ctx, *args, **kwargs)
-        outputs = list(result) if isinstance(result, (tuple, list)) else [result]
+        outputs = result if isinstance(result, tuple) else (result,)
         for dirty in ctx._dirty:
             if not any(dirty is o for o in outputs):
                 raise RuntimeError(
                     "Some elements marked as dirty during the forward method were not returned as "
-                    "output. The inputs that are modified "
-                    "inplace must all be outputs of the Function."
+                    "output. The inputs that are modified inplace must all be outputs of the "
+                    "Function."
                 )
-            if versions.get(id(dirty)) == dirty._storage.version:
+            if not dirty._inference:
                 dirty._storage.version += 1
-        node = FunctionNode(cls, ctx, edges) if record else None
-        placed = [cls._place(ctx, node, i, o, args) for i, o in enumerate(outputs)]
+        node = _node_class(cls)(cls, ctx, edges) if record else None
+        placed = tuple(_place(ctx, node, i, o, args) for i, o in enumerate(outputs))
         if node is not None:
             node.outputs = len(placed)
-            node.metas = [
-                make(o._storage, o._layout, o.dtype) if isinstance(o, Tensor) else None
-                for o in placed
-            ]
-            ctx._saved = [_save(tensor, outputs, node) for tensor in ctx._to_save]
-            ctx._node = node
+            node.kinds = [_kind(o) for o in placed]
+            ctx._saved = [_save(tensor, placed, node) for tensor in ctx._to_save]
+            ctx._node = weakref.ref(node)
             ctx._to_save = ()
-        if isinstance(result, (tuple, list)):
-            return tuple(placed)
-        return placed[0]
+        return placed if isinstance(result, tuple) else placed[0]
 
-    @staticmethod
-    def _place(
-        ctx: FunctionCtx, node: Node | None, number: int, output: Any, inputs: tuple[Any, ...]
-    ) -> Any:
-        """Hang one output on the node: written inputs move on, returned inputs become views, fresh
-        tensors are taken.
-        """
-        if not isinstance(output, Tensor):
-            return output
-        is_dirty = any(output is d for d in ctx._dirty)
-        if is_dirty:
-            if node is not None:
-                check_write(output, True)
-                rebase(output, node)
-                output._output_nr = number
-            return output
-        if any(output is i for i in inputs):
-            output = make(output._storage, output._layout, output.dtype)
-        non_differentiable = any(output is n for n in ctx._non_differentiable)
-        if node is None or non_differentiable or output.dtype.category < 2:
-            return output
-        output._base = None
-        output._grad_fn = node
-        output._output_nr = number
-        output._requires_grad = True
+
+def _kind(output: Any) -> tuple[tuple[int, ...], dtype] | None:
+    return (output._layout.shape, output.dtype) if isinstance(output, Tensor) else None
+
+
+def _place(
+    ctx: FunctionCtx, node: Node | None, number: int, output: Any, inputs: tuple[Any, ...]
+) -> Any:
+    """Hang one output on the node: written inputs move on, returned inputs become views, others are
+    taken as they are.
+    """
+    if not isinstance(output, Tensor):
         return output
+    if any(output is d for d in ctx._dirty):
+        if node is not None:
+            _rebase(output, node, number)
+        return output
+    if any(output is i for i in inputs):
+        source, output = output, make(output._storage, output._layout, output.dtype)
+        output._base = source if source._base is None else source._base
+        output._inference = source._inference
+    if output._base is not None:
+        output._view = CUSTOM_VIEW
+        output._view_version = output._storage.version
+    refused = any(output is n for n in ctx._non_differentiable)
+    if node is not None and not refused and output.dtype.category >= FLOATING:
+        output._grad_fn, output._output_nr, output._requires_grad = node, number, True
+    return output
 
 
-def _save(tensor: Tensor | None, outputs: list[Any], node: Node) -> Any:
+def _rebase(output: Tensor, node: Node, number: int) -> None:
+    if output._grad_fn is None and output._base is None and output._requires_grad:
+        raise RuntimeError(
+            "a leaf Variable that requires grad has been used in an in-place operation.\n"
+            "  A leaf's values are where its gradient is taken: pass a clone() to this Function."
+        )
+    check_write(output, True)
+    rebase(output, node)
+    if output._base is None:
+        output._output_nr = number
+
+
+def _save(tensor: Tensor | None, outputs: Sequence[Any], node: Node) -> Any:
     if tensor is None:
         return None
     for number, output in enumerate(outputs):

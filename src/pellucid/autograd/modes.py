@@ -162,10 +162,11 @@ class set_grad_enabled(Mode):
         self._before = (state.grad, state.inference, state.asked)
         switch(self.mode)
 
-    def enter(self) -> None:
-        """Leaving the block goes back to what held before this object was made."""
-        self._entered[-1] = self._before
+    def __enter__(self) -> None:
         switch(self.mode)
+
+    def __exit__(self, *exc: object) -> None:
+        state.grad, state.inference, state.asked = self._before
 
     def clone(self) -> set_grad_enabled:
         """A fresh context manager of the same mode."""

@@ -10,6 +10,7 @@ from pellucid.tensor.tensor import Tensor
 NO_GRAD_VIEW = "no_grad"
 MULTI_VIEW = "multi"
 INFERENCE_VIEW = "inference"
+CUSTOM_VIEW = "custom"
 """Why a view must not be written while gradients are recorded (`Tensor._view`)."""
 
 
@@ -18,14 +19,12 @@ def refuse_view(tensor: Tensor, indirect: bool) -> NoReturn:
     base.
     """
     what = "its base or another view of its base has been" if indirect else "is being"
-    if tensor._view == MULTI_VIEW:
+    if tensor._view in (MULTI_VIEW, CUSTOM_VIEW):
         node = tensor._grad_fn
         maker = "a function" if node is None else re.sub(r"Backward\d*$", "", node.name())
         raise RuntimeError(
-            f"Output {tensor._output_nr} of {maker} is a view and {what} modified inplace. This "
-            "view is the output of a function that returns multiple views. Such functions do not "
-            "allow the output views to be modified inplace. You should replace the inplace "
-            "operation by an out-of-place one."
+            f"Output {tensor._output_nr} of {maker} is a view and {what} modified inplace. "
+            + _REASONS[tensor._view]
         )
     if tensor._view == INFERENCE_VIEW:
         made, now, block = "inference mode", "in normal mode", "inference_mode"
@@ -37,3 +36,20 @@ def refuse_view(tensor: Tensor, indirect: bool) -> NoReturn:
         f"the view and the inplace either both inside the {block} block (if you don't want the "
         "inplace to be tracked) or both outside (if you want the inplace to be tracked)."
     )
+
+
+_REASONS = {
+    MULTI_VIEW: (
+        "This view is the output of a function that returns multiple views. Such functions do not "
+        "allow the output views to be modified inplace. You should replace the inplace operation "
+        "by "
+        "an out-of-place one."
+    ),
+    CUSTOM_VIEW: (
+        "This view was created inside a custom Function (or because an input was returned as-is) "
+        "and "
+        "the autograd logic to handle view+inplace would override the custom backward associated "
+        "with the custom Function, leading to incorrect gradients. This behavior is forbidden. You "
+        "can fix this by cloning the output of the custom Function."
+    ),
+}
