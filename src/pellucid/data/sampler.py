@@ -106,12 +106,12 @@ class RandomSampler(Sampler[int]):
             generator.manual_seed(draw_seed())
         if self.replacement:
             pieces, rest = divmod(self.num_samples, _PIECE)
-            for size in (*itertools.repeat(_PIECE, pieces), rest):
+            for size in itertools.chain(itertools.repeat(_PIECE, pieces), (rest,)):
                 drawn = ops.randint(0, length, (size,), dtype=int64, generator=generator)
                 yield from drawn.tolist()
         else:
             rounds, rest = divmod(self.num_samples, length)
-            for size in (*itertools.repeat(length, rounds), rest):
+            for size in itertools.chain(itertools.repeat(length, rounds), (rest,)):
                 yield from ops.randperm(length, generator=generator).tolist()[:size]
 
     def __len__(self) -> int:
