@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.ops.api import F
-from pellucid.ops.dispatch import composite, operator
+from pellucid.ops.dispatch import composite, operator, tracked
 from pellucid.ops.elementwise.arithmetic import conj
 from pellucid.ops.inplace import copy_array, scalar_type
 from pellucid.tensor.dtype import REDUCED, dtype
@@ -187,6 +187,8 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         return mm(input, other)
     if rank_b <= 2 or (rank_a == rank_b and other.shape[:-2].numel() == 1):
         return _fold(input, other)
+    if rank_a == 2 and not other._layout.numel and tracked((input, other)):
+        return _fold(other.mT, input.mT).mT
     return _batched(input, other)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.ops import selection
 from pellucid.ops.api import F
 from pellucid.ops.arguments import integer
 from pellucid.ops.dispatch import composite, operator
@@ -20,7 +19,7 @@ from pellucid.ops.matmul import owned, unsafe_view
 from pellucid.ops.reduce import work_array
 from pellucid.ops.reduce_extremes import scatter_back, shared_whole
 from pellucid.ops.returns import return_type
-from pellucid.ops.sorting import order_of
+from pellucid.ops.sorting import as_std_sort, order_of
 from pellucid.ops.spec import OutRule
 from pellucid.tensor.dtype import COMPLEX, bool_, int64
 from pellucid.tensor.layout import contiguous, normalize_dim, reduction_layout
@@ -139,7 +138,7 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     array = np.moveaxis(work_array(input, input.dtype), axis, -1)
     order = order_of(array, array.ndim - 1, False)
     if _RUN < array.shape[-1] and array.size <= _FOLLOWED:
-        order = _as_std_sort(array, order)
+        order = as_std_sort(array, array.ndim - 1, order)
     place = _end_of_longest_run(np.take_along_axis(array, order, -1))
     found = np.moveaxis(np.take_along_axis(order, place, -1), -1, axis)
     indices._array[...] = found.reshape(layout.shape)
@@ -151,20 +150,6 @@ _RUN = 16
 _FOLLOWED = 1 << 13
 """PyTorch returns the index that its unstable sort leaves last. Up to so many elements that sort is
 followed; beyond, a stable one is used, and the index is the last one."""
-
-
-def _as_std_sort(array: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """The order in which `std::sort` leaves each row; `order` is any that sorts."""
-    ordered = np.take_along_axis(array, order, -1)
-    ranks = np.zeros(array.shape, np.int64)
-    steps = np.cumsum(ordered[..., 1:] != ordered[..., :-1], -1)
-    np.put_along_axis(ranks, order[..., 1:], steps, -1)
-    rows = []
-    for keys in ranks.reshape(-1, ranks.shape[-1]).tolist():
-        row = list(zip(keys, range(len(keys)), strict=True))
-        selection.sort(row, len(row))
-        rows.append([index for _, index in row])
-    return np.array(rows).reshape(order.shape)
 
 
 def _end_of_longest_run(ordered: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Order: `sort`, `argsort`, `msort`, `topk`, `kthvalue`.
 
-NaN counts as larger than every number. Sorting is always stable: equal elements stay in their
-order, also when sorted downwards. What is chosen gets the gradient.
+NaN counts as larger than every number. Equal elements stay in their order, also when sorted
+downwards, except where PyTorch's unstable sort is followed: short rows of narrow types, in which
+most elements have equal ones. What is chosen gets the gradient.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pellucid.ops.reduce import work_array
 from pellucid.ops.reduce_extremes import scatter_back
 from pellucid.ops.returns import return_type
 from pellucid.ops.spec import OutRule
-from pellucid.tensor.dtype import COMPLEX, bool_, int64
+from pellucid.tensor.dtype import COMPLEX, bfloat16, bool_, float16, int8, int16, int64, uint8
 from pellucid.tensor.layout import contiguous, empty_like_layout, normalize_dim
 from pellucid.tensor.tensor import Tensor, empty
 
@@ -36,6 +37,29 @@ def order_of(array: np.ndarray, axis: int, descending: bool) -> np.ndarray:
     return array.shape[axis] - 1 - np.flip(flipped, axis)
 
 
+_NARROW_TYPES = frozenset({bool_, uint8, int8, int16, float16, bfloat16})
+_SORTED = 1 << 13
+_RUN = 16
+
+
+def as_std_sort(array: np.ndarray, axis: int, order: np.ndarray) -> np.ndarray:
+    """The order in which `std::sort` leaves `array` along `axis`; `order` is any that sorts it."""
+    rows = np.moveaxis(array, axis, -1)
+    order = np.moveaxis(order, axis, -1)
+    ordered = np.take_along_axis(rows, order, -1)
+    fresh = ordered[..., 1:] != ordered[..., :-1]
+    if array.dtype.kind == "f":
+        fresh &= ~(np.isnan(ordered[..., 1:]) & np.isnan(ordered[..., :-1]))
+    ranks = np.zeros(rows.shape, np.int64)
+    np.put_along_axis(ranks, order[..., 1:], np.cumsum(fresh, -1), -1)
+    found = []
+    for keys in ranks.reshape(-1, ranks.shape[-1]).tolist():
+        row = list(zip(keys, range(len(keys)), strict=True))
+        selection.sort(row, len(row))
+        found.append([index for _, index in row])
+    return np.moveaxis(np.array(found).reshape(order.shape), -1, axis)
+
+
 def _placed(grad: Any, input_layout: Any, indices: Any, dim: int) -> Any:
     return scatter_back(grad, input_layout, indices, dim, True)
 
@@ -47,7 +71,7 @@ def _placed(grad: Any, input_layout: Any, indices: Any, dim: int) -> Any:
     fields=("values", "indices"),
     gradient={"input": _placed},
 )
-def _sort(input: Tensor, dim: int, descending: bool) -> Any:
+def _sort(input: Tensor, dim: int, descending: bool, stable: bool) -> Any:
     axis = normalize_dim(integer("sort", "dim", 2, dim), input.dim())
     if input.dtype.category == COMPLEX:
         raise RuntimeError(
@@ -59,7 +83,11 @@ def _sort(input: Tensor, dim: int, descending: bool) -> Any:
     if not layout.shape:
         values._array[...], indices._array[...] = input._array, 0
         return _Sort(values, indices)
-    order = order_of(work_array(input, input.dtype), axis, descending)
+    array = work_array(input, input.dtype)
+    order = order_of(array, axis, descending)
+    if not stable and input.dtype in _NARROW_TYPES and array.shape[axis] > _RUN:
+        if array.size <= _SORTED:
+            order = as_std_sort(array, axis, order)
     indices._array[...] = order
     values._array[...] = np.take_along_axis(input._array, order, axis)
     return _Sort(values, indices)
@@ -75,7 +103,7 @@ def sort(
     out: Any = None,
 ) -> Any:
     """The elements in order along `dim`, and where each one stood, as `(values, indices)`."""
-    return _sort(input, dim, descending, out=out)
+    return _sort(input, dim, descending, stable, out=out)
 
 
 @composite(out=True)
@@ -83,13 +111,13 @@ def argsort(
     input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False
 ) -> Tensor:
     """The indices that sort along `dim`."""
-    return _sort(input.detach(), dim, descending)[1]
+    return _sort(input.detach(), dim, descending, stable)[1]
 
 
 @composite(out=EXACT)
 def msort(input: Tensor) -> Tensor:
     """The elements in order along the first dimension."""
-    return _sort(input, 0, False)[0]
+    return _sort(input, 0, False, False)[0]
 
 
 _FOLLOWED = 1 << 14

@@ -309,7 +309,7 @@ def lu_solve(
         else:
             turned = b.conj().swapaxes(-1, -2)
             found = kernels.lu_solve(LU._array, pivots._array, turned, not adjoint)
-            found = found.conj().swapaxes(-1, -2)
+            return rows(found.conj().swapaxes(-1, -2), B.dtype)
     return columns(found, B.dtype)
 
 
