@@ -167,9 +167,13 @@ def report_session(report: Path, program: Program) -> AbstractContextManager[obj
     if not hasattr(room, "session"):
         print("pellucid run: --explain needs pellucid.explain, which is not here", file=sys.stderr)
         sys.exit(2)
-    session: AbstractContextManager[object] = room.session(
-        report, program.name, list(program.arguments)
-    )
+    try:
+        session: AbstractContextManager[object] = room.session(
+            report, program.name, list(program.arguments)
+        )
+    except OSError as error:
+        print(f"pellucid run: --explain {report}: {error}", file=sys.stderr)
+        sys.exit(2)
     return session
 
 

@@ -255,7 +255,7 @@ def _module(found: ModuleSum, longest: float) -> str:
     row = found.row
     detail = f" <small>{escape(row.kind)}</small>" if row.path else ""
     if row.detail and not row.path.count(".") > 6:
-        words = row.detail if len(row.detail) < 60 else row.detail[:57] + "…"
+        words = row.detail if len(row.detail) < 40 else row.detail[:38] + "…"
         detail += f' <small class="wide">{escape(words)}</small>'
     outputs = ", ".join(brief(*each) for each in row.outputs[:2])
     seconds = {FORWARD: row.seconds, BACKWARD: found.backward, UPDATE: 0.0}

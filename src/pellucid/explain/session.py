@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -34,12 +34,11 @@ class Session:
     """Most bytes of memory that the process had, 0 where the system does not tell."""
 
 
-@contextmanager
 def session(
     report_path: str | os.PathLike[str],
     script: str | None = None,
     argv: Sequence[str] | None = None,
-) -> Iterator[Session]:
+) -> AbstractContextManager[Session]:
     """Record what runs inside the block and write a self-contained HTML page to `report_path`.
 
     The page is written when the block ends: after an exception, `SystemExit` and Ctrl-C too, which
@@ -57,11 +56,16 @@ def session(
         recorder,
         ModuleWatch(recorder.per_thread),
     )
+    return _recorded(run, path)
+
+
+@contextmanager
+def _recorded(run: Session, path: Path) -> Iterator[Session]:
     process = os.getpid()
     wall, cpu = perf_counter(), process_time()
     try:
         with ExitStack() as listening:
-            listening.enter_context(recorder.recording())
+            listening.enter_context(run.recorder.recording())
             listening.enter_context(run.modules.watching())
             yield run
     except BaseException as error:
@@ -89,13 +93,13 @@ def ending(error: BaseException) -> str:
 def check_writable(path: Path) -> None:
     """Refuse a place that no file can be written to, before the program has run for an hour."""
     if path.is_dir():
-        raise IsADirectoryError(f"--explain {path} is a folder\n  Give the name of a file in it.")
+        raise IsADirectoryError(f"{path} is a folder\n  Give the name of a file in it.")
     if not path.parent.is_dir():
         raise FileNotFoundError(
-            f"--explain {path}: there is no folder {path.parent}\n  Make it, or name another place."
+            f"there is no folder {path.parent} for {path.name}\n  Make it, or name another place."
         )
     if not os.access(path.parent, os.W_OK):
-        raise PermissionError(f"--explain {path}: the folder {path.parent} cannot be written")
+        raise PermissionError(f"the folder {path.parent} cannot be written")
 
 
 def write(path: Path, text: str) -> None:

@@ -23,7 +23,7 @@ def why_no_gradient(tensor: Tensor, others: Sequence[Tensor] = ()) -> str:
     if tensor.dtype.category < 2:
         return f"its dtype is {tensor.dtype}: only floating and complex numbers have gradients"
     if tensor._view == NO_GRAD_VIEW:
-        return "it is a view made under no_grad()"
+        return "it is a view made under no_grad() (requires_grad is that of its base)"
     if tensor._base is None and any(wants_grad(other) for other in others):
         return "detach() or .data cut it off: it shares memory with a tensor that requires grad"
     return (
@@ -70,6 +70,8 @@ def trail_of(tensor: Tensor, among: list[Tensor]) -> Trail | None:
     if not wants_grad(tensor):
         return None
     start = current_grad_fn(tensor)
+    if start is None and not tensor._requires_grad:
+        return None
     if start is None:
         return Trail(("itself, a leaf",), (tensor,), (), 0)
     nodes = list(_reachable(start))
