@@ -120,16 +120,18 @@ def _splits(batch: str, rows: str, sizes: dict[str, int]) -> list[tuple[str, str
 
 
 @lru_cache(maxsize=4096)
-def memory_term(left: str, right: str, result: str) -> tuple[str, bool]:
+def memory_term(left: str, right: str, result: str, may_swap: bool = True) -> tuple[str, bool]:
     """The order in which the product lies in memory, and whether the operands change places.
 
-    Batch, rows, columns, each in the order of `result`; the operands change places where that puts
-    all of the right's letters in front of the left's, as PyTorch does. Letters of neither operand,
-    of size 1, count as columns.
+    Batch, rows, columns, each in the order of `result`; with `may_swap` the operands change places
+    where that puts all of the right's letters in front of the left's, as PyTorch does. Letters of
+    neither operand, of size 1, count as columns.
     """
     batch, rows, _, _ = groups(left, right, result)
     columns = "".join(c for c in result if c not in left)
-    swapped = bool(rows and columns) and result.index(columns[-1]) < result.index(rows[0])
+    swapped = (
+        may_swap and bool(rows and columns) and result.index(columns[-1]) < result.index(rows[0])
+    )
     return (batch + columns + rows, True) if swapped else (batch + rows + columns, False)
 
 
@@ -182,7 +184,9 @@ def contract(left: Tensor, right: Tensor, terms: tuple[str, str, str]) -> Tensor
     return out
 
 
-def contract_to(left: Tensor, right: Tensor, first: str, second: str, result: str) -> Tensor:
+def contract_to(
+    left: Tensor, right: Tensor, first: str, second: str, result: str, may_swap: bool = True
+) -> Tensor:
     """`contract` into any order of the result's letters: a view of the product.
 
     Where nothing is summed, a product of the two with their letters aligned. Letters of `result`
@@ -190,7 +194,7 @@ def contract_to(left: Tensor, right: Tensor, first: str, second: str, result: st
     """
     if all(letter in result for letter in first):
         return aligned(left, first, result) * aligned(right, second, result)
-    memory, swapped = memory_term(first, second, result)
+    memory, swapped = memory_term(first, second, result, may_swap)
     held = "".join(c for c in memory if c in first or c in second)
     if swapped:
         product = contract(right, left, (second, first, held))

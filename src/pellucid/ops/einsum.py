@@ -62,10 +62,11 @@ def einsum(*args: Any) -> Tensor:
     ]
     if len(prepared) == 1:
         return _rearranged(prepared[0], found)
+    may_swap = not any(single.summed for single in found.singles)
     for pair in found.pairs:
         first, second = pair.places
         right, left = prepared.pop(second), prepared.pop(first)
-        prepared.append(contract_to(left, right, pair.left, pair.right, pair.result))
+        prepared.append(contract_to(left, right, pair.left, pair.right, pair.result, may_swap))
     result = prepared[0]
     if result._base is None and len(found.terms.sizes) > len(found.terms.output):
         return result.view(result._layout.shape)

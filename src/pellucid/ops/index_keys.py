@@ -91,7 +91,8 @@ def parse(shape: Ints, index: Any) -> tuple[list[Step], list[Any] | None]:
     if free < 0:
         raise IndexError(f"too many indices for tensor of dimension {len(shape)}")
     reader = _Reader(shape, free)
-    for item in items:
+    for number, item in enumerate(items):
+        reader.number = number
         reader.read(item)
     return reader.steps, reader.keys or None
 
@@ -110,11 +111,15 @@ def _normal(item: Any) -> Any:
 
 
 class _Reader:
-    """Reads the items from the left; `dim` counts in what is shown so far, `old` in the input."""
+    """Reads the items from the left; `dim` counts in what is shown so far, `old` in the input.
+
+    Errors name the `number` of the item, which PyTorch calls the dimension.
+    """
 
     def __init__(self, shape: Ints, free: int) -> None:
         self.shape = shape
         self.free = free
+        self.number = 0
         self.dim = 0
         self.old = 0
         self.steps: list[Step] = []
@@ -149,7 +154,7 @@ class _Reader:
     def _select(self, index: int) -> None:
         size = self.shape[self.old]
         if not -size <= index < size:
-            raise out_of_bounds(index, self.old, size)
+            raise out_of_bounds(index, self.number, size)
         self.steps.append(("select", self.dim, index))
         self.old += 1
 

@@ -88,7 +88,7 @@ def _checked(
     count = source._layout.shape[axis] if source.ndim else 1
     if (source.ndim and axis >= source.ndim) or len(places) != count:
         raise RuntimeError(
-            f"{name}(): Number of indices ({len(places)}) should be equal to "
+            f"{name}_(): Number of indices ({len(places)}) should be equal to "
             f"source.size(dim): ({count}), for dim: {axis}"
         )
     rest = [s for place, s in enumerate(input._layout.shape) if place != axis]

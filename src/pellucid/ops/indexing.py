@@ -172,10 +172,10 @@ def index_backward(grad_out: Tensor, shape: tuple[int, ...], indices: Any) -> Te
 # --- scattering -----------------------------------------------------------------------------------
 
 
-def _put_input(grad: Tensor, indices: Any, accumulate: bool) -> Tensor:
+def _put_input(grad: Tensor, indices: Any, values_layout: Layout, accumulate: bool) -> Tensor:
     if accumulate:
         return grad
-    return index_put(grad, indices, F.zeros((), dtype=grad.dtype))
+    return index_put(grad, indices, F.zeros(values_layout.shape, dtype=grad.dtype))
 
 
 def _put_values(grad: Tensor, indices: Any) -> Tensor:
@@ -200,6 +200,11 @@ def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
             f"the source.\n  values.to({input.dtype}) would be taken."
         )
     refuse_shared(input, values, *indices)
+    if not accumulate and values._layout.numel == 1 and _is_byte_mask(indices):
+        raise RuntimeError(
+            "masked_fill_ only supports boolean masks, but got mask with dtype unsigned char\n"
+            "  mask.bool() is one."
+        )
     if not accumulate and not values._layout.shape and _is_whole_mask(input, indices):
         input._array[indices[0]._array] = _converted(values, input)
         return
@@ -227,6 +232,12 @@ def _is_whole_mask(input: Tensor, indices: Sequence[Tensor | None]) -> bool:
     return mask is not None and mask.dtype is bool_ and mask._layout.shape == input._layout.shape
 
 
+def _is_byte_mask(indices: Sequence[Tensor | None]) -> bool:
+    """Whether the only tensor among the indices is a uint8 mask, PyTorch's older kind."""
+    given = [index for index in indices if index is not None]
+    return len(given) == 1 and given[0].dtype is uint8
+
+
 def _converted(values: Tensor, target: Tensor) -> np.ndarray:
     """The values in the target's dtype."""
     if values.dtype is target.dtype:
@@ -241,8 +252,9 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
     """`input[index] = value`: a number or a tensor, broadcast to what the index shows."""
     number = isinstance(value, (*_NUMBERS, np.generic))
     if not number and not isinstance(value, Tensor):
+        kind = "numpy.ndarray" if isinstance(value, np.ndarray) else type(value).__name__
         raise TypeError(
-            f"can't assign a {type(value).__name__} to a torch.{input.dtype.tensor_type}\n"
+            f"can't assign a {kind} to a torch.{input.dtype.tensor_type}\n"
             "  Wrap it: torch.as_tensor(value)."
         )
     if index is False:

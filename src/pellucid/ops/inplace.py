@@ -91,12 +91,17 @@ _C_NAMES = {
 }
 
 
+def c_name(d: dtype) -> str:
+    """The C++ name of a dtype in PyTorch's messages: "float", "long int"."""
+    return _C_NAMES.get(d.name, d.name)
+
+
 def same_dtype(source: dtype, target: dtype) -> None:
     """Refuse an `out=` of another dtype, as operators do that move elements without converting
     them.
     """
     if source is not target:
-        names = [_C_NAMES.get(each.name, each.name) for each in (source, target)]
+        names = [c_name(each) for each in (source, target)]
         raise RuntimeError(
             f"Expected out tensor to have dtype {names[0]}, but got {names[1]} instead"
         )

@@ -11,7 +11,15 @@ import numpy as np
 from pellucid.ops.api import F
 from pellucid.ops.arguments import tensor, wrong_type
 from pellucid.ops.dispatch import composite, operator
-from pellucid.ops.inplace import EXACT, MOVED, MOVED_APART, copy_array, refuse_shared, scalar_type
+from pellucid.ops.inplace import (
+    EXACT,
+    MOVED,
+    MOVED_APART,
+    c_name,
+    copy_array,
+    refuse_shared,
+    scalar_type,
+)
 from pellucid.ops.memory import as_scalar
 from pellucid.ops.spec import NoGradient, registry
 from pellucid.ops.writing import in_place
@@ -93,12 +101,14 @@ def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Any =
         raise wrong_type("where", "condition", 1, "Tensor", condition)
     if input is None and other is None:
         return nonzero(condition, as_tuple=True)
+    given = [v for v in (condition, input, other) if v is not None]
     for value in (input, other):
         if not isinstance(value, (Tensor, *_NUMBERS)):
             raise TypeError(
                 "where() received an invalid combination of arguments - got "
-                f"({', '.join(type(v).__name__ for v in (condition, input, other))}), but expected "
-                "(Tensor condition, Tensor or Number input, Tensor or Number other)"
+                f"({', '.join(type(v).__name__ for v in given)}), but expected one of:\n"
+                " * (Tensor condition)\n"
+                " * (Tensor condition, Tensor or Number input, Tensor or Number other)"
             )
     return (
         _where(condition, input, other, out=out)
@@ -130,11 +140,9 @@ def _fill_value(grad: Tensor, mask: Tensor) -> Tensor:
 def _check_mask(mask: Any, name: str = "masked_fill") -> None:
     tensor(name, "mask", 1, mask)
     if mask.dtype is not bool_:
-        kind = {"uint8": "unsigned char", "int64": "long int", "int32": "int"}
         raise RuntimeError(
-            f"{name}_ only supports boolean masks, but got mask with dtype "
-            f"{kind.get(mask.dtype.name, mask.dtype.name.removesuffix('32').removesuffix('64'))}"
-            "\n  (mask != 0) is a boolean mask."
+            f"{name}_ only supports boolean masks, but got mask with dtype {c_name(mask.dtype)}\n"
+            "  (mask != 0) is a boolean mask."
         )
 
 

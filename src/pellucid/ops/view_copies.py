@@ -36,17 +36,18 @@ def _written(input: Tensor, src: Tensor, part: Callable[[Layout], Layout]) -> Te
             "expected src to have a size equal to the slice of self. src size = "
             f"{list(src._layout.shape)}, slice size = {list(shown.shape)}"
         )
-    flat = np.frombuffer(out._storage.buffer, out.dtype.numpy, out._layout.bounds[1])
+    flat = np.frombuffer(out._storage.buffer, out.dtype.numpy)
     copy_array(window(flat, shown), src._array)
     return out
 
 
 def _same_strides(input: Tensor) -> Tensor:
-    """A copy with the input's strides and offset, gaps included; dense if elements overlap."""
+    """A copy with the input's strides and offset, gaps included; packed if elements overlap."""
     layout = input._layout
-    if layout.is_non_overlapping_and_dense or layout.has_internal_overlap:
+    if layout.has_internal_overlap:
         layout = layouts.empty_like_layout(layout)
-    out = empty(layouts.contiguous((layout.bounds[1],)), input.dtype)
+    count = max(layout.bounds[1], input._storage.nbytes() // input.dtype.itemsize)
+    out = empty(layouts.contiguous((count,)), input.dtype)
     out._array.fill(0)
     out._layout = layout
     out.__dict__.pop("_array")

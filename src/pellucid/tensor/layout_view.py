@@ -192,22 +192,25 @@ def view_dtype(layout: Layout, old: int, new: int) -> Layout:
     shape, strides, offset = layout
     tail = "to view these elements (different element sizes), but got"
     if not shape:
-        raise RuntimeError("self.dim() cannot be 0 to view these elements (different element sizes)")
+        raise RuntimeError(
+            "self.dim() cannot be 0 to view these elements (different element sizes)"
+        )
+    ratio = max(old, new) // min(old, new)
+    if new > old:
+        for name, value in (("self.size(-1)", shape[-1]), ("self.storage_offset()", offset)):
+            if value % ratio:
+                raise RuntimeError(f"{name} must be divisible by {ratio} {tail} {value}")
     if strides[-1] != 1:
         raise RuntimeError(f"self.stride(-1) must be 1 {tail} {strides[-1]}")
     if old > new:
-        ratio = old // new
         return Layout(
             (*shape[:-1], shape[-1] * ratio),
             (*[stride * ratio for stride in strides[:-1]], 1),
             offset * ratio,
         )
-    ratio = new // old
-    divisible = [("self.size(-1)", shape[-1]), ("self.storage_offset()", offset)]
-    divisible += [(f"self.stride({axis})", step) for axis, step in enumerate(strides[:-1])]
-    for name, value in divisible:
-        if value % ratio:
-            raise RuntimeError(f"{name} must be divisible by {ratio} {tail} {value}")
+    for axis, step in enumerate(strides[:-1]):
+        if step % ratio:
+            raise RuntimeError(f"self.stride({axis}) must be divisible by {ratio} {tail} {step}")
     return Layout(
         (*shape[:-1], shape[-1] // ratio),
         (*[stride // ratio for stride in strides[:-1]], 1),
