@@ -37,8 +37,11 @@ class Values:
 
 
 def first_sentence(message: str) -> str:
-    """Up to the first full stop that ends a sentence, in one line, names of the package unified."""
-    line = " ".join(message.split())
+    """Up to the first full stop that ends a sentence, in one line, names of the package unified.
+
+    Indented lines are what Pellucid adds to PyTorch's words.
+    """
+    line = " ".join(message.split("\n  ")[0].split())
     line = re.sub(r"pellucid\.nn\.module\.Module", "torch.nn.modules.module.Module", line)
     line = line.replace("pellucid.", "torch.")
     return re.split(r"(?<=[.!?])\s", line)[0]

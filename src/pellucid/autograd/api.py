@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from pellucid.autograd.arithmetic import arithmetic
@@ -43,6 +44,8 @@ def backward(
                 "`backward()`. Please only use `grad_tensors`."
             )
         grad_tensors = grad_variables
+    if create_graph:
+        _warn_of_cycle()
     roots = _several(tensors)
     given = _starts(roots, grad_tensors)
     retain = create_graph if retain_graph is None else retain_graph
@@ -106,6 +109,20 @@ def grad(
     return _checked(wanted, found, unused, materialize_grads)
 
 
+@lru_cache(maxsize=1)
+def _warn_of_cycle() -> None:
+    """Said once in a program."""
+    warnings.warn(
+        "Using backward() with create_graph=True will create a reference cycle between the "
+        "parameter and its gradient which can cause a memory leak. We recommend using "
+        "autograd.grad when creating the graph to avoid this. If you have to use this function, "
+        "make sure to reset the .grad fields of your parameters to None after use to break the "
+        "cycle and avoid the leak.",
+        UserWarning,
+        stacklevel=4,
+    )
+
+
 def _several(ends: Any) -> tuple[Any, ...]:
     return (ends,) if isinstance(ends, (Tensor, GradientEdge)) else tuple(ends)
 
@@ -123,10 +140,10 @@ def _checked(
     wanted: Sequence[Any], found: Sequence[Tensor | None], allow_unused: bool, materialize: bool
 ) -> tuple[Tensor | None, ...]:
     results: list[Tensor | None] = []
-    for tensor, value in zip(wanted, found, strict=True):
+    for index, (tensor, value) in enumerate(zip(wanted, found, strict=True)):
         if value is None and not allow_unused:
             raise RuntimeError(
-                "One of the differentiated Tensors appears to not have been used in the graph. Set "
+                f"The differentiated Tensor at index {index} appears to not have been used in the graph. Set "
                 "allow_unused=True if this is the desired behavior."
             )
         if value is None and materialize:

@@ -14,6 +14,7 @@ from pellucid.autograd.api import backward
 from pellucid.autograd.hooks import RemovableHandle, add_hook
 from pellucid.autograd.modes import state
 from pellucid.autograd.node import Node, current_grad_fn, wants_grad
+from pellucid.tensor.dtype import FLOATING
 from pellucid.tensor.tensor import Tensor
 
 
@@ -41,7 +42,7 @@ def _set_requires_grad(self: Tensor, value: bool) -> None:
             "computed variable in a subgraph "
             "that doesn't require differentiation use var_no_grad = var.detach()."
         )
-    if value and self._grad_fn is None and self.dtype.category < 2:
+    if value and self._grad_fn is None and self.dtype.category < FLOATING:
         raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
     if value and self._inference and not state.inference:
         raise RuntimeError(
@@ -57,6 +58,8 @@ def _requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
             "requires_grad_(): argument 'requires_grad' (position 1) must be bool, not "
             f"{type(requires_grad).__name__}"
         )
+    if requires_grad and self.dtype.category < FLOATING:
+        raise RuntimeError("only Tensors of floating point dtype can require gradients")
     _set_requires_grad(self, requires_grad)
     return self
 

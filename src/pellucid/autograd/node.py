@@ -156,7 +156,7 @@ class Node:
         return found[0] if len(found) == 1 else tuple(found)
 
     def __repr__(self) -> str:
-        return f"<{self._name} object at {hex(id(self))}>"
+        return f"<{type(self).__name__} object at {hex(id(self))}>"
 
 
 class Recorded(Node):
@@ -212,8 +212,11 @@ class Recorded(Node):
         )
 
     def release(self) -> None:
-        """Let go of everything saved."""
-        self.kept = RELEASED
+        """Let go of the tensors saved. A node that kept none can run again."""
+        for name, value in self.kept.items():
+            if isinstance(value, PACKED) or name == "other":
+                self.kept = RELEASED
+                return
 
     def __getattr__(self, name: str) -> Any:
         """`_saved_self`, `_saved_result`, …: what this node keeps, under PyTorch's names."""
@@ -241,7 +244,8 @@ class _Classes(dict[str, type[Recorded]]):
     """Node classes by name, made when first asked for."""
 
     def __missing__(self, name: str) -> type[Recorded]:
-        found = self[name] = type(name, (Recorded,), {"_name": name, "__module__": "builtins"})
+        own = "torch::autograd::CopyBackwards" if name == "CopyBackwards" else name
+        found = self[name] = type(name, (Recorded,), {"_name": own, "__module__": "builtins"})
         return found
 
 
