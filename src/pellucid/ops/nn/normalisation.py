@@ -122,13 +122,11 @@ def _update(
     if running_mean is not None:
         array = running_mean._array
         copy_array(array, momentum * mean + (1 - momentum) * array)
-        running_mean._bump_version()
     if running_var is not None:
         array = running_var._array
         with np.errstate(all="ignore"):
             unbiased = variance * (count / (count - 1)) if count > 1 else variance * math.inf
         copy_array(array, momentum * unbiased + (1 - momentum) * array)
-        running_var._bump_version()
 
 
 @composite(where="nn.functional")
