@@ -1,5 +1,7 @@
 """`einsum`: what it reads, what it computes, how it plans, and what it refuses."""
 
+import doctest
+import sys
 from itertools import combinations
 from math import prod
 
@@ -14,6 +16,9 @@ from pellucid.ops.einsum import einsum_plan
 from pellucid.ops.einsum_plan import plan
 from pellucid.tensor.events import Event, listening
 from pellucid.tensor.layout import Layout, contiguous
+
+einsum_module = sys.modules["pellucid.ops.einsum"]
+einsum_plan_module = sys.modules["pellucid.ops.einsum_plan"]
 
 # --- what it computes -----------------------------------------------------------------------------
 
@@ -156,6 +161,12 @@ def test_long_chains_are_planned_and_right():
     result = pellucid.einsum(equation, *[pellucid.from_numpy(a) for a in arrays])
     assert np.allclose(result.numpy(), np.linalg.multi_dot(arrays))
     assert len(plan(equation, ((2, 2),) * 11).pairs) == 10
+
+
+def test_the_examples_in_the_docstrings_run():
+    for module in (einsum_plan_module, einsum_module):
+        found = doctest.testmod(module)
+        assert found.failed == 0 and found.attempted > 0
 
 
 def test_a_plan_prints_its_steps():

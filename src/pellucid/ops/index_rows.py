@@ -19,7 +19,7 @@ from pellucid.tensor.layout import Layout, contiguous
 from pellucid.tensor.promotion import number_dtype
 from pellucid.tensor.tensor import Tensor, adopt, empty
 
-WHOLE = slice(None)
+WHOLE: Any = slice(None)
 
 
 def _rows(array: np.ndarray, axis: int) -> np.ndarray:

@@ -259,9 +259,8 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
         )
     if index is False:
         return
-    kind = type(index)
     keys = None
-    if kind is int:
+    if type(index) is int:
         target = _select_first(input, index)
     else:
         wide = Ellipsis if index is True or index is None else index
@@ -308,12 +307,12 @@ def _stripped(value: Tensor) -> Tensor:
 def contains(input: Tensor, element: Any) -> bool:
     """`element in input`: whether any element equals it."""
     if isinstance(element, (Tensor, *_NUMBERS)):
-        return bool((element == input).any().item())
+        return bool(input.eq(element).any().item())
     raise RuntimeError(
         f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
     )
 
 
-Tensor.__getitem__ = getitem  # type: ignore[attr-defined]
-Tensor.__setitem__ = setitem  # type: ignore[attr-defined]
-Tensor.__contains__ = contains  # type: ignore[attr-defined]
+Tensor.__getitem__ = getitem  # type: ignore[method-assign, assignment]
+Tensor.__setitem__ = setitem  # type: ignore[method-assign, assignment]
+Tensor.__contains__ = contains  # type: ignore[method-assign, assignment]

@@ -130,10 +130,10 @@ def _hermitian(input: Tensor) -> Tensor:
     return adjoint(input)
 
 
-Tensor.T = property(_reversed)  # type: ignore[attr-defined]
-Tensor.mT = property(_matrices)  # type: ignore[attr-defined]
-Tensor.mH = property(_adjoints)  # type: ignore[attr-defined]
-Tensor.H = property(_hermitian)  # type: ignore[attr-defined]
+Tensor.T = property(_reversed)  # type: ignore[assignment]
+Tensor.mT = property(_matrices)  # type: ignore[assignment]
+Tensor.mH = property(_adjoints)  # type: ignore[assignment]
+Tensor.H = property(_hermitian)  # type: ignore[assignment]
 
 
 # --- dimensions of size 1 -------------------------------------------------------------------------

@@ -99,8 +99,8 @@ def _set_imag(input: Tensor, value: Any) -> None:
     imag(input)[...] = value
 
 
-Tensor.real = property(real, _set_real)  # type: ignore[attr-defined]
-Tensor.imag = property(imag, _set_imag)  # type: ignore[attr-defined]
+Tensor.real = property(real, _set_real)  # type: ignore[assignment]
+Tensor.imag = property(imag, _set_imag)  # type: ignore[assignment]
 
 
 @operator(where="internal", name="conj", gradient={"input": lambda grad: conj(grad)})

@@ -13,6 +13,7 @@ from pellucid.ops.arguments import integer, integers, sizes, tensor
 from pellucid.ops.dispatch import composite, operator, view_operator
 from pellucid.ops.inplace import scalar_type
 from pellucid.ops.memory import clone
+from pellucid.ops.spec import Gradient
 from pellucid.tensor import layout as layouts
 from pellucid.tensor.device import contiguous_format
 from pellucid.tensor.dtype import dtype as DType
@@ -21,7 +22,7 @@ from pellucid.tensor.layout import Layout, NoView, contiguous
 from pellucid.tensor.size import Size
 from pellucid.tensor.tensor import Tensor, make
 
-_AS_BEFORE = {"input": lambda grad, input_layout: reshape(grad, input_layout.shape)}
+_AS_BEFORE: Gradient = {"input": lambda grad, input_layout: reshape(grad, input_layout.shape)}
 
 
 @view_operator(where="internal", name="view", gradient=_AS_BEFORE)

@@ -7,6 +7,7 @@ given. The out-of-place form runs it on a copy, the in-place form on the tensor 
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
@@ -46,6 +47,9 @@ def writer(
             np.copyto(copied._array, input._array)
             body(copied, *args, **kwargs)
             return copied
+
+        described = inspect.signature(body).replace(return_annotation="Tensor")
+        fresh.__signature__ = described  # type: ignore[attr-defined]
 
         call = operator(where=where, gradient=gradient, name=name, out=out, aliases=aliases)(fresh)
         write = in_place(call.spec, body)  # type: ignore[attr-defined]
