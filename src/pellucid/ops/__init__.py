@@ -70,6 +70,7 @@ from pellucid.ops.nn import attention as _attention
 from pellucid.ops.nn import folding as _folding
 from pellucid.ops.nn import shuffling as _shuffling
 from pellucid.ops.nn import unpooling as _unpooling
+from pellucid.ops import inplace_functions
 from pellucid.ops.spec import namespace, registry
 
 
@@ -91,3 +92,4 @@ def _arithmetic() -> dict[str, Any]:
 
 arithmetic.fill(_arithmetic())
 dunders.attach()
+inplace_functions.attach()

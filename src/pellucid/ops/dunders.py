@@ -125,7 +125,7 @@ def attach() -> None:
         give(name, (_symmetric if method in SYMMETRIC else _exchanged)(methods[method]))
     for name, method in UNARY.items():
         setattr(Tensor, f"__{name}__", methods[method])
-    give("rsub", _polite(registry.places["Tensor"]["rsub"]))
+    give("rsub", _polite(registry.places["torch"]["rsub"]))
     give("rdiv", _polite(_over))
     give("rtruediv", _polite(_over))
     give("invert", _invert)

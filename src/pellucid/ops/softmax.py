@@ -12,6 +12,8 @@ from pellucid.ops.arguments import integer
 from pellucid.ops.conversion import convert
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.inplace import copy_array
+from pellucid.ops.numerics import softmax as formulas
+from pellucid.ops.numerics.softmax import along
 from pellucid.ops.refusals import COMPLEX, EXACT, kernel
 from pellucid.tensor.dtype import REDUCED, dtype
 from pellucid.tensor.layout import contiguous, normalize_dim
@@ -31,15 +33,7 @@ def _refuse(name: str, input: Tensor, axis: int) -> None:
         raise error
 
 
-def _shifted(input: Tensor, dim: int, out: np.ndarray) -> int:
-    """`input` minus its maximum along `dim`, in `out`; returns the axis."""
-    array = _working(input._array, input.dtype in REDUCED)
-    with np.errstate(all="ignore"):
-        np.subtract(array, np.max(array, axis=dim, keepdims=True), out)
-    return dim
-
-
-def _finish(input: Tensor, work: np.ndarray, out: Tensor) -> Tensor:
+def _finish(work: np.ndarray, out: Tensor) -> Tensor:
     if work is not out._array:
         copy_array(out._array, work)
     return out
@@ -53,12 +47,15 @@ def _start(name: str, input: Tensor, dim: int) -> tuple[int, Tensor, np.ndarray]
     return axis, out, work
 
 
-def _stored(array: np.ndarray, d: dtype) -> np.ndarray:
-    """Rounded to half precision.
-
-    Along the last dimension PyTorch keeps the sum and its logarithm in the input's dtype.
-    """
-    return array.astype(d.numpy).astype(np.float32)
+def _slope(function: Any, grad_output: Tensor, output: Tensor, dim: int) -> Tensor:
+    """A gradient in fresh row-major memory, computed by `function(grad, output, out, axis)`."""
+    reduced = output.dtype in REDUCED
+    out = empty(contiguous(output._layout.shape), output.dtype)
+    work = np.empty(output._layout.shape, np.float32) if reduced else out._array
+    axis = normalize_dim(dim, len(output._layout.shape))
+    grad, values = _working(grad_output._array, reduced), _working(output._array, reduced)
+    along(axis, function, grad, values, work)
+    return _finish(work, out)
 
 
 def _softmax_output_grad(grad: Any, grad_output: Any, output: Any, dim: int) -> Any:
@@ -78,14 +75,7 @@ def _softmax_output_grad(grad: Any, grad_output: Any, output: Any, dim: int) -> 
 )
 def softmax_backward(grad_output: Tensor, output: Tensor, dim: int) -> Tensor:
     """output · (grad − Σ grad · output)."""
-    out = empty(contiguous(output._layout.shape), output.dtype)
-    reduced = output.dtype in REDUCED
-    grad, probabilities = _working(grad_output._array, reduced), _working(output._array, reduced)
-    product = np.multiply(grad, probabilities)
-    if not product.ndim:
-        return _finish(output, product - product * probabilities, out)
-    product -= probabilities * product.sum(axis=dim, keepdims=True)
-    return _finish(output, product, out)
+    return _slope(formulas.softmax_slope, grad_output, output, dim)
 
 
 @operator(
@@ -97,15 +87,8 @@ def softmax_backward(grad_output: Tensor, output: Tensor, dim: int) -> Tensor:
 def softmax_of(input: Tensor, dim: int) -> Tensor:
     """exp(x) / Σ exp(x) along `dim`."""
     axis, out, work = _start("softmax", input, dim)
-    if not input._layout.shape:
-        work[...] = input._array * 0 + 1
-        return _finish(input, work, out)
-    if work.size:
-        _shifted(input, axis, work)
-        with np.errstate(all="ignore"):
-            np.exp(work, work)
-            np.divide(work, work.sum(axis=axis, keepdims=True), work)
-    return _finish(input, work, out)
+    along(axis, formulas.softmax, _working(input._array, input.dtype in REDUCED), work)
+    return _finish(work, out)
 
 
 def _log_softmax_output_grad(grad: Any, grad_output: Any, output: Any, dim: int) -> Any:
@@ -123,15 +106,7 @@ def _log_softmax_output_grad(grad: Any, grad_output: Any, output: Any, dim: int)
 )
 def log_softmax_backward(grad_output: Tensor, output: Tensor, dim: int) -> Tensor:
     """grad − exp(output) · Σ grad."""
-    out = empty(contiguous(output._layout.shape), output.dtype)
-    reduced = output.dtype in REDUCED
-    grad, logs = _working(grad_output._array, reduced), _working(output._array, reduced)
-    if not logs.ndim:
-        return _finish(output, grad - np.exp(logs) * grad, out)
-    result = np.exp(logs)
-    result *= grad.sum(axis=dim, keepdims=True)
-    np.subtract(grad, result, result)
-    return _finish(output, result, out)
+    return _slope(formulas.log_softmax_slope, grad_output, output, dim)
 
 
 @operator(
@@ -143,19 +118,11 @@ def log_softmax_backward(grad_output: Tensor, output: Tensor, dim: int) -> Tenso
 def log_softmax_of(input: Tensor, dim: int) -> Tensor:
     """x − log Σ exp(x) along `dim`."""
     axis, out, work = _start("log_softmax", input, dim)
-    if not input._layout.shape:
-        work[...] = input._array * 0
-        return _finish(input, work, out)
-    if work.size:
-        _shifted(input, axis, work)
-        with np.errstate(all="ignore"):
-            total = np.exp(work).sum(axis=axis, keepdims=True)
-            if input.dtype in REDUCED and axis == work.ndim - 1:
-                total = _stored(np.log(_stored(total, input.dtype)), input.dtype)
-            else:
-                np.log(total, total)
-            np.subtract(work, total, work)
-    return _finish(input, work, out)
+    reduced = input.dtype in REDUCED
+    # Along the last dimension PyTorch keeps the sum and its logarithm in half precision.
+    stored = input.dtype.numpy if reduced and axis == work.ndim - 1 else None
+    along(axis, formulas.log_softmax, _working(input._array, reduced), work, stored=stored)
+    return _finish(work, out)
 
 
 def _dim_for(name: str, input: Tensor, dim: int | None, stacklevel: int) -> int:
@@ -210,3 +177,22 @@ def softmin(
 ) -> Tensor:
     """softmax(−x): small elements get large shares."""
     return softmax_of(_as(-input, dtype), _dim_for("softmin", input, dim, _stacklevel))
+
+
+@composite(where="nn.functional")
+def gumbel_softmax(
+    logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
+) -> Tensor:
+    """A random draw of a category by `softmax((logits + noise) / tau)`, with Gumbel noise.
+
+    With `hard` the result is one-hot, and its gradient that of the soft draw.
+    """
+    if eps != 1e-10:
+        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
+    noise = -F.empty_like(logits).exponential_().log()
+    soft = F.softmax((logits + noise) / tau, dim)
+    if not hard:
+        return soft
+    index = F.argmax(soft, dim, keepdim=True)
+    one_hot = F.zeros_like(logits).scatter_(dim, index, 1.0)
+    return one_hot - soft.detach() + soft

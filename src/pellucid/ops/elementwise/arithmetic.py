@@ -72,7 +72,7 @@ sub = pointwise(
 )
 
 
-@composite()
+@composite(where="torch")
 def rsub(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     """other − alpha · input."""
     if not isinstance(input, Tensor):

@@ -126,12 +126,16 @@ def gelu_slope(grad: Array, x: Array, out: Array, approximate: str) -> None:
 
 def elu(x: Array, out: Array, alpha: float, scale: float, input_scale: float) -> None:
     """scale · x where x > 0, else scale · alpha · (exp(input_scale · x) − 1)."""
-    bent = np.minimum(x, 0)
-    bent *= input_scale
-    np.expm1(bent, bent)
-    bent *= alpha * scale
-    np.copyto(bent, x if scale == 1 else x * x.dtype.type(scale), where=x > 0)
-    np.copyto(out, bent)
+    t = np.minimum(x, 0)
+    t *= 0.5 * input_scale
+    np.tanh(t, t)
+    bent = 1 - t
+    np.divide(t, bent, bent)  # tanh(z/2) / (1 − tanh(z/2)) is (exp(z) − 1) / 2, also near 0
+    bent *= 2 * alpha * scale
+    straight = np.maximum(x, 0)
+    if scale != 1:
+        straight *= scale
+    np.add(straight, bent, out)
 
 
 def elu_slope(

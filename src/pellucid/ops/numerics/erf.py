@@ -68,22 +68,16 @@ _Q = (
     6.05183413124413191e-2,
     2.33520497626869185e-3,
 )
-_NARROW_TOP = (
-    -2.72614225801306e-10,
-    2.77068142495902e-08,
-    -2.10102402082508e-06,
-    -5.69250639462346e-05,
-    -7.34990630326855e-04,
-    -2.95459980854025e-03,
-    -1.60960333262415e-02,
+_NARROW = (
+    1.5672070461496191e-9,
+    -1.2525479678742424e-7,
+    3.8730329001961825e-6,
+    -5.4781590384258004e-5,
+    -3.39115959366391e-5,
+    3.633434848811066e-2,
+    7.978846365248929e-1,
 )
-_NARROW_BOTTOM = (
-    -1.45660718464996e-05,
-    -2.13374055278905e-04,
-    -1.68282697438203e-03,
-    -7.37332916720468e-03,
-    -1.42647390514189e-02,
-)
+_NARROW_END = 5.6
 
 
 def _erf_near(x: np.ndarray) -> np.ndarray:
@@ -126,12 +120,19 @@ def erf_into(x: np.ndarray, out: np.ndarray) -> None:
     if out.dtype != np.float32:
         np.copyto(out, erf_wide(np.atleast_1d(x)).reshape(out.shape))
         return
-    limited = np.clip(x, np.float32(-4), np.float32(4))
-    square = np.multiply(limited, limited)
-    top = horner(square, _NARROW_TOP)
-    np.multiply(top, limited, top)
-    np.divide(top, horner(square, _NARROW_BOTTOM), top)
-    np.clip(top, np.float32(-1), np.float32(1), out)
+    np.copyto(out, _narrow(x * np.float32(math.sqrt(2))))
+
+
+def _narrow(x: np.ndarray) -> np.ndarray:
+    """erf(x/√2) in single precision, to 2.5e-7 relative.
+
+    atanh(erf(x/√2)) is nearly a line. Divided by x it is a smooth function of x², here a polynomial
+    fitted so that the largest relative error of the result is least. Beyond 5.6 the result is ±1.
+    """
+    limited = np.minimum(np.maximum(x, -_NARROW_END), _NARROW_END)
+    result = horner(limited * limited, _NARROW)
+    result *= limited
+    return np.tanh(result, result)
 
 
 @in_double
@@ -157,45 +158,15 @@ def erfcx(x: np.ndarray) -> np.ndarray:
     )
 
 
-_ERFC_NARROW = (
-    0.17087277,
-    -0.82215223,
-    1.48851587,
-    -1.13520398,
-    0.27886807,
-    -0.18628806,
-    0.09678418,
-    0.37409196,
-    1.00002368,
-    -1.26551223,
-)
-
-
 def normal_cdf(x: np.ndarray) -> np.ndarray:
-    """Φ(x) = (1 + erf(x/√2)) / 2 in a new array; in single precision to 2e-7.
-
-    Single precision uses the Chebyshev fit of erfc in Numerical Recipes (§ 6.2): t · exp(−y² +
-    polynomial(t)), t = 1 / (1 + y/2).
-    """
-    if x.dtype != np.float32:
+    """Φ(x) = (1 + erf(x/√2)) / 2 in a new array."""
+    if x.dtype == np.float32:
+        result = _narrow(x)
+    else:
         result = np.multiply(x, x.dtype.type(math.sqrt(0.5)))
         erf_into(result, result)
-        result += 1
-        result *= 0.5
-        return result
-    y = np.abs(x)
-    y *= np.float32(math.sqrt(0.5))
-    t = y * np.float32(0.5)
-    t += 1
-    np.reciprocal(t, t)
-    result = horner(t, _ERFC_NARROW)
-    y *= y
-    result -= y
-    np.exp(result, result)
-    result *= t
+    result += 1
     result *= 0.5
-    result -= x >= 0  # now −Φ(x) above zero, Φ(x) below
-    np.abs(result, result)
     return result
 
 

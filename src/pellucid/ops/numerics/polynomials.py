@@ -13,8 +13,9 @@ Function = Callable[[np.ndarray], np.ndarray]
 
 def horner(x: np.ndarray, coefficients: Sequence[float]) -> np.ndarray:
     """c[0]·xⁿ + c[1]·xⁿ⁻¹ + … + c[n]."""
-    result = np.full_like(x, coefficients[0])
-    for c in coefficients[1:]:
+    result = x * coefficients[0]
+    result += coefficients[1]
+    for c in coefficients[2:]:
         result *= x
         result += c
     return result
