@@ -1,34 +1,42 @@
 """Convolution on arrays: NumPy and BLAS, any number of spatial dimensions.
 
-The input is brought to channels-last, padded, and each output position's window copied to one row of a matrix ("im2col": Chellapilla et al., 2006).
-Channels-last makes a window's row (kernel width x channels) one run of memory, so the copy runs at the speed of memory. The convolution is then
-one matrix product, written straight into the output's own order of dimensions. The rows are made for as many images at a time as fit in cache.
+Each of the three directions is one correlation, a matrix product with windows of the input
+(`kernels_windows`): forward; the input's gradient, which correlates the output's gradient with the
+flipped kernel, for each phase of the stride on its own; and the weight's gradient, a product of the
+output's gradient with the same windows as forward. Groups are a batch of products. Depthwise
+convolution multiplies and adds whole shifted images instead.
 
-Shapes: input (N, C, *S), weight (K, C / groups, *F), output (N, K, *O). All arrays are float or complex; see `convolution.py` for the checks.
+Shapes: input (N, C, *S), weight (K, C / groups, *F), output (N, K, *O). All arrays are of one
+dtype, with any strides.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-_CHUNK_BYTES = 4 << 20
-"""How large the matrix of windows may grow: about the second-level cache of two cores."""
+from pellucid.ops.nn.kernels_pooling import Window, blocks, plan
+from pellucid.ops.nn.kernels_windows import Ints, Slide, columns, rows
+
+_FEW_WINDOWS = 256
+_MANY_WINDOWS = 1024
+"""Windows that a product should have at least: many, where it is added to a large result."""
 
 
 class Geometry(NamedTuple):
-    """Stride, padding (before and after alike) and dilation per spatial dimension, and the number of groups."""
+    """Stride, padding (before and after alike) and dilation per spatial dimension, and groups."""
 
-    stride: tuple[int, ...]
-    padding: tuple[int, ...]
-    dilation: tuple[int, ...]
+    stride: Ints
+    padding: Ints
+    dilation: Ints
     groups: int
 
 
-def output_size(size: tuple[int, ...], kernel: tuple[int, ...], g: Geometry) -> tuple[int, ...]:
+def output_size(size: Ints, kernel: Ints, g: Geometry) -> Ints:
     """Spatial sizes of the output: floor((S + 2 p - d (F - 1) - 1) / s) + 1."""
     return tuple(
         (s + 2 * p - d * (f - 1) - 1) // t + 1
@@ -36,197 +44,250 @@ def output_size(size: tuple[int, ...], kernel: tuple[int, ...], g: Geometry) -> 
     )
 
 
-def channels_last(x: np.ndarray) -> np.ndarray:
-    """(N, C, *S) seen as (N, *S, C)."""
-    return np.moveaxis(x, 1, -1)
+def _slide(kernel: Ints, g: Geometry) -> Slide:
+    return Slide(kernel, g.stride, g.padding, g.dilation)
 
 
-def padded(x: np.ndarray, padding: tuple[int, ...], scratch: np.ndarray | None = None) -> np.ndarray:
-    """A contiguous channels-last copy of `x` (N, C, *S) with zeros around each image."""
-    n, c, *size = x.shape
-    out = np.zeros((n, *(s + 2 * p for s, p in zip(size, padding, strict=True)), c), x.dtype)
-    inside = tuple(slice(p, p + s) for s, p in zip(size, padding, strict=True))
-    out[(slice(None), *inside)] = channels_last(x)
-    return out
+def _is_channels_last(x: np.ndarray) -> bool:
+    return not x.flags.c_contiguous and np.moveaxis(x, 1, -1).flags.c_contiguous
 
 
-def windows(xp: np.ndarray, kernel: tuple[int, ...], out_size: tuple[int, ...], g: Geometry) -> np.ndarray:
-    """A view (N, *O, *F, C) of a padded channels-last array: entry [n, o, f] is what weight tap f sees at output o."""
-    inner = xp.strides[1:-1]
-    strides = (
-        xp.strides[0],
-        *(s * t for s, t in zip(inner, g.stride, strict=True)),
-        *(s * d for s, d in zip(inner, g.dilation, strict=True)),
-        xp.strides[-1],
-    )
-    shape = (xp.shape[0], *out_size, *kernel, xp.shape[-1])
-    return np.lib.stride_tricks.as_strided(xp, shape, strides, writeable=False)
+def _is_depthwise(x: np.ndarray, w: np.ndarray, groups: int) -> bool:
+    """One filter for each channel."""
+    return groups > 1 and groups == x.shape[1] == w.shape[0]
 
 
-def _chunks(n: int, bytes_per_image: int) -> Iterator[slice]:
-    step = max(1, min(n, _CHUNK_BYTES // max(bytes_per_image, 1)))
-    for start in range(0, n, step):
-        yield slice(start, min(start + step, n))
-
-
-def _is_pointwise(kernel: tuple[int, ...], g: Geometry) -> bool:
-    return max(kernel) == 1 and not any(g.padding)
+# -- forward
 
 
 def forward(x: np.ndarray, w: np.ndarray, out: np.ndarray, g: Geometry) -> None:
-    """Convolve into `out` (N, K, *O), contiguous in its own or in channels-last order."""
-    if g.groups > 1:
-        _forward_groups(x, w, out, g)
-        return
-    n, k = out.shape[:2]
-    out_size, kernel = out.shape[2:], w.shape[2:]
-    if _is_pointwise(kernel, g):
-        steps = tuple(slice(None, None, t) for t in g.stride)
-        rows = x[(slice(None), slice(None), *steps)]
-        _pointwise(rows, w.reshape(k, -1), out)
-        return
-    xp = padded(x, g.padding)
-    view = windows(xp, kernel, out_size, g)
-    depth = w.size // k
-    matrix = channels_last(w).reshape(k, depth)
-    count = math.prod(out_size)
-    last = np.moveaxis(out, 1, -1)
-    for part in _chunks(n, count * depth * x.itemsize):
-        rows = view[part].reshape(-1, count, depth)
-        if out.flags.c_contiguous:
-            np.matmul(matrix, rows.swapaxes(1, 2), out=out[part].reshape(-1, k, count))
-        elif last.flags.c_contiguous:
-            np.matmul(rows.reshape(-1, depth), matrix.T, out=last[part].reshape(-1, k))
-        else:
-            last[part] = (rows.reshape(-1, depth) @ matrix.T).reshape(-1, *out_size, k)
-
-
-def _pointwise(x: np.ndarray, matrix: np.ndarray, out: np.ndarray) -> None:
-    """A 1x1 convolution is a matrix product over the channels."""
-    n, c = x.shape[:2]
-    k = out.shape[1]
-    last = np.moveaxis(out, 1, -1)
-    if last.flags.c_contiguous and not out.flags.c_contiguous:
-        np.matmul(channels_last(x).reshape(-1, c), matrix.T, out=last.reshape(-1, k))
-    elif out.flags.c_contiguous:
-        np.matmul(matrix, x.reshape(n, c, -1), out=out.reshape(n, k, -1))
+    """Convolve into `out` (N, K, *O), in any order of memory."""
+    slide = _slide(w.shape[2:], g)
+    if _is_depthwise(x, w, g.groups):
+        _forward_depthwise(x, w, out, slide)
     else:
-        out[...] = np.matmul(matrix, x.reshape(n, c, -1)).reshape(out.shape)
+        _correlate(x, w, out, slide, g.groups)
 
 
-def _forward_groups(x: np.ndarray, w: np.ndarray, out: np.ndarray, g: Geometry) -> None:
-    if w.shape[1] == 1:
-        _forward_depthwise(x, w, out, g)
-        return
-    one = g._replace(groups=1)
-    c, k = x.shape[1] // g.groups, w.shape[0] // g.groups
-    for i in range(g.groups):
-        forward(x[:, i * c : (i + 1) * c], w[i * k : (i + 1) * k], out[:, i * k : (i + 1) * k], one)
+def _correlate(x: np.ndarray, w: np.ndarray, out: np.ndarray, slide: Slide, groups: int) -> None:
+    """Correlate `x` with `w` into `out`."""
+    if _is_channels_last(out):
+        for one in range(groups):
+            _correlate_rows(_group(x, 1, one, groups), _group(w, 0, one, groups),
+                            _group(out, 1, one, groups), slide)  # fmt: skip
+    elif math.prod(slide.kernel) == 1 and _covers(x, out, slide) and groups == 1:
+        _correlate_points(x, w.reshape(w.shape[0], -1), out)
+    else:
+        _correlate_columns(x, w, out, slide, groups)
 
 
-def _taps(kernel: tuple[int, ...], out_size: tuple[int, ...], g: Geometry) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...]]]:
-    """Each weight tap with the part of the padded input that it meets, spatial dimensions only."""
-    for tap in np.ndindex(*kernel):
-        yield tap, tuple(
-            slice(i * d, i * d + (o - 1) * t + 1, t)
-            for i, o, t, d in zip(tap, out_size, g.stride, g.dilation, strict=True)
-        )
+def _group(x: np.ndarray, axis: int, number: int, groups: int) -> np.ndarray:
+    """The part of a group along the axis of channels."""
+    size = x.shape[axis] // groups
+    where = slice(number * size, (number + 1) * size)
+    return x[(slice(None),) * axis + (where,)]
 
 
-def _forward_depthwise(x: np.ndarray, w: np.ndarray, out: np.ndarray, g: Geometry) -> None:
-    """One filter per channel (or several): multiply and add whole shifted images, tap by tap."""
-    xp = _pad_in_place_order(x, g.padding)
-    times = w.shape[0] // x.shape[1]
-    if times > 1:
-        xp = np.repeat(xp, times, axis=1)
-    out.fill(0)
-    scratch = np.empty(out.shape, out.dtype)
-    per_channel = (None, slice(None), *[None] * (x.ndim - 2))
-    for tap, part in _taps(w.shape[2:], out.shape[2:], g):
-        np.multiply(xp[(slice(None), slice(None), *part)], w[(slice(None), 0, *tap)][per_channel], out=scratch)
-        np.add(out, scratch, out=out)
+def _covers(x: np.ndarray, out: np.ndarray, slide: Slide) -> bool:
+    """Whether windows of one tap meet every element of the input in turn."""
+    plain = max(slide.stride) == 1 and not any(slide.padding)
+    return plain and x.shape[2:] == out.shape[2:] and x.flags.c_contiguous
 
 
-def _pad_in_place_order(x: np.ndarray, padding: tuple[int, ...]) -> np.ndarray:
-    return np.pad(x, ((0, 0), (0, 0), *((p, p) for p in padding))) if any(padding) else x
+def _correlate_points(x: np.ndarray, matrix: np.ndarray, out: np.ndarray) -> None:
+    """A kernel of one tap is a matrix product over the channels."""
+    n, c = x.shape[:2]
+    flat = x.reshape(n, c, -1)
+    if out.flags.c_contiguous:
+        np.matmul(matrix, flat, out=out.reshape(n, out.shape[1], -1))
+    else:
+        out[...] = np.matmul(matrix, flat).reshape(out.shape)
+
+
+def _correlate_columns(
+    x: np.ndarray, w: np.ndarray, out: np.ndarray, slide: Slide, groups: int
+) -> None:
+    k, out_size = out.shape[1], out.shape[2:]
+    matrix = w.reshape(groups, k // groups, -1)
+    for part in columns(x, out_size, slide, _FEW_WINDOWS):
+        images = part.images.stop - part.images.start
+        windows = part.matrix.reshape(groups, -1, part.matrix.shape[1])
+        target = out[part.images]
+        if images == 1 and target.flags.c_contiguous:
+            flat = target.reshape(groups, k // groups, -1)
+            np.matmul(matrix, windows, out=flat[:, :, part.windows])
+            continue
+        found = np.matmul(matrix, windows).reshape(k, images, -1)
+        rest = math.prod(out_size[1:])
+        rows_of = slice(part.windows.start // rest, part.windows.stop // rest)
+        shape = (k, images, rows_of.stop - rows_of.start, *out_size[1:])
+        target[:, :, rows_of] = found.reshape(shape).swapaxes(0, 1)
+
+
+def _correlate_rows(x: np.ndarray, w: np.ndarray, out: np.ndarray, slide: Slide) -> None:
+    k, out_size = out.shape[1], out.shape[2:]
+    matrix = np.moveaxis(w, 1, -1).reshape(k, -1).T
+    last = np.moveaxis(out, 1, -1)
+    for part in rows(x, out_size, slide):
+        target = last[part.images]
+        if target.flags.c_contiguous:
+            np.matmul(part.matrix, matrix, out=target.reshape(-1, k))
+        else:
+            target[...] = (part.matrix @ matrix).reshape(target.shape)
+
+
+# -- gradient for the input
 
 
 def input_gradient(grad: np.ndarray, w: np.ndarray, out: np.ndarray, g: Geometry) -> None:
-    """The transposed convolution: what (N, K, *O) contributes to each place of `out` (N, C, *S)."""
-    if g.groups > 1:
-        one = g._replace(groups=1)
-        c, k = out.shape[1] // g.groups, w.shape[0] // g.groups
-        for i in range(g.groups):
-            input_gradient(grad[:, i * k : (i + 1) * k], w[i * k : (i + 1) * k], out[:, i * c : (i + 1) * c], one)
+    """The transposed convolution: what (N, K, *O) contributes to each place of `out` (N, C, *S).
+
+    Places that are a stride apart are met by the same taps: each such phase is a correlation of
+    the gradient with its taps, in opposite order and with the channels exchanged.
+    """
+    if _is_depthwise(out, w, g.groups):
+        _input_depthwise(grad, w, out, _slide(w.shape[2:], g))
         return
-    kernel = w.shape[2:]
-    if max(g.stride) == 1 and all(d * (f - 1) >= p for d, f, p in zip(g.dilation, kernel, g.padding, strict=True)):
-        # With stride 1 it is a convolution with the taps in opposite order and channels exchanged.
-        flipped = np.flip(w, tuple(range(2, w.ndim))).swapaxes(0, 1)
-        back = tuple(d * (f - 1) - p for d, f, p in zip(g.dilation, kernel, g.padding, strict=True))
-        if output_size(grad.shape[2:], kernel, g._replace(padding=back)) == out.shape[2:]:
-            forward(grad, flipped, out, g._replace(padding=back))
-            return
-    _scatter_windows(grad, w, out, g)
+    phases = [
+        list(_phases(s, f, t, p, d))
+        for s, f, t, p, d in zip(
+            out.shape[2:], w.shape[2:], g.stride, g.padding, g.dilation, strict=True
+        )
+    ]
+    exchanged = _exchange(w, g.groups)
+    for phase in itertools.product(*phases):
+        target = out[(slice(None), slice(None), *(each.places for each in phase))]
+        if not target.size:
+            continue
+        if any(each.taps is None for each in phase):
+            target[...] = 0
+            continue
+        taps = (each.taps for each in phase)
+        kernel = np.ascontiguousarray(exchanged[(slice(None), slice(None), *taps)])
+        slide = Slide(
+            kernel.shape[2:],
+            (1,) * len(phase),
+            tuple(each.padding for each in phase),
+            tuple(each.dilation for each in phase),
+        )
+        _correlate(grad, kernel, target, slide, g.groups)
 
 
-def _scatter_windows(grad: np.ndarray, w: np.ndarray, out: np.ndarray, g: Geometry) -> None:
-    """Windows of gradients (a matrix product), added where they overlap, tap by tap ("col2im")."""
-    n, k = grad.shape[:2]
-    c, size = out.shape[1], out.shape[2:]
-    kernel, out_size = w.shape[2:], grad.shape[2:]
-    matrix = channels_last(w).reshape(k, -1)
-    count = math.prod(out_size)
-    reach = tuple(
-        max(s + 2 * p, (o - 1) * t + d * (f - 1) + 1)
-        for s, p, o, t, d, f in zip(size, g.padding, out_size, g.stride, g.dilation, kernel, strict=True)
-    )
-    inside = tuple(slice(p, p + s) for s, p in zip(size, g.padding, strict=True))
-    for part in _chunks(n, count * matrix.shape[1] * grad.itemsize):
-        rows = channels_last(grad[part]).reshape(-1, k) @ matrix
-        rows = rows.reshape(-1, *out_size, *kernel, c)
-        whole = np.zeros((rows.shape[0], *reach, c), grad.dtype)
-        everywhere = (slice(None),) * (1 + len(out_size))
-        for tap, where in _taps(kernel, out_size, g):
-            whole[(slice(None), *where)] += rows[(*everywhere, *tap)]
-        channels_last(out)[part] = whole[(slice(None), *inside)]
+def _exchange(w: np.ndarray, groups: int) -> np.ndarray:
+    """(K, C / groups, *F) as (C, K / groups, *F)."""
+    k, c = w.shape[:2]
+    split = w.reshape(groups, k // groups, c, *w.shape[2:]).swapaxes(1, 2)
+    return split.reshape(groups * c, k // groups, *w.shape[2:])
+
+
+class Phase(NamedTuple):
+    """Places of one dimension that the same taps meet, and how these slide over the gradient."""
+
+    places: slice
+    taps: slice | None
+    padding: int
+    dilation: int
+
+
+def _phases(size: int, f: int, t: int, p: int, d: int) -> Iterator[Phase]:
+    """The phases of one dimension: place y is met by tap i at output o where y = o t - p + i d."""
+    common = math.gcd(t, d)
+    for residue in range(min(t, size)):
+        places = slice(residue, None, t)
+        taps = [i for i in range(f) if (i * d - p - residue) % t == 0]
+        if not taps:
+            yield Phase(places, None, 0, 1)
+            continue
+        first = (residue + p - taps[-1] * d) // t
+        yield Phase(places, slice(taps[-1], None, -(t // common)), -first, d // common)
+
+
+# -- gradient for the weight
 
 
 def weight_gradient(grad: np.ndarray, x: np.ndarray, out: np.ndarray, g: Geometry) -> None:
-    """Into `out` (K, C / groups, *F): each tap's sum over positions and images of gradient times input."""
-    if g.groups > 1:
-        _weight_gradient_groups(grad, x, out, g)
-        return
-    n, k = grad.shape[:2]
-    kernel, out_size = out.shape[2:], grad.shape[2:]
-    xp = padded(x, g.padding)
-    view = windows(xp, kernel, out_size, g)
-    depth = out.size // k
-    count = math.prod(out_size)
-    total: np.ndarray | None = None
-    for part in _chunks(n, count * depth * x.itemsize):
-        rows = view[part].reshape(-1, depth)
-        found = channels_last(grad[part]).reshape(-1, k).T @ rows
-        total = found if total is None else np.add(total, found, out=total)
-    if total is None:
-        out.fill(0)
+    """Into `out` (K, C / groups, *F): each tap's sum over positions and images of both."""
+    slide = _slide(out.shape[2:], g)
+    if _is_depthwise(x, out, g.groups):
+        _weight_depthwise(grad, x, out, slide)
+    elif _is_channels_last(x) and _is_channels_last(grad):
+        for one in range(g.groups):
+            _weight_rows(_group(grad, 1, one, g.groups), _group(x, 1, one, g.groups),
+                         _group(out, 0, one, g.groups), slide)  # fmt: skip
     else:
-        channels_last(out)[...] = total.reshape(k, *kernel, x.shape[1])
+        _weight_columns(grad, x, out, slide, g.groups)
 
 
-def _weight_gradient_groups(grad: np.ndarray, x: np.ndarray, out: np.ndarray, g: Geometry) -> None:
-    one = g._replace(groups=1)
-    c, k = x.shape[1] // g.groups, out.shape[0] // g.groups
-    if out.shape[1] > 1:
-        for i in range(g.groups):
-            weight_gradient(
-                grad[:, i * k : (i + 1) * k], x[:, i * c : (i + 1) * c], out[i * k : (i + 1) * k], one
-            )
-        return
-    xp = _pad_in_place_order(x, g.padding)
-    if k > 1:
-        xp = np.repeat(xp, k, axis=1)
-    letters = "abcdefg"[: grad.ndim]
-    for tap, part in _taps(out.shape[2:], grad.shape[2:], g):
-        seen = xp[(slice(None), slice(None), *part)]
-        out[(slice(None), 0, *tap)] = np.einsum(f"{letters},{letters}->b", grad, seen)
+def _weight_columns(
+    grad: np.ndarray, x: np.ndarray, out: np.ndarray, slide: Slide, groups: int
+) -> None:
+    k = grad.shape[1]
+    planes = np.ascontiguousarray(grad).reshape(grad.shape[0], k, -1)
+    shape = (groups, k // groups, out.size // k)
+    total = np.zeros(shape, out.dtype)
+    found = np.empty(shape, out.dtype)
+    for part in columns(x, grad.shape[2:], slide, _MANY_WINDOWS):
+        given = planes[part.images, :, part.windows].swapaxes(0, 1).reshape(groups, k // groups, -1)
+        windows = part.matrix.reshape(groups, -1, part.matrix.shape[1])
+        np.matmul(given, windows.swapaxes(1, 2), out=found)
+        np.add(total, found, out=total)
+    out[...] = total.reshape(out.shape)
+
+
+def _weight_rows(grad: np.ndarray, x: np.ndarray, out: np.ndarray, slide: Slide) -> None:
+    k = grad.shape[1]
+    last = np.moveaxis(grad, 1, -1)
+    total = np.zeros((k, out.size // k), out.dtype)
+    for part in rows(x, grad.shape[2:], slide):
+        total += last[part.images].reshape(-1, k).T @ part.matrix
+    np.moveaxis(out, 1, -1)[...] = total.reshape(k, *slide.kernel, out.shape[1])
+
+
+# -- depthwise: one filter per channel
+
+
+def _window(slide: Slide) -> Window:
+    return Window(slide.kernel, slide.stride, slide.padding, slide.dilation)
+
+
+def _forward_depthwise(x: np.ndarray, w: np.ndarray, out: np.ndarray, slide: Slide) -> None:
+    taps = plan(x.shape[2:], out.shape[2:], _window(slide))
+    for block in blocks(x, len(slide.kernel)):
+        part, total = x[block], out[block]
+        filters = _filters(w, block)
+        total.fill(0)
+        scratch = np.empty_like(total)
+        for number, outputs, inputs in taps:
+            product, target = scratch[outputs], total[outputs]
+            np.multiply(part[inputs], filters[number], out=product)
+            np.add(target, product, out=target)
+
+
+def _input_depthwise(grad: np.ndarray, w: np.ndarray, out: np.ndarray, slide: Slide) -> None:
+    taps = plan(out.shape[2:], grad.shape[2:], _window(slide))
+    for block in blocks(out, len(slide.kernel)):
+        total, part = out[block], grad[block]
+        filters = _filters(w, block)
+        total.fill(0)
+        scratch = np.empty_like(part)
+        for number, outputs, inputs in taps:
+            product, target = scratch[outputs], total[inputs]
+            np.multiply(part[outputs], filters[number], out=product)
+            np.add(target, product, out=target)
+
+
+def _filters(w: np.ndarray, block: tuple[object, ...]) -> np.ndarray:
+    """The filters (taps, channels, 1, ...) of a block: `blocks` cuts the batch first."""
+    chosen = w[block[1]] if len(block) > 1 else w
+    dims = w.ndim - 2
+    if isinstance(chosen, np.ndarray) and chosen.ndim == w.ndim:
+        return chosen.reshape(chosen.shape[0], -1).T.reshape(-1, chosen.shape[0], *[1] * dims)
+    return chosen.reshape(-1)
+
+
+def _weight_depthwise(grad: np.ndarray, x: np.ndarray, out: np.ndarray, slide: Slide) -> None:
+    letters = "nchwd"[: x.ndim]
+    sums = np.zeros((x.shape[0], x.shape[1], math.prod(slide.kernel)), out.dtype)
+    for number, outputs, inputs in plan(x.shape[2:], grad.shape[2:], _window(slide)):
+        sums[:, :, number] = np.einsum(f"{letters},{letters}->nc", grad[outputs], x[inputs])
+    out[...] = sums.sum(axis=0).reshape(out.shape)

@@ -8,7 +8,9 @@ import numpy as np
 
 from pellucid.autograd.modes import state
 from pellucid.autograd.node import wants_grad
+from pellucid.ops.api import F
 from pellucid.ops.arguments import wrong_type
+from pellucid.ops.dispatch import operator
 from pellucid.ops.inplace import copy_array, scalar_type
 from pellucid.tensor.dtype import REDUCED, dtype
 from pellucid.tensor.layout import Layout, channels_last, channels_last_3d, contiguous
@@ -103,3 +105,19 @@ def sizes(name: str, parameter: str, position: int, value: Any) -> Ints:
                 f"but found element of type {type(each).__name__} at pos {place}"
             )
     return tuple(v.__index__() for v in values)
+
+
+@operator(
+    where="internal",
+    gradient={
+        "input": lambda grad: grad,
+        "others": lambda others: [F.zeros_like(other) for other in others],
+    },
+)
+def tie(input: Tensor, others: tuple[Tensor, ...]) -> Tensor:
+    """A copy of `input` that counts as computed from `others` too, though its value is not.
+
+    PyTorch's gradient functions take all of an operator's inputs, so a gradient of a gradient can
+    be asked for with respect to each of them; where it is zero, this makes it zero, not missing.
+    """
+    return adopt(input._array.copy(), input.dtype)
