@@ -77,7 +77,7 @@ def _cumprod_grad(grad: Any, input: Any, out: Any, dim: int) -> Any:
     if state.grad:
         return _cumprod_grad_by_columns(grad, input, axis)
     seen = zero.cumsum(axis)
-    before = (seen == 0)
+    before = seen == 0
     first = zero & (seen == 1)
     safe = input.masked_fill(zero, 1)
     head = _sums_behind(weighted * before, axis) / conj(safe) * before
@@ -235,9 +235,7 @@ def diff(
     ends = [t for t in (prepend, append) if t is not None]
     for end in ends:
         if end.dim() != input.dim():
-            raise RuntimeError(
-                "diff expects prepend or append to be the same dimension as input"
-            )
+            raise RuntimeError("diff expects prepend or append to be the same dimension as input")
         for i, size in enumerate(input.shape):
             if i != axis and end.shape[i] != size:
                 raise RuntimeError(
@@ -259,9 +257,7 @@ def _spacing(y: Tensor, x: Tensor, axis: int) -> Tensor:
     """The distances between the points `x`, shaped to go with `y`."""
     if x.dim() == 1 and y.dim() > 1:
         if x.shape[0] != y.shape[axis]:
-            raise RuntimeError(
-                "trapezoid: There must be one `x` value for each sample point"
-            )
+            raise RuntimeError("trapezoid: There must be one `x` value for each sample point")
         x = x.view([-1 if i == axis else 1 for i in range(y.dim())])
     count = x.shape[axis - y.dim()]
     return x.narrow(axis - y.dim(), 1, count - 1) - x.narrow(axis - y.dim(), 0, count - 1)

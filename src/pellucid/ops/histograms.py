@@ -25,9 +25,7 @@ def _whole_range(
     if low == high and array.size:
         low, high = float(array.min()), float(array.max())
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise RuntimeError(
-            f"{name}: range of [{low:g}, {high:g}] is not finite"
-        )
+        raise RuntimeError(f"{name}: range of [{low:g}, {high:g}] is not finite")
     if not array.size and low == high:
         high = low + 1 if margin < 1 else low
     if low > high:
@@ -49,7 +47,7 @@ def _place(array: np.ndarray, low: float, high: float, bins: int) -> tuple[np.nd
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many elements lie in each of `bins` equal parts of [min, max]."""
     if bins <= 0:
-        raise RuntimeError("bins must be > 0")
+        raise RuntimeError(f"torch.histogram(): bins must be > 0, but got {bins} for dimension 0")
     if input.dtype.category != FLOATING:
         raise NotImplementedError(
             f"\"histogram_cpu\" not implemented for '{scalar_type(input.dtype)}'\n"

@@ -45,9 +45,7 @@ def unsafe_view(input: Tensor, shape: tuple[int, ...]) -> Tensor:
     return make(input._storage, layout, input.dtype)
 
 
-@operator(
-    where="internal", backward_name="AliasBackward0", gradient={"input": lambda grad: grad}
-)
+@operator(where="internal", backward_name="AliasBackward0", gradient={"input": lambda grad: grad})
 def owned(input: Tensor) -> Tensor:
     """`input`, a view of memory that nobody else holds, not known as a view."""
     return make(input._storage, input._layout, input.dtype)
@@ -125,7 +123,10 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
 
 @operator(
     out=True,
-    gradient={"input": lambda grad, vec: grad.outer(conj(vec)), "vec": lambda grad, input: conj(input.t()).mv(grad)},
+    gradient={
+        "input": lambda grad, vec: grad.outer(conj(vec)),
+        "vec": lambda grad, input: conj(input.t()).mv(grad),
+    },
 )
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """The product of a matrix (n, m) and a vector (m)."""
@@ -176,7 +177,9 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     """The matrix product with NumPy's rules: vectors become rows and columns, leading dimensions broadcast."""
     rank_a, rank_b = input.dim(), other.dim()
     if rank_a == 0 or rank_b == 0:
-        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {rank_a}D and {rank_b}D")
+        raise RuntimeError(
+            f"both arguments to matmul need to be at least 1D, but they are {rank_a}D and {rank_b}D"
+        )
     if rank_a == 1 and rank_b == 1:
         return dot(input, other)
     if rank_b == 1 and rank_a == 2:
@@ -313,7 +316,9 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: An
         "batch2": lambda grad, batch1, alpha: scaled(conj(batch1.transpose(1, 2)).bmm(grad), alpha),
     },
 )
-def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+def baddbmm(
+    input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
+) -> Tensor:
     """`beta * input + alpha * bmm(batch1, batch2)`; `input` broadcasts to (b, n, p)."""
     return add_product("baddbmm", input, bmm.spec.body(batch1, batch2), beta, alpha)
 

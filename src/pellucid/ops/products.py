@@ -29,9 +29,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
     for position, x in ((1, input), (2, vec2)):
         if x.dim() != 1:
             name = "self" if position == 1 else "vec2"
-            raise RuntimeError(
-                f"outer: Expected 1-D argument {name}, but got {x.dim()}-D"
-            )
+            raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {x.dim()}-D")
     return input.unsqueeze(1) * vec2
 
 
@@ -123,13 +121,9 @@ def addbmm(
             raise RuntimeError(f"{name} must be a 3D tensor")
     (b, n, m), (c, k, p) = batch1._layout.shape, batch2._layout.shape
     if b != c:
-        raise RuntimeError(
-            f"batch1 and batch2 must have same number of batches, got {b} and {c}"
-        )
+        raise RuntimeError(f"batch1 and batch2 must have same number of batches, got {b} and {c}")
     if m != k:
-        raise RuntimeError(
-            f"Incompatible matrix sizes for bmm ({n}x{m} and {k}x{p})"
-        )
+        raise RuntimeError(f"Incompatible matrix sizes for bmm ({n}x{m} and {k}x{p})")
     left = batch1._array.transpose(1, 0, 2).reshape(n, b * m)
     total = product(left, batch2._array.reshape(b * k, p), batch1.dtype)
     return add_product("addbmm", input, total, beta, alpha)
@@ -140,9 +134,7 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
     """`beta * input + alpha * outer(vec1, vec2)`; `input` is not read if `beta` is 0."""
     for name, x in (("vec1", vec1), ("vec2", vec2)):
         if x.dim() != 1:
-            raise RuntimeError(
-                f"addr: Expected 1-D argument {name}, but got {x.dim()}-D"
-            )
+            raise RuntimeError(f"addr: Expected 1-D argument {name}, but got {x.dim()}-D")
     whole = outer(vec1, vec2)
     if input.dtype is bool_ and whole.dtype is bool_:
         alpha, beta = bool(alpha), bool(beta)
@@ -167,15 +159,10 @@ def _contracted(dims: Any, a: Tensor, b: Tensor) -> tuple[list[int], list[int]]:
         dims = dims.tolist()
     if isinstance(dims, int):
         if dims < 0:
-            raise RuntimeError(
-                f"tensordot expects dims >= 0, but got dims={dims}"
-            )
+            raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
         if dims > min(a.dim(), b.dim()):
-            raise RuntimeError(
-                "tensordot expects dims < ndim_a or ndim_b, but got "
-                f"dims={dims}"
-            )
-        return list(range(a.dim() - dims, a.dim())), list(range(dims))
+            raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
+        return list(range(-dims, 0)), list(range(dims))
     if not isinstance(dims, (tuple, list)) or len(dims) != 2:
         raise RuntimeError(
             "tensordot expects dims to be int or tuple[list[int], list[int]] or list[list[int]] "
@@ -185,10 +172,7 @@ def _contracted(dims: Any, a: Tensor, b: Tensor) -> tuple[list[int], list[int]]:
     first, second = ([each] if isinstance(each, int) else list(each) for each in dims)
     if len(first) != len(second):
         raise RuntimeError("both dimension lists should have same length")
-    return (
-        [normalize_dim(d, a.dim()) for d in first],
-        [normalize_dim(d, b.dim()) for d in second],
-    )
+    return first, second
 
 
 @composite(where="torch", out=True)
@@ -210,6 +194,8 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
                 "contracted dimensions need to match, but first has size "
                 f"{a.shape[i]} in dim {i} and second has size {b.shape[j]} in dim {j}"
             )
+    first = [normalize_dim(i, a.dim()) for i in first]
+    second = [normalize_dim(j, b.dim()) for j in second]
     left = [i for i in range(a.dim()) if i not in first]
     right = [j for j in range(b.dim()) if j not in second]
     summed = math.prod([a.shape[i] for i in first])
@@ -233,14 +219,11 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
 
 
 @composite(where="nn.functional")
-def bilinear(
-    input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None
-) -> Tensor:
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`x1^T W_k x2 + b_k` for each output k: (*, in1), (*, in2), (out, in1, in2) give (*, out)."""
     if input1.dim() != input2.dim():
         raise RuntimeError(
-            "bilinear(): input dimensions do not match: got "
-            f"{input1.dim()} and {input2.dim()}"
+            f"bilinear(): input dimensions do not match: got {input1.dim()} and {input2.dim()}"
         )
     for i in range(input1.dim() - 1):
         if input1.shape[i] != input2.shape[i]:
@@ -307,9 +290,7 @@ def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
                 f"multi_dot(): the {which} tensor must be 1D or 2D but got {x.dim()}D"
             )
         if not ends and x.dim() != 2:
-            raise RuntimeError(
-                f"multi_dot(): tensor {place} must be 2D but got {x.dim()}D"
-            )
+            raise RuntimeError(f"multi_dot(): tensor {place} must be 2D but got {x.dim()}D")
         if x.dtype is not chain[0].dtype:
             raise RuntimeError(
                 "multi_dot(): all tensors must have be the same dtype but tensor 0 is "
@@ -389,9 +370,7 @@ def _check_cross(name: str, a: Tensor, b: Tensor, axis: int) -> None:
 def linalg_cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     """The vectors that stand on both of two vectors with three elements along `dim`."""
     if input.dim() != other.dim():
-        raise RuntimeError(
-            "linalg.cross: inputs must have the same number of dimensions."
-        )
+        raise RuntimeError("linalg.cross: inputs must have the same number of dimensions.")
     axis = normalize_dim(dim, input.dim())
     _check_cross("linalg.cross", input, other, dim)
     a, b = F.broadcast_tensors(input, other)

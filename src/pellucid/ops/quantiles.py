@@ -119,8 +119,7 @@ _Mode = return_type("mode", "values indices")
 
 @operator(out=True, fields=("values", "indices"), gradient={"input": scatter_back})
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
-    """The most frequent element along `dim` (the smallest of equally frequent ones) and its index.
-    """
+    """The most frequent element along `dim` (the smallest of equally frequent ones) and its index."""
     shape = input._layout.shape
     axis = normalize_dim(integer("mode", "dim", 2, dim), len(shape))
     if input.dtype.category == COMPLEX:
@@ -137,7 +136,7 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
         return _Mode(values, indices)
     array = np.moveaxis(work_array(input, input.dtype), axis, -1)
     order = order_of(array, array.ndim - 1, False)
-    if _RUN < array.shape[-1] and array.size <= _FOLLOWED:
+    if array.shape[-1] > _RUN and array.size <= _FOLLOWED:
         order = as_std_sort(array, array.ndim - 1, order)
     place = _end_of_longest_run(np.take_along_axis(array, order, -1))
     found = np.moveaxis(np.take_along_axis(order, place, -1), -1, axis)
@@ -205,8 +204,8 @@ def _quantile(
     name: str, input: Tensor, q: Any, dim: Any, keepdim: bool, interpolation: str, skip: bool
 ) -> Tensor:
     if not isinstance(q, Tensor):
-        if not 0 <= q <= 1:
-            raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q}")
+        if q < 0 or q > 1:
+            raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q:g}")
         q = F.tensor(float(q), dtype=input.dtype)
     _check(name, input, q, interpolation)
     axis = None if dim is None else normalize_dim(dim, input.dim())
@@ -238,9 +237,7 @@ def _shaped(found: Tensor, input: Tensor, q: Tensor, axis: int | None, keepdim: 
         lead = [1] * input.dim() if keepdim else []
     else:
         lead = [
-            1 if i == axis else size
-            for i, size in enumerate(input.shape)
-            if keepdim or i != axis
+            1 if i == axis else size for i, size in enumerate(input.shape) if keepdim or i != axis
         ]
     if not q.dim():
         return unsafe_view(found, tuple(lead))

@@ -23,9 +23,7 @@ from pellucid.tensor.layout import contiguous, normalize_dim, reduction_layout
 from pellucid.tensor.tensor import Tensor, empty
 
 
-def refuse_empty(
-    name: str, input: Tensor, dim: Any, error: type[Exception] = IndexError
-) -> None:
+def refuse_empty(name: str, input: Tensor, dim: Any, error: type[Exception] = IndexError) -> None:
     """Refuse to look for an element along dimensions that have none."""
     if input._layout.numel:
         return
@@ -132,6 +130,10 @@ def _arg(name: str, largest: bool) -> Callable[..., Tensor]:
                 f"\"{name}_cpu\" not implemented for '{scalar_type(input.dtype)}'\n"
                 "  Convert the input to an integer or floating dtype first."
             )
+        if axis is None and not input._layout.numel:
+            raise IndexError(
+                f"{name}(): Expected reduction dim to be specified for input.numel() == 0."
+            )
         refuse_empty(name, input, axis)
         array = work_array(input, input.dtype)
         if axis is None or not shape:
@@ -225,7 +227,7 @@ def _by_arguments(
     along: Any, whole: Any, pairwise: str, input: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """`max(x)`, `max(x, dim)` and `max(x, other)` are three operators under one name."""
-    if args and isinstance(args[0], Tensor) or "other" in kwargs:
+    if (args and isinstance(args[0], Tensor)) or "other" in kwargs:
         return getattr(F, pairwise)(input, *args, **kwargs)
     if args or "dim" in kwargs:
         return along(input, *args, **kwargs)

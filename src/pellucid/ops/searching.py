@@ -61,19 +61,11 @@ def _check_search(
                 f"dimension is 1, but we got boundaries tensor dim({rows.dim()}) and input "
                 f"value's dim({values.dim() if isinstance(values, Tensor) else 0}) numel(1)"
             )
-    elif rows.dim() != 1 and (
-        rows.dim() != values.dim() or rows.shape[:-1] != values.shape[:-1]
-    ):
+    elif rows.dim() != 1 and (rows.dim() != values.dim() or rows.shape[:-1] != values.shape[:-1]):
         raise RuntimeError(
             "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 "
             "dimensions of boundaries tensor and input value tensor must match, but we got "
             f"boundaries tensor {list(rows.shape)} and input value tensor {list(values.shape)}"
-        )
-    if isinstance(values, Tensor) and values.dtype is not rows.dtype:
-        raise RuntimeError(
-            "torch.searchsorted(): boundary tensor and input value tensor should have same dtype, "
-            f"but got boundary tensor's dtype {_type_name(rows.dtype)} and input value tensor's "
-            f"dtype {_type_name(values.dtype)}"
         )
     if sorter is not None:
         if sorter.shape != rows.shape:
@@ -84,18 +76,13 @@ def _check_search(
         if sorter.dtype is not int64:
             raise RuntimeError(
                 "torch.searchsorted(): sorter must be a tensor of long dtype but got dtype "
-                f"{_type_name(sorter.dtype)}"
+                f"{scalar_type(sorter.dtype)}"
             )
         if sorter.numel() and not bool(
             ((sorter._array >= 0) & (sorter._array < sorter.shape[-1])).all()
         ):
             raise RuntimeError("torch.searchsorted(): sorter index out of range")
     return right or side == "right"
-
-
-def _type_name(d: dtype) -> str:
-    names = {"float32": "float", "float64": "double", "int64": "long", "int32": "int"}
-    return names.get(d.name, scalar_type(d))
 
 
 def _check_out(source: dtype, target: dtype) -> None:
@@ -129,11 +116,14 @@ def searchsorted(
         raise NotImplementedError(
             f"\"searchsorted_out_cpu\" not implemented for '{scalar_type(input.dtype)}'"
         )
-    rows = work_array(input, input.dtype)
+    common = input.dtype
+    if isinstance(values, Tensor):
+        common = promote_types(input.dtype, values.dtype)
+    rows = work_array(input, common)
     if sorter is not None:
         rows = np.take_along_axis(rows, sorter._array, -1)
     if isinstance(values, Tensor):
-        wanted = work_array(values, values.dtype)
+        wanted = work_array(values, common)
     else:
         wanted = np.asarray(values, rows.dtype if isinstance(values, float) else None)
     out = empty(contiguous(wanted.shape), int32 if out_int32 else int64)
@@ -273,11 +263,8 @@ def isin(
         x.dtype if isinstance(x, Tensor) else number_dtype(x) for x in (elements, test_elements)
     ]
     for d in kinds:
-        if d.category == COMPLEX or d.name == "bool":
-            if d.category == COMPLEX:
-                raise RuntimeError(
-                    f"Unsupported input type encountered for isin(): {scalar_type(d)}"
-                )
+        if d.category == COMPLEX:
+            raise RuntimeError(f"Unsupported input type encountered for isin(): {scalar_type(d)}")
     common = promote_types(*kinds)
     arrays = [
         work_array(x, common) if isinstance(x, Tensor) else np.asarray(x, common.numpy)

@@ -98,8 +98,8 @@ def sort(
     input: Tensor,
     dim: int = -1,
     descending: bool = False,
-    stable: bool = False,
     *,
+    stable: bool = False,
     out: Any = None,
 ) -> Any:
     """The elements in order along `dim`, and where each one stood, as `(values, indices)`."""
@@ -108,7 +108,7 @@ def sort(
 
 @composite(out=True)
 def argsort(
-    input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False
+    input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False
 ) -> Tensor:
     """The indices that sort along `dim`."""
     return _sort(input.detach(), dim, descending, stable)[1]
@@ -187,9 +187,7 @@ def _follow(
 
 
 @operator(out=True, fields=("values", "indices"), gradient={"input": _placed})
-def topk(
-    input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
-) -> Any:
+def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
     """The `k` largest (or smallest) elements along `dim`, and their indices."""
     k = integer("topk", "k", 2, k)
     axis = normalize_dim(integer("topk", "dim", 3, dim), input.dim())

@@ -60,7 +60,7 @@ def _compute(
     d = input.dtype
     if d.category < FLOATING:
         raise RuntimeError(
-            f"{name} only support floating point and complex dtypes\n"
+            "std and var only support floating point and complex dtypes\n"
             f"  The input is {d}: convert it with .float() first."
         )
     dim, correction = _settings(dim, unbiased, correction)
@@ -248,8 +248,12 @@ def cov(
     else:
         norm = total - correction * (weights * aweights).sum() / total
     if float(norm) <= 0:
-        warnings.warn("cov(): degrees of freedom is <= 0. Correction should be strictly less than "
-                      "the number of observations.", UserWarning, stacklevel=2)
+        warnings.warn(
+            "cov(): degrees of freedom is <= 0. Correction should be strictly less than "
+            "the number of observations.",
+            UserWarning,
+            stacklevel=2,
+        )
         norm = F.zeros_like(norm) if isinstance(norm, Tensor) else 0
     distance = rows - mean
     weighted = distance if weights is None else distance * weights
@@ -281,4 +285,3 @@ def corrcoef(input: Tensor) -> Tensor:
     if not found.is_complex():
         return found.clip(-1, 1)
     return F.complex(F.real(found).clip(-1, 1), F.imag(found).clip(-1, 1))
-

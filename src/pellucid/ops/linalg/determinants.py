@@ -1,5 +1,4 @@
-"""Numbers and functions of matrices: `det`, `slogdet`, `cond`, `matrix_rank`, `matrix_exp`, `pinv`.
-"""
+"""Numbers and functions of matrices: `det`, `slogdet`, `cond`, `matrix_rank`, `matrix_exp`, `pinv`."""
 
 from __future__ import annotations
 
@@ -54,9 +53,7 @@ def _products_of_the_others(values: Any) -> Any:
     return before * after
 
 
-@operator(
-    where="linalg", out=True, backward_name="LinalgDetBackward0", gradient={"A": _det_grad}
-)
+@operator(where="linalg", out=True, backward_name="LinalgDetBackward0", gradient={"A": _det_grad})
 def det(A: Tensor) -> Tensor:
     """The determinants of square matrices."""
     check_square("linalg.det", A)
@@ -131,9 +128,7 @@ def cond(input: Tensor, p: Any = None) -> Tensor:
     if not isinstance(order, str) and abs(order) == 2:
         values = F.linalg.svdvals(input)
         if not values.shape[-1]:
-            raise RuntimeError(
-                "linalg.cond: the matrices are empty and have no singular values"
-            )
+            raise RuntimeError("linalg.cond: the matrices are empty and have no singular values")
         last = values.shape[-1] - 1
         largest, smallest = values.narrow(-1, 0, 1), values.narrow(-1, last, 1)
         return (smallest / largest if order == -2 else largest / smallest).squeeze(-1)
@@ -150,16 +145,13 @@ def _tolerance(name: str, value: Any, parameter: str, like: Tensor) -> Tensor:
     if isinstance(value, Tensor):
         if value.is_complex():
             raise RuntimeError(
-                f"{name}: {parameter} tensor of complex type is not supported. Got "
-                f"{value.dtype}"
+                f"{name}: {parameter} tensor of complex type is not supported. Got {value.dtype}"
             )
         return value
     return F.tensor(float(value), dtype=like.dtype)
 
 
-def _thresholds(
-    name: str, values: Tensor, atol: Any, rtol: Any, m: int, n: int
-) -> Tensor:
+def _thresholds(name: str, values: Tensor, atol: Any, rtol: Any, m: int, n: int) -> Tensor:
     """The magnitude up to which singular values count as zero."""
     epsilon = float(np.finfo(values.dtype.numpy).eps)
     given = atol is not None and rtol is None
@@ -301,4 +293,3 @@ def matrix_exp(A: Tensor) -> Tensor:
 def torch_matrix_exp(input: Tensor) -> Tensor:
     """`linalg.matrix_exp`."""
     return matrix_exp(input)
-

@@ -338,9 +338,7 @@ def eigh(A: Tensor, UPLO: str = "L") -> Any:
     """Eigenvalues (ascending) and eigenvectors of Hermitian matrices; one triangle is read."""
     check_square("linalg.eigh", A)
     if UPLO.upper() not in ("L", "U"):
-        raise RuntimeError(
-            f"Expected UPLO argument to be 'L' or 'U', but got {UPLO}"
-        )
+        raise RuntimeError(f"Expected UPLO argument to be 'L' or 'U', but got {UPLO}")
     try:
         values, vectors = np.linalg.eigh(A._array, UPLO.upper())
     except np.linalg.LinAlgError:

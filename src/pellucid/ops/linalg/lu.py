@@ -96,9 +96,7 @@ def _packed_grad(grad: Any, LU: Any, pivots: Any, pivot: bool) -> Any:
     gL, gU = grad.narrow(-1, 0, k).tril(-1), grad.narrow(-2, 0, k).triu()
     P = None
     if pivot:
-        P = rows(
-            kernels.permutation_matrix(pivots._array, LU.shape[-2], LU.dtype.numpy), LU.dtype
-        )
+        P = rows(kernels.permutation_matrix(pivots._array, LU.shape[-2], LU.dtype.numpy), LU.dtype)
     return factors_grad(gL, gU, P, L, U)
 
 
@@ -226,9 +224,7 @@ def _unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool, unpack_pivots
 
 
 @composite(where="Tensor torch", name="lu")
-def torch_lu(
-    input: Tensor, pivot: bool = True, get_infos: bool = False, out: Any = None
-) -> Any:
+def torch_lu(input: Tensor, pivot: bool = True, get_infos: bool = False, out: Any = None) -> Any:
     """The older spelling of `linalg.lu_factor`."""
     found = lu_factor_ex(input, pivot=pivot)
     results = found if get_infos else tuple(found[:2])
@@ -253,9 +249,7 @@ def _lu_solve_grad(
     return gLU, gB
 
 
-def _gradient_of_factors(
-    grad: Any, LU: Any, pivots: Any, X: Any, left: bool, adjoint: bool
-) -> Any:
+def _gradient_of_factors(grad: Any, LU: Any, pivots: Any, X: Any, left: bool, adjoint: bool) -> Any:
     """Gradient of `X` with `P L U X = B` (and its three relatives) with respect to `L` and `U`."""
     P = rows(kernels.permutation_matrix(pivots._array, LU.shape[-1], LU.dtype.numpy), LU.dtype)
     unit = LU.tril(-1) + F.eye(LU.shape[-1], dtype=LU.dtype)
@@ -392,9 +386,7 @@ def _lstsq(input: Tensor, B: Tensor, rcond: float | None, driver: str) -> Any:
     if vector:
         b = b[..., None]
     if b.shape[-2] != m:
-        raise RuntimeError(
-            f"{name}: input.size(-2) should match other.size(-{1 if vector else 2})"
-        )
+        raise RuntimeError(f"{name}: input.size(-2) should match other.size(-{1 if vector else 2})")
     lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     U, S, Vh = np.linalg.svd(a, full_matrices=False)
     epsilon = np.finfo(S.dtype).eps * max(m, n)
@@ -508,4 +500,3 @@ def householder_product(input: Tensor, tau: Tensor) -> Tensor:
 def orgqr(input: Tensor, input2: Tensor) -> Tensor:
     """The older spelling of `linalg.householder_product`."""
     return householder_product(input, input2)
-

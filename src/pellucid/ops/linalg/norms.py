@@ -66,9 +66,7 @@ def _norm_of(order: float) -> Any:
     return compute
 
 
-def _vector_norm_grad(
-    grad: Any, input: Any, out: Any, ord: Any, dim: Any, keepdim: bool
-) -> Any:
+def _vector_norm_grad(grad: Any, input: Any, out: Any, ord: Any, dim: Any, keepdim: bool) -> Any:
     """PyTorch's gradient: zero at zero for orders from 1, shared among equal extremes."""
     grad = unreduce(grad, input.shape, dim, keepdim)
     norm = unreduce(out, input.shape, dim, keepdim)
@@ -147,8 +145,7 @@ def matrix_norm(
     *,
     dtype: dtype | None = None,
 ) -> Tensor:
-    """A norm of matrices: "fro", "nuc", 1, -1 (columns), inf, -inf (rows), 2, -2 (singular values).
-    """
+    """A norm of matrices: "fro", "nuc", 1, -1 (columns), inf, -inf (rows), 2, -2 (singular values)."""
     name = "linalg.matrix_norm"
     check_matrix(name, input)
     check_floating(name, input, half=True)
@@ -256,7 +253,9 @@ def _euclidean_grad(grad: Any, x1: Any, x2: Any, out: Any, needs: Any) -> Any:
     return first, second
 
 
-@operator(where="internal", backward_name="CdistBackward0", gradient={("x1", "x2"): _euclidean_grad})
+@operator(
+    where="internal", backward_name="CdistBackward0", gradient={("x1", "x2"): _euclidean_grad}
+)
 def euclidean_distances(x1: Tensor, x2: Tensor) -> Tensor:
     """The Euclidean distances of points (..., n, d) and (..., m, d) by one matrix product."""
     a, b = x1._array, x2._array
@@ -290,13 +289,10 @@ def cdist(
                 f"cdist only supports floating-point dtypes, {label} got: {scalar_type(x.dtype)}"
             )
         if x.dim() < 2:
-            raise RuntimeError(
-                f"cdist only supports at least 2D tensors, {label} got: {x.dim()}D"
-            )
+            raise RuntimeError(f"cdist only supports at least 2D tensors, {label} got: {x.dim()}D")
     if x1.shape[-1] != x2.shape[-1]:
         raise RuntimeError(
-            f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} "
-            f"X2: {x2.shape[-1]}"
+            f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}"
         )
     if p < 0:
         raise RuntimeError("cdist only supports non-negative p values")

@@ -38,7 +38,7 @@ def _invert(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     try:
         return np.linalg.inv(array), np.zeros(array.shape[:-2], np.int32)
     except np.linalg.LinAlgError:
-        lu, pivots, info = kernels.lu_factor(array)
+        lu, _, info = kernels.lu_factor(array)
         found = np.array(lu)
         good = info == 0
         if good.any():
@@ -157,7 +157,8 @@ def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = Fa
         found = found.swapaxes(-1, -2)
     if vector:
         found = found[..., 0]
-    result = columns(found, A.dtype) if found.ndim > 1 else rows(found, A.dtype)
+    by_column = left and found.ndim > 1
+    result = columns(found, A.dtype) if by_column else rows(found, A.dtype)
     return _SolveEx(result, rows(info, int32))
 
 
@@ -283,9 +284,7 @@ def triangular_solve(
 # --- from a Cholesky factor -----------------------------------------------------------------------
 
 
-def _cholesky_solve_grad(
-    grad: Any, L: Any, out: Any, upper: bool, needs: Any
-) -> tuple[Any, Any]:
+def _cholesky_solve_grad(grad: Any, L: Any, out: Any, upper: bool, needs: Any) -> tuple[Any, Any]:
     gB = cholesky_solve(grad, L, upper)
     gL = None
     if "L" in needs:

@@ -16,11 +16,12 @@ from pellucid.tensor.layout import Layout, contiguous, transpose
 from pellucid.tensor.tensor import Tensor, empty
 
 
-class LinAlgError(RuntimeError):
+class _LinAlgError(RuntimeError):
     """A matrix has no inverse, is not positive-definite, or an iteration did not converge."""
 
 
-LinAlgError.__module__ = "torch.linalg"
+_LinAlgError.__module__ = "torch._C"  # where PyTorch's tracebacks say it lives
+LinAlgError = _LinAlgError
 
 
 def check_floating(name: str, A: Tensor, *, half: bool = False) -> None:
@@ -49,13 +50,13 @@ def check_matrix(name: str, A: Tensor, label: str = "A") -> None:
 def check_square(name: str, A: Tensor, label: str = "A", *, half: bool = False) -> None:
     """Refuse anything but floating square matrices."""
     check_matrix(name, A, label)
-    check_floating(name, A, half=half)
     rows, columns = A._layout.shape[-2:]
     if rows != columns:
         raise RuntimeError(
             f"{name}: {label} must be batches of square matrices, but they are {rows} by {columns} "
             "matrices"
         )
+    check_floating(name, A, half=half)
 
 
 def check_same_dtype(name: str, A: Tensor, B: Tensor, label: str = "B") -> None:
