@@ -106,6 +106,7 @@ _ROOMS = frozenset(
 _LATE = {
     name: f"pellucid.{module}"
     for module, names in {
+        "autograd.anomaly": "is_anomaly_check_nan_enabled is_anomaly_enabled set_anomaly_enabled",
         "explain": "explain",
         "random": "Generator default_generator get_rng_state initial_seed manual_seed seed set_rng_state",
         "serialization": "load save",

@@ -192,6 +192,7 @@ def after_write(
         node = record(spec.backward_name, spec.gradient, bound, (self,), spec.fields, in_place=True)
     if not self._inference:
         self._storage.version += 1
+        self._storage.writer = spec.name + "_"
     if node is not None:
         rebase(self, node)
 

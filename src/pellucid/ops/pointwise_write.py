@@ -88,7 +88,9 @@ def make_write(row: Row) -> Callable[..., Any]:
                     compute(self._array, *values, self._array)
                 finally:
                     restore(token)
-                self._storage.version += 1
+                storage = self._storage
+                storage.version += 1
+                storage.writer = name
                 return self
         start = perf_counter() if listeners else 0.0
         chosen, operands, settings = arguments(row, (self, *args), kwargs)

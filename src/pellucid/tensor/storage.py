@@ -93,10 +93,10 @@ class Storage:
 
     `buffer` is a flat `uint8` array over the bytes, `address` where they start, `version` the
     number of in-place writes so far (what autograd compares), `owner` the object that keeps the
-    memory alive.
+    memory alive. `writer`, once set, is the name of the operator that wrote last.
     """
 
-    __slots__ = ("__weakref__", "_address", "_class", "_nbytes", "buffer", "owner", "version")
+    __slots__ = ("__weakref__", "_address", "_class", "_nbytes", "buffer", "owner", "version", "writer")
 
     def __init__(self, nbytes: int) -> None:
         self._nbytes = nbytes
