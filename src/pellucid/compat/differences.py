@@ -6,8 +6,8 @@ One sentence each: what differs, and what to do about it where something can be 
 from __future__ import annotations
 
 DIFFERENCES: dict[str, str] = {
-    "torch.load": "runs no code from the file with weights_only=False either: objects beyond "
-    "tensors and plain containers need torch.serialization.add_safe_globals",
+    "torch.load": "weights_only=False lets a file name the classes of the running program (whole "
+    "models), not any code: other objects need torch.serialization.add_safe_globals",
     "torch.cuda": "there is one device, the CPU, as in PyTorch's CPU build",
 }
 

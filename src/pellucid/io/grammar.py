@@ -18,6 +18,7 @@ from pellucid.io.budget import Budget
 from pellucid.io.element_types import StorageType
 from pellucid.io.errors import RefusedError, UnpicklingError
 from pellucid.io.numpy_rules import set_array_state, set_dtype_state
+from pellucid.io.program_classes import of_the_program
 from pellucid.io.refused import Refused
 from pellucid.io.rules import (
     CALLS,
@@ -76,16 +77,24 @@ class AllowList:
         pickle_size: bytes of the pickle, which bound what its calls may copy.
         skip_refused: leave `Refused` objects instead of raising.
         where: what errors call the place.
+        program: also allow what the running program has (`pellucid.io.program_classes`).
     """
 
     def __init__(
-        self, world: World, pickle_size: int, *, skip_refused: bool = False, where: str = "data.pkl"
+        self,
+        world: World,
+        pickle_size: int,
+        *,
+        skip_refused: bool = False,
+        where: str = "data.pkl",
+        program: bool = False,
     ) -> None:
         self.world = world
         self.classes = _Classes(world)
         self.budget = Budget(pickle_size)
         self.skip_refused = skip_refused
         self.where = where
+        self.program = program
         self.user = allowed_by_user()
         self.user_objects = {id(value) for value in self.user.values()}
         self.named: list[tuple[int, str, str]] = []
@@ -112,6 +121,11 @@ class AllowList:
         if name in self.user:
             self.named.append((offset, name, "allowed by the program"))
             return self.user[name]
+        found = of_the_program(name) if self.program else None
+        if found is not None:
+            self.named.append((offset, name, "of the program"))
+            self.user_objects.add(id(found))
+            return found
         self.named.append((offset, name, "refused"))
         return self._refuse(name, offset, _unsupported(name))
 
@@ -169,8 +183,9 @@ class AllowList:
                 offset,
             )
         kind = _ascii(identity[0])
-        if kind == "module" and len(identity) > 1 and isinstance(identity[1], Refused):
-            return identity[1]
+        if kind == "module" and len(identity) > 1:  # old files: a class with its source text
+            if isinstance(identity[1], Refused) or id(identity[1]) in self.user_objects:
+                return identity[1]
         if kind != "storage" or len(identity) not in (5, 6):
             self._error(
                 f"Only persistent_load of storage is allowed, but got {_brief(identity[0])}", offset

@@ -95,7 +95,7 @@ def read_bytes(file: IO[bytes]) -> memoryview:
 
 
 def read_object(
-    data: memoryview, world: World, *, encoding: str, skip_refused: bool
+    data: memoryview, world: World, *, encoding: str, skip_refused: bool, program: bool = False
 ) -> tuple[Any, AllowList, Pickles]:
     """The object of an old file, with the grammar that read it and the place where it ends."""
     where = "the file"
@@ -111,17 +111,24 @@ def read_object(
         raise UnpicklingError(f"Invalid protocol version: {brief(version)}")
     if not isinstance(pickles.next(plain), dict):
         raise UnpicklingError("the description of the writing machine is no dictionary")
-    grammar = AllowList(world, len(data), skip_refused=skip_refused, where=where)
+    grammar = AllowList(world, len(data), skip_refused=skip_refused, where=where, program=program)
     return pickles.next(grammar), grammar, pickles
 
 
-def load_legacy(file: IO[bytes], restore: Restore, *, encoding: str, skip_refused: bool) -> Any:
+def load_legacy(
+    file: IO[bytes],
+    restore: Restore,
+    *,
+    encoding: str,
+    skip_refused: bool,
+    program: bool = False,
+) -> Any:
     """Read a file of the old format from the current position on; leaves it after the last byte."""
     start = file.tell()
     data = read_bytes(file)
     world = LegacyWorld(restore, len(data))
     result, grammar, pickles = read_object(
-        data, world, encoding=encoding, skip_refused=skip_refused
+        data, world, encoding=encoding, skip_refused=skip_refused, program=program
     )
     keys = pickles.next(grammar)
     if not isinstance(keys, list):

@@ -45,8 +45,9 @@ def load(
     """Read an object saved with `torch.save`, by PyTorch or by Pellucid.
 
     The file is data: names in it are looked up in a fixed list (`pellucid.io.rules`) plus
-    `add_safe_globals`, and nothing is imported. That holds for `weights_only=False` as well, which
-    changes only the words of errors.
+    `add_safe_globals`, and nothing is imported. `weights_only=False` adds what the running program
+    itself has: classes of modules, classes of its own files, operators
+    (`pellucid.io.program_classes`). Whole models are read so; no other code can be reached.
 
     Args:
         f: a path, or a seekable file opened for reading bytes.
@@ -83,7 +84,7 @@ def load(
         if problem is not None:
             raise problem
         try:
-            return _load(file, f, map_location, bool(mmap), encoding, skip_refused)
+            return _load(file, f, map_location, bool(mmap), encoding, skip_refused, not only)
         except RefusedError as error:
             raise RefusedError(_advice(str(error), only, file, start)) from None
         except UnpicklingError as error:
@@ -93,7 +94,13 @@ def load(
 
 
 def _load(
-    file: IO[bytes], f: File, map_location: Any, mapped: bool, encoding: str, skip_refused: bool
+    file: IO[bytes],
+    f: File,
+    map_location: Any,
+    mapped: bool,
+    encoding: str,
+    skip_refused: bool,
+    program: bool,
 ) -> Any:
     start = file.tell()
     head = file.read(len(ZIP))
@@ -107,13 +114,14 @@ def _load(
                 "_use_new_zipfile_serialization=True), please torch.save your checkpoint with "
                 "this option in order to use mmap."
             )
-        return load_legacy(file, restore, encoding=encoding, skip_refused=skip_refused)
+        return load_legacy(file, restore, encoding=encoding, skip_refused=skip_refused, program=program)
     if mapped and not isinstance(f, (str, os.PathLike)):
         raise ValueError("f must be a file path in order to use the mmap argument")
     archive = Archive(file)
     memory: np.ndarray | None = map_file(file) if mapped else None
     data = pickle_of(archive)
-    grammar = AllowList(ZipWorld(archive, restore, memory), len(data), skip_refused=skip_refused)
+    world = ZipWorld(archive, restore, memory)
+    grammar = AllowList(world, len(data), skip_refused=skip_refused, program=program)
     return Machine(data, grammar, encoding=encoding).run()
 
 
