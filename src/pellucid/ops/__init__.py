@@ -13,6 +13,7 @@ from pellucid.ops import conversion, creation, dunders, from_data, matmul, memor
 from pellucid.ops import indexing as _indexing
 from pellucid.ops import diagonals as _diagonals
 from pellucid.ops import copying as _copying
+from pellucid.ops import chains as _chains
 from pellucid.ops import cumulative as _cumulative
 from pellucid.ops import legacy as _legacy
 from pellucid.ops import einsum as _einsum

@@ -1,7 +1,8 @@
 """Matrix products: `matmul`, `mm`, `bmm`, `mv`, `dot`, `addmm`, …, `nn.functional.linear`.
 
-All of them end in `product`: BLAS on the operands' own strides for float32, float64 and complex (a transposed operand is read in place), float32
-for half precision, NumPy's exact integer product for integers.
+All of them end in `product`: BLAS on the operands' own strides for float32, float64 and complex (a
+transposed operand is read in place), float32 for half precision, NumPy's exact integer product for
+integers.
 """
 
 from __future__ import annotations
@@ -57,8 +58,10 @@ def check_dtypes(name: str, *tensors: Tensor) -> None:
     for other in tensors[1:]:
         if other.dtype is not first:
             raise RuntimeError(
-                f"expected m1 and m2 to have the same dtype, but got: {_c(first)} != {_c(other.dtype)}\n"
-                f"  {name} does not promote: convert one operand with .to({first!r}) or .to({other.dtype!r})."
+                "expected m1 and m2 to have the same dtype, but got: "
+                f"{_c(first)} != {_c(other.dtype)}\n"
+                f"  {name} does not promote: convert one operand with .to({first!r}) or "
+                f".to({other.dtype!r})."
             )
 
 
@@ -91,7 +94,10 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
 
 def _cannot_multiply(a: Tensor, b: Tensor) -> str:
     (n, m), (k, p) = a._layout.shape, b._layout.shape
-    words = f"mat1 and mat2 shapes cannot be multiplied ({n}x{m} and {k}x{p})\n  mat1 has {m} columns, mat2 has {k} rows."
+    words = (
+        f"mat1 and mat2 shapes cannot be multiplied ({n}x{m} and {k}x{p})\n"
+        f"  mat1 has {m} columns, mat2 has {k} rows."
+    )
     if m == p:
         words += f" mat2.t() is {p}x{k}: mat1 @ mat2.t() would work."
     elif n == k:
@@ -115,7 +121,8 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
         raise RuntimeError("batch2 must be a 3D tensor")
     if a[0] != b[0] or a[2] != b[1]:
         raise RuntimeError(
-            f"Expected size for first two dimensions of batch2 tensor to be: [{a[0]}, {a[2]}] but got: [{b[0]}, {b[1]}]."
+            "Expected size for first two dimensions of batch2 tensor to be: "
+            f"[{a[0]}, {a[2]}] but got: [{b[0]}, {b[1]}]."
         )
     check_dtypes("bmm", input, mat2)
     return product(input._array, mat2._array, input.dtype)
@@ -136,7 +143,8 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
         )
     if input._layout.shape[1] != vec._layout.shape[0]:
         raise RuntimeError(
-            f"size mismatch, got input ({input.shape[0]}), mat ({input.shape[0]}x{input.shape[1]}), vec ({vec.shape[0]})"
+            f"size mismatch, got input ({input.shape[0]}), "
+            f"mat ({input.shape[0]}x{input.shape[1]}), vec ({vec.shape[0]})"
         )
     check_dtypes("mv", input, vec)
     column = product(input._array, vec._array[:, None], input.dtype)
@@ -159,11 +167,13 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
         raise RuntimeError(f"1D tensors expected, but got {len(a)}D and {len(b)}D tensors")
     if input.dtype is not tensor.dtype:
         raise RuntimeError(
-            f"dot : expected both vectors to have same dtype, but found {scalar_type(input.dtype)} and {scalar_type(tensor.dtype)}"
+            "dot : expected both vectors to have same dtype, but found "
+            f"{scalar_type(input.dtype)} and {scalar_type(tensor.dtype)}"
         )
     if a != b:
         raise RuntimeError(
-            f"inconsistent tensor size, expected tensor [{a[0]}] and src [{b[0]}] to have the same number of elements, but got "
+            f"inconsistent tensor size, expected tensor [{a[0]}] and src [{b[0]}] to have the same "
+            "number of elements, but got "
             f"{a[0]} and {b[0]} elements respectively"
         )
     result = product(input._array[None, :], tensor._array[:, None], input.dtype)
@@ -174,7 +184,9 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
 
 @composite(where="torch Tensor linalg", out=True)
 def matmul(input: Tensor, other: Tensor) -> Tensor:
-    """The matrix product with NumPy's rules: vectors become rows and columns, leading dimensions broadcast."""
+    """The matrix product with NumPy's rules: vectors become rows and columns, leading dimensions
+    broadcast.
+    """
     rank_a, rank_b = input.dim(), other.dim()
     if rank_a == 0 or rank_b == 0:
         raise RuntimeError(
@@ -213,7 +225,8 @@ def _batched(input: Tensor, other: Tensor) -> Tensor:
     n, m, p = a.shape[-2], a.shape[-1], b.shape[-1]
     if m != b.shape[-2]:
         raise RuntimeError(
-            f"Expected size for first two dimensions of batch2 tensor to be: [{_count(batch)}, {m}] but got: "
+            "Expected size for first two dimensions of batch2 tensor to be: "
+            f"[{_count(batch)}, {m}] but got: "
             f"[{_count(batch)}, {b.shape[-2]}]."
         )
     left = a.expand(*batch, n, m).reshape(_count(batch), n, m)
@@ -303,7 +316,9 @@ def scaled(grad: Any, factor: Any) -> Any:
     },
 )
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """`beta * input + alpha * (mat1 @ mat2)`; `input` broadcasts to (n, p), and is not read if `beta` is 0."""
+    """`beta * input + alpha * (mat1 @ mat2)`; `input` broadcasts to (n, p), and is not read if
+    `beta` is 0.
+    """
     return add_product("addmm", input, mm.spec.body(mat1, mat2), beta, alpha)
 
 
@@ -328,8 +343,9 @@ def add_product(name: str, input: Tensor, out: Tensor, beta: Any, alpha: Any) ->
     check_dtypes(name, out, input)
     if broadcast_shapes(input._layout.shape, out._layout.shape) != out._layout.shape:
         raise RuntimeError(
-            f"The expanded size of the tensor ({out.shape[-1]}) must match the existing size ({input.shape[-1]}) at non-singleton "
-            f"dimension {out.dim() - 1}.  Target sizes: {list(out.shape)}.  Tensor sizes: {list(input.shape)}"
+            f"The expanded size of the tensor ({out.shape[-1]}) must match the existing size "
+            f"({input.shape[-1]}) at non-singleton dimension {out.dim() - 1}.  "
+            f"Target sizes: {list(out.shape)}.  Tensor sizes: {list(input.shape)}"
         )
     array = out._array
     with np.errstate(all="ignore"):

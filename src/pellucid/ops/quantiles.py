@@ -119,7 +119,7 @@ _Mode = return_type("mode", "values indices")
 
 @operator(out=True, fields=("values", "indices"), gradient={"input": scatter_back})
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
-    """The most frequent element along `dim` (the smallest of equally frequent ones) and its index."""
+    """The most frequent element along `dim` (of equally frequent ones the smallest), its index."""
     shape = input._layout.shape
     axis = normalize_dim(integer("mode", "dim", 2, dim), len(shape))
     if input.dtype.category == COMPLEX:

@@ -115,7 +115,8 @@ def mean(
     if d.category < FLOATING:
         given = "Input" if dtype is None else "Optional"
         raise RuntimeError(
-            f"mean(): could not infer output dtype. {given} dtype must be either a floating point or complex dtype. "
+            f"mean(): could not infer output dtype. {given} dtype must be either a floating point "
+            "or complex dtype. "
             f"Got: {scalar_type(d)}\n"
             "  Integers have no mean of their own dtype: give dtype=torch.float32, or convert the "
             "input with .float()."

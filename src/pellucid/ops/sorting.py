@@ -85,9 +85,9 @@ def _sort(input: Tensor, dim: int, descending: bool, stable: bool) -> Any:
         return _Sort(values, indices)
     array = work_array(input, input.dtype)
     order = order_of(array, axis, descending)
-    if not stable and input.dtype in _NARROW_TYPES and array.shape[axis] > _RUN:
-        if array.size <= _SORTED:
-            order = as_std_sort(array, axis, order)
+    short = array.shape[axis] > _RUN and array.size <= _SORTED
+    if not stable and short and input.dtype in _NARROW_TYPES:
+        order = as_std_sort(array, axis, order)
     indices._array[...] = order
     values._array[...] = np.take_along_axis(input._array, order, axis)
     return _Sort(values, indices)

@@ -1,4 +1,4 @@
-"""Numbers and functions of matrices: `det`, `slogdet`, `cond`, `matrix_rank`, `matrix_exp`, `pinv`."""
+"""Numbers and functions of matrices: `det`, `slogdet`, `cond`, `matrix_rank`, `pinv`, …"""
 
 from __future__ import annotations
 

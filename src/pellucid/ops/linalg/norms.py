@@ -1,4 +1,4 @@
-"""Norms: `linalg.vector_norm`, `linalg.matrix_norm`, `linalg.norm`, `norm`, `dist`, `cdist`, `renorm`.
+"""Norms and distances: `linalg.vector_norm`, `linalg.matrix_norm`, `norm`, `dist`, `cdist`, …
 
 `vector_norm` computes; the others are made of it and of singular values.
 """
@@ -145,7 +145,9 @@ def matrix_norm(
     *,
     dtype: dtype | None = None,
 ) -> Tensor:
-    """A norm of matrices: "fro", "nuc", 1, -1 (columns), inf, -inf (rows), 2, -2 (singular values)."""
+    """A norm of matrices: "fro", "nuc", 1 and -1 (columns), inf and -inf (rows), 2 and -2
+    (singular values).
+    """
     name = "linalg.matrix_norm"
     check_matrix(name, input)
     check_floating(name, input, half=True)
