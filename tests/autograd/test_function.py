@@ -81,7 +81,7 @@ def needs(torch):
         @staticmethod
         def backward(ctx, grad):
             seen.append(ctx.needs_input_grad)
-            a, b = ctx.saved_tensors
+            _, b = ctx.saved_tensors
             return grad * b, None, None
 
     x = torch.ones(2, requires_grad=True)

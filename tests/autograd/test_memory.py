@@ -1,4 +1,6 @@
-"""What the tape keeps alive, and for how long: by reference counts alone, at any depth, in any thread."""
+"""What the tape keeps alive, and for how long: by reference counts alone, at any depth, in any
+thread.
+"""
 
 import gc
 import threading

@@ -1,4 +1,4 @@
-"""Grad modes and inference mode: as blocks, decorators and functions, on PyTorch and on Pellucid."""
+"""Grad modes and inference mode: as blocks, decorators and functions, beside PyTorch."""
 
 import asyncio
 import threading

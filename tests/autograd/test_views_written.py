@@ -1,4 +1,4 @@
-"""In-place operations and views: values, gradients, versions, nodes and refusals, beside PyTorch."""
+"""In-place operations and views: values, gradients, versions, nodes, refusals, beside PyTorch."""
 
 from tests.nn.both import agree, programs
 

@@ -143,7 +143,8 @@ def _checked(
     for index, (tensor, value) in enumerate(zip(wanted, found, strict=True)):
         if value is None and not allow_unused:
             raise RuntimeError(
-                f"The differentiated Tensor at index {index} appears to not have been used in the graph. Set "
+                f"The differentiated Tensor at index {index} appears to not have been used in the "
+                "graph. Set "
                 "allow_unused=True if this is the desired behavior."
             )
         if value is None and materialize:

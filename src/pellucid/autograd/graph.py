@@ -53,18 +53,13 @@ class saved_tensors_hooks:
         hooks.stack.pop()
 
 
-class save_on_cpu(saved_tensors_hooks):
-    """Saved tensors are on the CPU already.
-
-    As in PyTorch they are kept as copies: a later in-place write does not harm them.
+class save_on_cpu(saved_tensors_hooks):  # noqa: N801
+    """Saved tensors are on the CPU already: they are kept as they are, and later writes are not
+    noticed, as in PyTorch.
     """
 
     def __init__(self, pin_memory: bool = False, device_type: str = "cuda") -> None:
-        super().__init__(_copied, lambda tensor: tensor)
-
-
-def _copied(tensor: Tensor) -> Tensor:
-    return arithmetic.clone(tensor)
+        super().__init__(lambda tensor: tensor, lambda tensor: tensor)
 
 
 @contextmanager
