@@ -53,7 +53,9 @@ def name_in_place(places: str, **calls: Any) -> None:
     "grad_output output",
     name="threshold_backward",
     gradient={
-        "grad_output": lambda grad, output, limit: threshold_grad(grad, output, limit),
+        "grad_output": lambda grad, output, limit: F.internal.threshold_backward(
+            grad, output, limit
+        ),
         "output": lambda grad: F.zeros_like(grad),
     },
     **SLOPE,
@@ -71,7 +73,7 @@ def threshold_grad(grad_output: Any, output: Any, out: Any, limit: float = 0) ->
         words("clamp is not supported for complex types", COMPLEX, error=NotImplementedError),
         kernel("clamp_min_scalar_cpu", WIDE),
     ),
-    gradient={"input": lambda grad, out: threshold_grad(grad, out)},
+    gradient={"input": lambda grad, out: F.internal.threshold_backward(grad, out)},
 )
 @one_pass
 def relu(input: Any, out: Any) -> None:
@@ -81,7 +83,11 @@ def relu(input: Any, out: Any) -> None:
 
 @elementwise(
     refuse=kernel("threshold_cpu", BOOL, COMPLEX, WIDE),
-    gradient={"input": lambda grad, input, threshold: threshold_grad(grad, input, threshold)},
+    gradient={
+        "input": lambda grad, input, threshold: F.internal.threshold_backward(
+            grad, input, threshold
+        )
+    },
     **BOTH,
 )
 def threshold(input: Any, out: Any, threshold: float, value: float) -> None:
@@ -93,7 +99,7 @@ def threshold(input: Any, out: Any, threshold: float, value: float) -> None:
     "grad_output input",
     name="hardtanh_backward",
     gradient={
-        "grad_output": lambda grad, input, min_val, max_val: hardtanh_grad(
+        "grad_output": lambda grad, input, min_val, max_val: F.internal.hardtanh_backward(
             grad, input, min_val, max_val
         ),
         "input": lambda grad: F.zeros_like(grad),
@@ -116,7 +122,9 @@ _NO_LIMITS = either(
     refuse=_NO_LIMITS,
     layout=empty_like_layout,
     gradient={
-        "input": lambda grad, input, min_val, max_val: hardtanh_grad(grad, input, min_val, max_val)
+        "input": lambda grad, input, min_val, max_val: F.internal.hardtanh_backward(
+            grad, input, min_val, max_val
+        )
     },
     **ACTIVATION,
 )
@@ -134,7 +142,7 @@ def hardtanh(input: Any, out: Any, min_val: float = -1.0, max_val: float = 1.0) 
     refuse=_NO_LIMITS,
     layout=empty_like_layout,
     backward_name="HardtanhBackward0",
-    gradient={"input": lambda grad, input: hardtanh_grad(grad, input, 0.0, 6.0)},
+    gradient={"input": lambda grad, input: F.internal.hardtanh_backward(grad, input, 0.0, 6.0)},
     **ACTIVATION,
 )
 def relu6(input: Any, out: Any) -> None:
@@ -146,7 +154,9 @@ def relu6(input: Any, out: Any) -> None:
     "grad_output input",
     name="leaky_relu_backward",
     gradient={
-        "grad_output": lambda grad, input, negative_slope: leaky_grad(grad, input, negative_slope),
+        "grad_output": lambda grad, input, negative_slope: F.internal.leaky_relu_backward(
+            grad, input, negative_slope
+        ),
         "input": lambda grad: F.zeros_like(grad),
     },
     **SLOPE,
@@ -158,7 +168,11 @@ def leaky_grad(grad_output: Any, input: Any, out: Any, negative_slope: float) ->
 
 @elementwise(
     refuse=kernel("leaky_relu_cpu", *EXACT, COMPLEX),
-    gradient={"input": lambda grad, input, negative_slope: leaky_grad(grad, input, negative_slope)},
+    gradient={
+        "input": lambda grad, input, negative_slope: F.internal.leaky_relu_backward(
+            grad, input, negative_slope
+        )
+    },
     **ACTIVATION,
 )
 def leaky_relu(input: Any, out: Any, negative_slope: float = 0.01) -> None:
@@ -180,7 +194,7 @@ def hardsigmoid(input: Any, out: Any) -> None:
     "grad_output input",
     name="hardswish_backward",
     gradient={
-        "grad_output": lambda grad, input: hardswish_grad(grad, input),
+        "grad_output": lambda grad, input: F.internal.hardswish_backward(grad, input),
         "input": lambda grad, grad_output, input: keep(
             grad * grad_output / 3, (input > -3) & (input < 3)
         ),
@@ -194,7 +208,7 @@ def hardswish_grad(grad_output: Any, input: Any, out: Any) -> None:
 
 @elementwise(
     refuse=kernel("hardswish_cpu", *EXACT, COMPLEX),
-    gradient={"input": lambda grad, input: hardswish_grad(grad, input)},
+    gradient={"input": lambda grad, input: F.internal.hardswish_backward(grad, input)},
     **ACTIVATION,
 )
 def hardswish(input: Any, out: Any) -> None:
@@ -206,7 +220,7 @@ def hardswish(input: Any, out: Any) -> None:
     "grad_output input",
     name="shrink_backward",
     gradient={
-        "grad_output": lambda grad, input, lambd: shrink_grad(grad, input, lambd),
+        "grad_output": lambda grad, input, lambd: F.internal.shrink_backward(grad, input, lambd),
         "input": lambda grad: F.zeros_like(grad),
     },
     **SLOPE,
@@ -218,7 +232,7 @@ def shrink_grad(grad_output: Any, input: Any, out: Any, lambd: float) -> None:
 
 @elementwise(
     refuse=kernel("softshrink_check", *EXACT, COMPLEX),
-    gradient={"input": lambda grad, input, lambd: shrink_grad(grad, input, lambd)},
+    gradient={"input": lambda grad, input, lambd: F.internal.shrink_backward(grad, input, lambd)},
     **PLAIN,
 )
 def softshrink(input: Any, out: Any, lambd: float = 0.5) -> None:
@@ -236,7 +250,7 @@ def softshrink(input: Any, out: Any, lambd: float = 0.5) -> None:
     where="torch Tensor nn.functional",
     inplace=False,
     refuse=kernel("hardshrink_cpu", *EXACT, COMPLEX),
-    gradient={"input": lambda grad, input, lambd: shrink_grad(grad, input, lambd)},
+    gradient={"input": lambda grad, input, lambd: F.internal.shrink_backward(grad, input, lambd)},
 )
 def hardshrink(input: Any, out: Any, lambd: float = 0.5) -> None:
     """x where |x| > lambd, else 0."""

@@ -37,7 +37,7 @@ def _single(x: float) -> float:
     "grad_output output",
     name="sigmoid_backward",
     gradient={
-        "grad_output": lambda grad, output: sigmoid_grad(grad, conj(output)),
+        "grad_output": lambda grad, output: F.internal.sigmoid_backward(grad, conj(output)),
         "output": lambda grad, grad_output, output: grad * conj(grad_output * (1 - 2 * output)),
     },
     **SLOPE,
@@ -52,7 +52,7 @@ def sigmoid_grad(grad_output: Any, output: Any, out: Any) -> None:
 @elementwise(
     rule=floating,
     where="torch Tensor nn.functional",
-    gradient={"input": lambda grad, out: sigmoid_grad(grad, conj(out))},
+    gradient={"input": lambda grad, out: F.internal.sigmoid_backward(grad, conj(out))},
 )
 def sigmoid(input: Any, out: Any) -> None:
     """1 / (1 + exp(−x))."""
@@ -69,7 +69,7 @@ registry.put("nn.functional", "tanh", registry.places["torch"]["tanh"])
     "grad_output input",
     name="elu_backward",
     gradient={
-        "grad_output": lambda grad, input, alpha, scale, input_scale: elu_grad(
+        "grad_output": lambda grad, input, alpha, scale, input_scale: F.internal.elu_backward(
             grad, input, alpha, scale, input_scale
         ),
         "input": lambda grad, grad_output, input, alpha, scale, input_scale: keep(
@@ -96,7 +96,9 @@ _SELU_SCALE = 1.0507009873554804934193349852946
 
 @elementwise(
     refuse=_NO_ELU,
-    gradient={"input": lambda grad, input, alpha: elu_grad(grad, input, alpha, 1.0, 1.0)},
+    gradient={
+        "input": lambda grad, input, alpha: F.internal.elu_backward(grad, input, alpha, 1.0, 1.0)
+    },
     **ACTIVATION,
 )
 def elu(input: Any, out: Any, alpha: float = 1.0) -> None:
@@ -107,7 +109,11 @@ def elu(input: Any, out: Any, alpha: float = 1.0) -> None:
 @elementwise(
     refuse=_NO_ELU,
     backward_name="EluBackward0",
-    gradient={"input": lambda grad, input: elu_grad(grad, input, _SELU_ALPHA, _SELU_SCALE, 1.0)},
+    gradient={
+        "input": lambda grad, input: F.internal.elu_backward(
+            grad, input, _SELU_ALPHA, _SELU_SCALE, 1.0
+        )
+    },
     **BOTH,
 )
 def selu(input: Any, out: Any) -> None:
@@ -118,7 +124,9 @@ def selu(input: Any, out: Any) -> None:
 @elementwise(
     refuse=_NO_ELU,
     gradient={
-        "input": lambda grad, input, alpha: elu_grad(grad, input, alpha, 1.0, 1.0 / _single(alpha))
+        "input": lambda grad, input, alpha: F.internal.elu_backward(
+            grad, input, alpha, 1.0, 1.0 / _single(alpha)
+        )
     },
     **BOTH,
 )
@@ -148,7 +156,9 @@ def _gelu_curve(grad: Any, grad_output: Any, input: Any, approximate: str) -> An
     "grad_output input",
     name="gelu_backward",
     gradient={
-        "grad_output": lambda grad, input, approximate: gelu_grad(grad, input, approximate),
+        "grad_output": lambda grad, input, approximate: F.internal.gelu_backward(
+            grad, input, approximate
+        ),
         "input": _gelu_curve,
     },
     **SLOPE,
@@ -162,7 +172,9 @@ def gelu_grad(grad_output: Any, input: Any, out: Any, approximate: str) -> None:
     where="nn.functional",
     inplace=False,
     refuse=kernel("GeluKernelImpl", *EXACT, COMPLEX),
-    gradient={"input": lambda grad, input, approximate: gelu_grad(grad, input, approximate)},
+    gradient={
+        "input": lambda grad, input, approximate: F.internal.gelu_backward(grad, input, approximate)
+    },
 )
 def gelu(input: Any, out: Any, *, approximate: str = "none") -> None:
     """x · Φ(x), Φ the normal distribution function.
@@ -183,7 +195,7 @@ def _silu_curve(grad: Any, grad_output: Any, input: Any) -> Any:
     "grad_output input",
     name="silu_backward",
     gradient={
-        "grad_output": lambda grad, input: silu_grad(grad, conj(input)),
+        "grad_output": lambda grad, input: F.internal.silu_backward(grad, conj(input)),
         "input": _silu_curve,
     },
     **SLOPE,
@@ -195,7 +207,7 @@ def silu_grad(grad_output: Any, input: Any, out: Any) -> None:
 
 @elementwise(
     refuse=kernel("silu_cpu", *EXACT),
-    gradient={"input": lambda grad, input: silu_grad(grad, conj(input))},
+    gradient={"input": lambda grad, input: F.internal.silu_backward(grad, conj(input))},
     **ACTIVATION,
 )
 def silu(input: Any, out: Any) -> None:
@@ -212,7 +224,10 @@ def _mish_curve(grad: Any, grad_output: Any, input: Any) -> Any:
 @elementwise(
     "grad_output input",
     name="mish_backward",
-    gradient={"grad_output": lambda grad, input: mish_grad(grad, input), "input": _mish_curve},
+    gradient={
+        "grad_output": lambda grad, input: F.internal.mish_backward(grad, input),
+        "input": _mish_curve,
+    },
     **SLOPE,
 )
 def mish_grad(grad_output: Any, input: Any, out: Any) -> None:
@@ -222,7 +237,7 @@ def mish_grad(grad_output: Any, input: Any, out: Any) -> None:
 
 @elementwise(
     refuse=kernel("mish_cpu", *EXACT, COMPLEX),
-    gradient={"input": lambda grad, input: mish_grad(grad, input)},
+    gradient={"input": lambda grad, input: F.internal.mish_backward(grad, input)},
     **ACTIVATION,
 )
 def mish(input: Any, out: Any) -> None:
@@ -237,11 +252,11 @@ def mish(input: Any, out: Any) -> None:
     "grad_output input",
     name="softplus_backward",
     gradient={
-        "grad_output": lambda grad, input, beta, threshold: softplus_grad(
+        "grad_output": lambda grad, input, beta, threshold: F.internal.softplus_backward(
             grad, input, beta, threshold
         ),
         "input": lambda grad, grad_output, input, beta, threshold: keep(
-            sigmoid_grad(grad * grad_output, F.sigmoid(input * beta)) * beta,
+            F.internal.sigmoid_backward(grad * grad_output, F.sigmoid(input * beta)) * beta,
             input * beta < threshold,
         ),
     },
@@ -255,7 +270,9 @@ def softplus_grad(grad_output: Any, input: Any, out: Any, beta: float, threshold
 @elementwise(
     refuse=kernel("softplus_cpu", *EXACT, COMPLEX),
     gradient={
-        "input": lambda grad, input, beta, threshold: softplus_grad(grad, input, beta, threshold)
+        "input": lambda grad, input, beta, threshold: F.internal.softplus_backward(
+            grad, input, beta, threshold
+        )
     },
     **PLAIN,
 )

@@ -97,7 +97,7 @@ def _exchanged(operator: Callable[..., Any]) -> Callable[..., Any]:
 
 def _over(self: Tensor, other: Any) -> Any:
     """`other / self`, as PyTorch computes it: the reciprocal, then a product."""
-    return self.reciprocal() * other  # type: ignore[attr-defined]
+    return self.reciprocal() * other
 
 
 def _invert(self: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ from pellucid.tensor.tensor import Tensor, adopt, empty
     out=False,
     refuse=kernel("prelu_cpu", *EXACT, COMPLEX),
     gradient={
-        "input": lambda grad, input, weight: bent_grad(grad, input, weight),
+        "input": lambda grad, input, weight: F.internal._prelu_kernel_backward(grad, input, weight),
         "weight": lambda grad, input: keep(grad * input, F.logical_not(input > 0)),
     },
 )
@@ -50,7 +50,9 @@ def _bent(input: Any, weight: Any, out: Any) -> None:
     inplace=False,
     out=False,
     gradient={
-        "grad_output": lambda grad, input, weight: bent_grad(grad, input, weight),
+        "grad_output": lambda grad, input, weight: F.internal._prelu_kernel_backward(
+            grad, input, weight
+        ),
         "input": lambda grad: F.zeros_like(grad),
         "weight": lambda grad, grad_output, input: keep(
             grad * grad_output, F.logical_not(input > 0)
@@ -131,7 +133,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     where="internal",
     backward_name="RreluWithNoiseBackward0",
     gradient={
-        "input": lambda grad, input, noise: _slope_grad(grad, input, noise),
+        "input": lambda grad, input, noise: F.internal._slope_grad(grad, input, noise),
         "noise": lambda grad: F.zeros_like(grad),
     },
 )
@@ -145,7 +147,7 @@ def _rrelu(input: Tensor, noise: Tensor) -> Tensor:
 @operator(
     where="internal",
     gradient={
-        "grad_output": lambda grad, input, noise: _slope_grad(grad, input, noise),
+        "grad_output": lambda grad, input, noise: F.internal._slope_grad(grad, input, noise),
         "input": lambda grad: F.zeros_like(grad),
     },
 )

@@ -111,7 +111,9 @@ class Row:
         return plan
 
     def _plan(self, operands: Sequence[Any]) -> tuple[dtype, dtype, dtype]:
-        dimensioned, zero_dim, numbers = [], [], []
+        dimensioned: list[dtype] = []
+        zero_dim: list[dtype] = []
+        numbers: list[dtype] = []
         for position, value in enumerate(operands):
             if value is None and self.spec.parameters[position] in self.optional:
                 continue

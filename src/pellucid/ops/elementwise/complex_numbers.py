@@ -34,7 +34,7 @@ def _abs_in_place(input: Tensor) -> Tensor:
     """In-place form of `abs`. Sizes of complex numbers are real, so those are refused."""
     if input.dtype.is_complex:
         raise RuntimeError("In-place abs is not supported for complex tensors.")
-    return abs.write(input)
+    return abs.write(input)  # type: ignore[attr-defined]
 
 
 registry.put("Tensor", "abs_", _abs_in_place)

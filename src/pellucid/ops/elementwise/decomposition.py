@@ -53,7 +53,7 @@ def ldexp(input: Tensor, other: Tensor) -> Tensor:
 
 def _ldexp_in_place(input: Tensor, other: Tensor) -> Tensor:
     """In-place form of `ldexp`."""
-    return input.mul_(F.pow(2.0, other))  # type: ignore[attr-defined]
+    return input.mul_(F.pow(2.0, other))
 
 
 def _float_power_in_place(input: Tensor, exponent: Any) -> Tensor:
@@ -71,8 +71,8 @@ def _float_power_in_place(input: Tensor, exponent: Any) -> Tensor:
             f"operation's result requires dtype {wanted}"
         )
     if isinstance(exponent, Tensor):
-        exponent = exponent.to(input.dtype)  # type: ignore[attr-defined]
-    return input.pow_(exponent)  # type: ignore[attr-defined]
+        exponent = exponent.to(input.dtype)
+    return input.pow_(exponent)
 
 
 registry.put("Tensor", "ldexp_", _ldexp_in_place)

@@ -153,7 +153,7 @@ def mvlgamma(input: Tensor, p: int) -> Tensor:
     steps = F.arange(
         -p / 2 + 0.5, 0.5, 0.5, dtype=input.dtype if input.dtype.is_floating_point else None
     )
-    total = F.lgamma(input.unsqueeze(-1) + steps).sum(-1)  # type: ignore[attr-defined]
+    total = F.lgamma(input.unsqueeze(-1) + steps).sum(-1)
     return total + p * (p - 1) / 4 * math.log(math.pi)
 
 
@@ -191,7 +191,7 @@ igammac = _incomplete("igammac", True, -1.0)
     refuse=kernel("zeta_cpu", COMPLEX, HALF),
     gradient={
         "input": no_derivative("zeta"),
-        "other": lambda grad, input, other: grad * -input * zeta(input + 1.0, other),
+        "other": lambda grad, input, other: grad * -input * F.special.zeta(input + 1.0, other),
     },
 )
 def zeta(input: Any, other: Any) -> Any:
@@ -201,11 +201,11 @@ def zeta(input: Any, other: Any) -> Any:
 
 # -- Bessel functions
 
-i0 = _unary("i0", bessel.i0, lambda grad, input: grad * i1(input), stub="i0_vml_cpu")
+i0 = _unary("i0", bessel.i0, lambda grad, input: grad * F.special.i1(input), stub="i0_vml_cpu")
 i0e = _unary(
     "i0e",
     bessel.i0e,
-    lambda grad, input, out: grad * (i1e(input) - F.sgn(input) * out),
+    lambda grad, input, out: grad * (F.special.i1e(input) - F.sgn(input) * out),
     where="special",
 )
 
@@ -291,7 +291,7 @@ def xlogy(input: Any, other: Any) -> Any:
 
 
 def _xlog1py_grad(grad: Any, input: Any, other: Any) -> Any:
-    return keep(xlog1py(grad, other), F.logical_not((input == 0) & (other <= -1)))
+    return keep(F.special.xlog1py(grad, other), F.logical_not((input == 0) & (other <= -1)))
 
 
 @elementwise(
