@@ -183,9 +183,8 @@ class AllowList:
                 offset,
             )
         kind = _ascii(identity[0])
-        if kind == "module" and len(identity) > 1:  # old files: a class with its source text
-            if isinstance(identity[1], Refused) or id(identity[1]) in self.user_objects:
-                return identity[1]
+        if kind == "module" and self._is_class(identity):
+            return identity[1]
         if kind != "storage" or len(identity) not in (5, 6):
             self._error(
                 f"Only persistent_load of storage is allowed, but got {_brief(identity[0])}", offset
@@ -287,6 +286,11 @@ class AllowList:
                 "Can only build Tensor, Parameter, OrderedDict or types allowlisted via "
                 f"`add_safe_globals`, but got {_named(type(instance))}"
             )
+
+    def _is_class(self, identity: tuple[Any, ...]) -> bool:
+        """Old files: `("module", class, source file, source text)`; the text is not looked at."""
+        named = identity[1] if len(identity) > 1 else None
+        return isinstance(named, Refused) or id(named) in self.user_objects
 
     def _rule(self, function: Any) -> Any:
         if isinstance(function, type) and function is not type:

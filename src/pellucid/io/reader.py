@@ -114,7 +114,9 @@ def _load(
                 "_use_new_zipfile_serialization=True), please torch.save your checkpoint with "
                 "this option in order to use mmap."
             )
-        return load_legacy(file, restore, encoding=encoding, skip_refused=skip_refused, program=program)
+        return load_legacy(
+            file, restore, encoding=encoding, skip_refused=skip_refused, program=program
+        )
     if mapped and not isinstance(f, (str, os.PathLike)):
         raise ValueError("f must be a file path in order to use the mmap argument")
     archive = Archive(file)

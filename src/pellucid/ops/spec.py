@@ -103,7 +103,7 @@ _HOMES = {
     "special": "pellucid.special",
     "fft": "pellucid.fft",
 }
-"""The modules that show the operators of a place: pickle looks a function up where it says it lives."""
+"""The modules that show the operators of a place; pickle looks a function up where it lives."""
 
 
 class Registry:
