@@ -64,12 +64,15 @@ newaxis = None
 
 _ROOMS = frozenset(
     [
+        "__config__",
         "__future__",
+        "accelerator",
         "amp",
         "autograd",
         "backends",
         "compat",
         "compile",
+        "cpu",
         "cuda",
         "data",
         "distributions",
@@ -84,6 +87,7 @@ _ROOMS = frozenset(
         "lab",
         "linalg",
         "models",
+        "mps",
         "multiprocessing",
         "nn",
         "optim",
@@ -99,6 +103,7 @@ _ROOMS = frozenset(
         "utils",
         "version",
         "vision",
+        "xpu",
     ]
 )
 """Submodules that load on first use."""
@@ -110,6 +115,13 @@ _LATE = {
         "explain": "explain",
         "random": "Generator default_generator get_rng_state initial_seed manual_seed seed set_rng_state",
         "serialization": "load save",
+        "amp": "GradScaler",
+        "amp.autocast_mode": (
+            "autocast clear_autocast_cache get_autocast_cpu_dtype get_autocast_dtype "
+            "get_autocast_gpu_dtype is_autocast_cache_enabled is_autocast_cpu_enabled "
+            "is_autocast_enabled set_autocast_cache_enabled set_autocast_cpu_dtype "
+            "set_autocast_cpu_enabled set_autocast_dtype set_autocast_enabled"
+        ),
         "switches": (
             "are_deterministic_algorithms_enabled compiled_with_cxx11_abi get_default_device "
             "get_deterministic_debug_mode get_float32_matmul_precision "
@@ -123,6 +135,18 @@ _LATE = {
     for name in names.split()
 }
 """Names that live in rooms that load on first use."""
+
+
+def _dlpack(name: str) -> Any:
+    def method(self: Tensor, **kwargs: Any) -> Any:
+        return getattr(importlib.import_module("pellucid.io.dlpack"), name)(self, **kwargs)
+
+    return method
+
+
+for _method, _function in (("__dlpack__", "capsule_of"), ("__dlpack_device__", "device_of")):
+    if not hasattr(Tensor, _method):  # the room `io` replaces these by its own
+        setattr(Tensor, _method, _dlpack(_function))
 
 
 def __getattr__(name: str) -> Any:

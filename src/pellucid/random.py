@@ -1,4 +1,5 @@
-"""Random numbers: seeding, and saving and restoring the state of the default generator (`torch.random`).
+"""Random numbers: seeding, and saving and restoring the state of the default generator
+(`torch.random`).
 
 >>> import pellucid as torch
 >>> torch.manual_seed(0).initial_seed()
@@ -55,7 +56,9 @@ def get_rng_state() -> Tensor:
 
 
 def set_rng_state(new_state: Tensor) -> None:
-    """Continue the default generator from a state of `get_rng_state`. Raises as `Generator.set_state`."""
+    """Continue the default generator from a state of `get_rng_state`. Raises as
+    `Generator.set_state`.
+    """
     default_generator.set_state(new_state)
 
 
@@ -83,5 +86,7 @@ def fork_rng(
 
 
 def thread_safe_generator() -> Generator | None:
-    """The generator of a data loader's worker thread, or None: every generator is safe to share here."""
+    """The generator of a data loader's worker thread, or None: every generator is safe to share
+    here.
+    """
     return None

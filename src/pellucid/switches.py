@@ -1,4 +1,5 @@
-"""Settings of the whole process that PyTorch programs touch: determinism, precision, devices, warnings.
+"""Settings of the whole process that PyTorch programs touch: determinism, precision, devices,
+warnings.
 
 Pellucid's operators are deterministic and compute in the dtype they are given, so most of these
 remember what was asked for and have nothing to change; each says so.
@@ -52,7 +53,9 @@ def set_deterministic_debug_mode(debug_mode: int | str) -> None:
             )
         mode = _MODES[mode]
     if mode not in (0, 1, 2):
-        raise RuntimeError(f"invalid value of debug_mode, expected 0, 1, or 2, but got {debug_mode}")
+        raise RuntimeError(
+            f"invalid value of debug_mode, expected 0, 1, or 2, but got {debug_mode}"
+        )
     use_deterministic_algorithms(mode > 0, warn_only=mode == 1)
 
 
@@ -64,7 +67,9 @@ def get_deterministic_debug_mode() -> int:
 
 
 def set_float32_matmul_precision(precision: str) -> None:
-    """"highest", "high" or "medium": remembered. Products of float32 are always computed in float32."""
+    """ "highest", "high" or "medium": remembered. Products of float32 are always computed in
+    float32.
+    """
     if precision not in _PRECISIONS:
         warnings.warn(
             f"{precision} is not one of 'highest', 'high', or 'medium'; the current"
@@ -127,5 +132,7 @@ def is_vulkan_available() -> bool:
 
 
 def compiled_with_cxx11_abi() -> bool:
-    """Whether extensions in C++ would use the new ABI: PyTorch's wheels say so; there are none here."""
+    """Whether extensions in C++ would use the new ABI: PyTorch's wheels say so; there are none
+    here.
+    """
     return True

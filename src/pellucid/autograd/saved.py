@@ -157,12 +157,15 @@ class PackedTensor:
     What they return is not checked for later writes.
     """
 
-    __slots__ = ("is_output", "output_nr", "packed", "unpack_hook")
+    __slots__ = ("grad_fn", "is_output", "leaf", "output_nr", "packed", "unpack_hook")
 
     def __init__(self, tensor: Tensor, node: Any, output_nr: int) -> None:
         pack, self.unpack_hook = hooks.stack[-1]
         self.is_output = node is not None
-        self.output_nr = output_nr
+        self.output_nr = output_nr if self.is_output else tensor._output_nr
+        self.grad_fn = None if self.is_output else tensor._grad_fn
+        # The graph holds a leaf anyway, by the node that accumulates its gradient.
+        self.leaf = tensor if tensor._requires_grad and tensor._grad_fn is None else None
         given = make(tensor._storage, tensor._layout, tensor.dtype) if self.is_output else tensor
         version = given._storage.version
         self.packed = pack(given)
@@ -175,14 +178,26 @@ class PackedTensor:
             )
 
     def unpack(self, node: Any) -> Tensor:
-        """What `unpack_hook` makes of the packed object."""
+        """What `unpack_hook` makes of the packed object, at the place of the packed tensor on the
+        tape: a gradient of the gradient flows on from there.
+        """
         tensor = self.unpack_hook(self.packed)
         if not isinstance(tensor, Tensor):
             raise TypeError(
                 "Output of saved tensor unpack_hook expected to be a Tensor but got result of "
                 f"type {type(tensor).__name__}"
             )
-        return _on_tape(tensor, node, self.output_nr) if self.is_output else tensor
+        if self.is_output:
+            return _on_tape(tensor, node, self.output_nr)
+        if tensor._requires_grad or tensor._grad_fn is not None:
+            return tensor
+        if self.grad_fn is not None:
+            return _on_tape(tensor, self.grad_fn, self.output_nr)
+        if self.leaf is None or self.leaf._accumulator is None:
+            return tensor
+        result = make(tensor._storage, tensor._layout, tensor.dtype)
+        result._requires_grad, result._accumulator = True, self.leaf._accumulator
+        return result
 
 
 class SavedList:

@@ -72,6 +72,7 @@ from pellucid.ops.nn import folding as _folding
 from pellucid.ops.nn import shuffling as _shuffling
 from pellucid.ops.nn import unpooling as _unpooling
 from pellucid.ops import inplace_functions
+from pellucid.ops.nn import normalisation_rows as _normalisation_rows
 from pellucid.ops.spec import namespace, registry
 
 

@@ -39,7 +39,9 @@ def user_attributes(tensor: Tensor) -> dict[str, Any]:
 
 
 def deepcopy_storage(storage: Storage, memo: dict[Any, Any]) -> Storage:
-    """A copy of the bytes; the same one for every storage over the same bytes within one `deepcopy`."""
+    """A copy of the bytes; the same one for every storage over the same bytes within one
+    `deepcopy`.
+    """
     copies = memo.setdefault("pellucid.storages", {})
     key = id(storage.buffer)
     if key not in copies:
@@ -53,7 +55,8 @@ def _deepcopy(self: Tensor, memo: dict[Any, Any]) -> Tensor:
     """A leaf with a copy of the whole storage, of `grad`, and of the attributes."""
     if not self.is_leaf:
         raise RuntimeError(
-            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol "
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
+            "protocol "
             "at the moment.  If you were attempting to deepcopy a module, this may be because of a "
             "torch.nn.utils.weight_norm usage, see https://github.com/pytorch/pytorch/pull/103001\n"
             f"  This tensor was computed by {self.grad_fn.name()}: copy x.detach() instead."
@@ -97,7 +100,14 @@ def rebuild(
 
 def _reduce(self: Tensor, protocol: Any) -> tuple[Any, ...]:
     layout = tuple(self._layout)
-    args = (type(self), self._storage, layout, self.dtype, self._requires_grad, user_attributes(self))
+    args = (
+        type(self),
+        self._storage,
+        layout,
+        self.dtype,
+        self._requires_grad,
+        user_attributes(self),
+    )
     return rebuild, args
 
 
@@ -122,7 +132,8 @@ copyreg.pickle(Storage, _reduce_storage)
 def share_memory_(self: Tensor) -> Tensor:
     """Move the storage to memory that child processes made by `fork` share, and return this tensor.
 
-    Call it before other views are made: tensors that look at the storage already keep its old bytes.
+    Call it before other views are made: tensors that look at the storage already keep its old
+    bytes.
     """
     storage = self._storage
     if not isinstance(storage.owner, mmap.mmap) and storage.nbytes():

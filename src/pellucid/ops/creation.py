@@ -1,4 +1,6 @@
-"""Tensors from sizes: `zeros`, `ones`, `full`, `empty`, their `_like` and `new_` forms, `eye`, triangles' indices."""
+"""Tensors from sizes: `zeros`, `ones`, `full`, `empty`, their `_like` and `new_` forms, `eye`,
+triangles' indices.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ def empty(
 
 
 def fill_number(name: str, position: int, value: Any) -> Any:
-    """The Python number in `value`: a number or a 0-dim tensor. Raises TypeError for anything else."""
+    """The Python number in `value`: a number or a 0-dim tensor. Raises TypeError for anything
+    else.
+    """
     if isinstance(value, (bool, int, float, complex)):
         return value
     if isinstance(value, np.generic) and value.dtype.kind in "biufc":
@@ -77,7 +81,9 @@ def fill_number(name: str, position: int, value: Any) -> Any:
 def full(
     size: Any, fill_value: Any, *, out: Tensor | None = None, **options: Unpack[Options]
 ) -> Tensor:
-    """A tensor of this size filled with `fill_value`, whose type gives the dtype if none is named."""
+    """A tensor of this size filled with `fill_value`, whose type gives the dtype if none is
+    named.
+    """
     if not isinstance(size, (tuple, list)):
         raise wrong_type("full", "size", 1, "tuple of ints", size)
     value = fill_number("full", 2, fill_value)
@@ -97,12 +103,14 @@ def empty_strided(size: Any, stride: Any, **options: Unpack[Options]) -> Tensor:
     strides = integers("empty_strided", "stride", 2, stride)
     if len(shape) != len(strides):
         raise RuntimeError(
-            f"dimensionality of sizes ({len(shape)}) must match dimensionality of strides ({len(strides)})"
+            f"dimensionality of sizes ({len(shape)}) must match dimensionality of strides "
+            f"({len(strides)})"
         )
     check_shape(shape)
     if min(strides, default=0) < 0:
         raise RuntimeError(
-            f"Storage size calculation overflowed with sizes={list(shape)} and strides={list(strides)}\n"
+            f"Storage size calculation overflowed with sizes={list(shape)} and "
+            f"strides={list(strides)}\n"
             "  Strides cannot be negative; flip() copies in reversed order."
         )
     layout = Layout(shape, strides, 0)
@@ -126,7 +134,8 @@ def empty_permuted(size: Any, physical_layout: Any, **options: Unpack[Options]) 
     for place_, dim in enumerate(order):
         if not 0 <= dim < len(shape):
             raise RuntimeError(
-                f"Dimension out of range (expected to be between 0 and {len(shape) - 1}, but got {dim} "
+                f"Dimension out of range (expected to be between 0 and {len(shape) - 1}, but got "
+                f"{dim} "
                 f"at index {place_}).  NB: negative dims not currently supported."
             )
     if len(set(order)) < len(order):
@@ -240,7 +249,8 @@ def _triangle(name: str, below: bool) -> Callable[..., Tensor]:
     make.__name__ = make.__qualname__ = name
     side = "on and below" if below else "on and above"
     make.__doc__ = (
-        f"Row and column indices of the entries {side} diagonal `offset` of a `(row, col)` matrix.\n\n"
+        f"Row and column indices of the entries {side} diagonal `offset` of a `(row, col)` "
+        "matrix.\n\n"
         "    Shape: `(2, entries)`, row by row; int64 or int32."
     )
     return composite(where="torch")(make)

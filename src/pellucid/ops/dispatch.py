@@ -14,6 +14,7 @@ from typing import Any
 from pellucid.autograd.modes import state
 from pellucid.autograd.node import record, wants_grad
 from pellucid.autograd.views import INFERENCE_VIEW, MULTI_VIEW, NO_GRAD_VIEW
+from pellucid.ops.autocast import casting
 from pellucid.ops.inplace import make_inplace, write_outputs
 from pellucid.ops.spec import Gradient, OpSpec, OutRule, describe, registry
 from pellucid.tensor.events import Event, listeners, take_reason
@@ -159,7 +160,7 @@ def operator(
                 return heard(spec, "copy", lambda: run_fresh(spec, args, kwargs), args)
             return run_fresh(spec, args, kwargs)
 
-        return _enter(spec, _public(spec, call))
+        return _enter(spec, casting(spec.name, _public(spec, call)))
 
     return decorate
 
@@ -259,7 +260,7 @@ def composite(
         )
         if not out:
             body.spec = spec  # type: ignore[attr-defined]
-            return _enter(spec, body)
+            return _enter(spec, casting(spec.name, body))
 
         def call(*args: Any, **kwargs: Any) -> Any:
             target = kwargs.pop("out", None)
@@ -267,6 +268,6 @@ def composite(
                 return write_outputs(spec, target, args, kwargs)
             return body(*args, **kwargs)
 
-        return _enter(spec, _public(spec, call))
+        return _enter(spec, casting(spec.name, _public(spec, call)))
 
     return decorate

@@ -1,6 +1,8 @@
-"""What every factory (`zeros`, `rand`, `arange`, …) does: read the shared keywords, find memory, mark the result, tell it.
+"""What every factory (`zeros`, `rand`, `arange`, …) does: read the shared keywords, find memory,
+mark the result, tell it.
 
-A factory allocates with `place` (or draws and adopts), fills, and returns `finish(...)`. The keywords
+A factory allocates with `place` (or draws and adopts), fills, and returns `finish(...)`. The
+keywords
 they share are `Options`.
 """
 
@@ -26,7 +28,8 @@ class Options(TypedDict, total=False):
     """The keywords that every factory takes.
 
     `dtype` is a `torch.dtype` (or `float`, `int`, `bool`, `complex`: PyTorch's widest of the kind),
-    `layout` is `torch.strided`, `device` the CPU, `requires_grad` makes a leaf that wants a gradient;
+    `layout` is `torch.strided`, `device` the CPU, `requires_grad` makes a leaf that wants a
+    gradient;
     `pin_memory` is refused when true, since no accelerator is there.
     """
 
@@ -133,7 +136,9 @@ def place(
 
 
 def fit(out: Tensor, layout: Layout) -> Tensor:
-    """`out` in the shape of `layout`, and counted as written. RuntimeError if its elements overlap."""
+    """`out` in the shape of `layout`, and counted as written. RuntimeError if its elements
+    overlap.
+    """
     if out._layout.shape != layout.shape:
         resize(out, layout)
     refuse_overlap(out)

@@ -1,4 +1,5 @@
-"""Tensors from Python data, arrays and buffers: `tensor`, `as_tensor`, `asarray`, `frombuffer`, `from_numpy`.
+"""Tensors from Python data, arrays and buffers: `tensor`, `as_tensor`, `asarray`, `frombuffer`,
+`from_numpy`.
 
 `tensor` always copies, `as_tensor` and `asarray` share memory where they can, `from_numpy` and
 `frombuffer` always share.
@@ -26,7 +27,8 @@ from pellucid.tensor.tensor import Tensor, empty
 
 _READ_ONLY = (
     "not writable, and PyTorch does not support non-writable tensors. This means {} undefined "
-    "behavior. You may want to copy the {} to protect its data or make it writable before converting "
+    "behavior. You may want to copy the {} to protect its data or make it writable before "
+    "converting "
     "it to a tensor."
 )
 
@@ -51,7 +53,8 @@ def build(data: Any, kind: dtype | None, copy: bool = True) -> Tensor:
 def _warn_copy_construct(data: Any, stacklevel: int) -> None:
     if isinstance(data, Tensor):
         warnings.warn(
-            "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() "
+            "To copy construct from a tensor, it is recommended to use "
+            "sourceTensor.detach().clone() "
             "or sourceTensor.detach().clone().requires_grad_(True), rather than "
             "torch.tensor(sourceTensor).",
             UserWarning,
@@ -76,7 +79,9 @@ def tensor(data: Any, **options: Unpack[Options]) -> Tensor:
 
 @composite(where="Tensor")
 def new_tensor(self: Tensor, data: Any, **options: Unpack[Options]) -> Tensor:
-    """A new leaf tensor with a copy of `data` in this tensor's dtype, unless another one is named."""
+    """A new leaf tensor with a copy of `data` in this tensor's dtype, unless another one is
+    named.
+    """
     check_options("new_tensor", options)
     kind = read_dtype("new_tensor", options.get("dtype"), None, self.dtype)
     _warn_copy_construct(data, 2)
@@ -137,7 +142,8 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
 def frombuffer(
     buffer: Any, *, dtype: dtype, count: int = -1, offset: int = 0, requires_grad: bool = False
 ) -> Tensor:
-    """A tensor over the bytes of an object with the buffer protocol (`bytearray`, `mmap`, `array`, …).
+    """A tensor over the bytes of an object with the buffer protocol (`bytearray`, `mmap`, `array`,
+    …).
 
     Shape: `(count,)`; all whole elements from byte `offset` on if count is -1.
     Raises: ValueError for objects without buffer, and for counts and offsets that do not fit.
@@ -165,14 +171,18 @@ def frombuffer(
         count = (length - offset) // size
     elif offset + count * size > length:
         raise ValueError(
-            f"requested buffer length ({count} * {size} bytes) after offset ({offset} bytes) must not "
+            f"requested buffer length ({count} * {size} bytes) after offset ({offset} bytes) must "
+            "not "
             f"be greater than actual buffer length ({length} bytes)"
         )
     if not raw.flags.writeable:
         warnings.warn(
             "The given buffer is "
-            + _READ_ONLY.format("you can write to the underlying (supposedly non-writable) buffer "
-                                "using the tensor, which is", "buffer"),
+            + _READ_ONLY.format(
+                "you can write to the underlying (supposedly non-writable) buffer "
+                "using the tensor, which is",
+                "buffer",
+            ),
             UserWarning,
             stacklevel=2,
         )
@@ -191,7 +201,8 @@ def asarray(
     copy: bool | None = None,
     requires_grad: bool | None = None,
 ) -> Tensor:
-    """`obj` as a tensor: tensors, NumPy arrays, DLPack objects and buffers share memory, sequences are copied.
+    """`obj` as a tensor: tensors, NumPy arrays, DLPack objects and buffers share memory, sequences
+    are copied.
 
     `copy`: True for a copy in any case, False to refuse one (ValueError), None to copy if needed.
     `requires_grad`: of the result; None keeps a tensor's own (and its history).
@@ -202,7 +213,8 @@ def asarray(
     if result is None:
         if copy is False:
             raise ValueError(
-                "can't alias arbitrary sequence into a tensor.\n  Numbers in a list are copied; leave "
+                "can't alias arbitrary sequence into a tensor.\n  Numbers in a list are copied; "
+                "leave "
                 "copy out, or pass a NumPy array."
             )
         result = build(obj, kind)

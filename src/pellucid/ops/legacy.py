@@ -1,6 +1,8 @@
-"""The constructors from before `torch.tensor`: `Tensor(2, 3)`, `FloatTensor([1, 2])`, `x.new(…)`, and the classes they are.
+"""The constructors from before `torch.tensor`: `Tensor(2, 3)`, `FloatTensor([1, 2])`, `x.new(…)`,
+and the classes they are.
 
-`FloatTensor` and its kin are no classes of tensors: every tensor is a `Tensor`. They make tensors of
+`FloatTensor` and its kin are no classes of tensors: every tensor is a `Tensor`. They make tensors
+of
 one dtype, and `isinstance(x, FloatTensor)` asks for it.
 """
 
@@ -83,10 +85,12 @@ def _no_match(args: tuple[Any, ...], kwargs: dict[str, Any]) -> TypeError:
         [*(type(a).__name__ for a in args), *(f"{k}={type(v).__name__}" for k, v in kwargs.items())]
     )
     return TypeError(
-        f"new() received an invalid combination of arguments - got ({given}), but expected one of:\n"
+        f"new() received an invalid combination of arguments - got ({given}), but expected one "
+        "of:\n"
         " * (*, torch.device device = None)\n * (torch.Storage storage)\n * (Tensor other)\n"
         " * (tuple of ints size)\n * (object data)\n"
-        "  torch.tensor(data, dtype=..., requires_grad=...) takes what these old constructors do not."
+        "  torch.tensor(data, dtype=..., requires_grad=...) takes what these old constructors do "
+        "not."
     )
 
 
@@ -100,7 +104,9 @@ def as_subclass(self: Tensor, cls: type[Tensor]) -> Any:
     """The same memory and history as an instance of `cls`, a subclass of `Tensor`."""
     if not (isinstance(cls, type) and issubclass(cls, Tensor)):
         raise TypeError("cls must be a type (got " + type(cls).__name__ + ")")
-    shown = self.view_as(self) if wants_grad(self) else make(self._storage, self._layout, self.dtype)
+    shown = (
+        self.view_as(self) if wants_grad(self) else make(self._storage, self._layout, self.dtype)
+    )
     shown.__class__ = cls
     return shown
 
@@ -167,8 +173,12 @@ tensortype.__module__ = "torch"
 
 
 def _tensor_type(kind: dtype) -> tensortype:
-    notes = f"Makes tensors of dtype {kind}: `{kind.tensor_type}(2, 3)`, `{kind.tensor_type}([1, 2])`."
-    return tensortype(kind.tensor_type, (), {"dtype": kind, "__module__": "torch", "__doc__": notes})
+    notes = (
+        f"Makes tensors of dtype {kind}: `{kind.tensor_type}(2, 3)`, `{kind.tensor_type}([1, 2])`."
+    )
+    return tensortype(
+        kind.tensor_type, (), {"dtype": kind, "__module__": "torch", "__doc__": notes}
+    )
 
 
 tensor_types = {kind.tensor_type: _tensor_type(kind) for kind in all_dtypes()}
@@ -189,5 +199,7 @@ def set_default_tensor_type(t: Any) -> None:
     name = t if isinstance(t, str) else getattr(t, "__name__", "")
     found = tensor_types.get(name.removeprefix("torch."))
     if found is None:
-        raise TypeError("invalid type object: only floating-point types are supported as the default type")
+        raise TypeError(
+            "invalid type object: only floating-point types are supported as the default type"
+        )
     set_default_dtype(found.dtype)

@@ -1,7 +1,8 @@
 """Nested Python data as arrays: the shape it has, the dtype it stands for, its values.
 
 `shape_of` reads lengths along the first elements, `infer` promotes the types of all numbers, `fill`
-checks every length and converts every number. Lists of plain numbers go through NumPy at once; where
+checks every length and converts every number. Lists of plain numbers go through NumPy at once;
+where
 that fails or a list holds something else, the elements are read one by one, which also finds the
 words for what is wrong.
 """
@@ -36,7 +37,9 @@ _PLAIN = frozenset({bool, int, float, complex})
 
 
 def is_sequence(data: Any) -> bool:
-    """Whether `data` is read element by element: it has places, like a list. Tensors are numbers here."""
+    """Whether `data` is read element by element: it has places, like a list. Tensors are numbers
+    here.
+    """
     if type(data) in (list, tuple):
         return True
     cls = type(data)
@@ -44,7 +47,9 @@ def is_sequence(data: Any) -> bool:
 
 
 def shape_of(data: Any) -> tuple[int, ...]:
-    """The shape of nested sequences, read along their first elements. ValueError for endless nesting."""
+    """The shape of nested sequences, read along their first elements. ValueError for endless
+    nesting.
+    """
     shape: list[int] = []
     while is_sequence(data):
         length = len(data)
@@ -63,7 +68,8 @@ def shape_of(data: Any) -> tuple[int, ...]:
 
 
 def infer(data: Any) -> dtype:
-    """The dtype that data stands for: the promotion of its numbers; the default one if there are none.
+    """The dtype that data stands for: the promotion of its numbers; the default one if there are
+    none.
 
     Raises: TypeError for text, RuntimeError for what is neither a number nor a sequence.
     """
@@ -113,7 +119,8 @@ def _promoted(data: Any) -> dtype:
 def fill(target: np.ndarray, data: Any, kind: dtype) -> None:
     """Write nested `data` into `target`, whose shape is `shape_of(data)` and whose dtype is `kind`.
 
-    Raises: ValueError for sequences of differing length, TypeError for what is no number of the kind,
+    Raises: ValueError for sequences of differing length, TypeError for what is no number of the
+    kind,
     RuntimeError for numbers beyond it.
     """
     if not target.size:
@@ -135,7 +142,9 @@ def _wide(kind: dtype) -> Any:
 
 
 def _through_numpy(data: Any, kind: dtype, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The values read by NumPy at once; None where only the slow way knows what PyTorch would do."""
+    """The values read by NumPy at once; None where only the slow way knows what PyTorch would
+    do.
+    """
     if kind is uint64 or not _is_plain(data, len(shape), kind.category):
         return None
     try:
@@ -164,14 +173,17 @@ def _is_plain(data: Any, depth: int, category: int) -> bool:
 def _collect(
     data: Any, shape: tuple[int, ...], dim: int, convert: Callable[[Any], Any], numbers: list[Any]
 ) -> None:
-    """Append every number to `numbers`, row by row, after checking that each length is as in `shape`."""
+    """Append every number to `numbers`, row by row, after checking that each length is as in
+    `shape`.
+    """
     if dim == len(shape):
         numbers.append(convert(data))
         return
     if not is_sequence(data):
         raise TypeError(
             "not a sequence\n  "
-            f"The first element at dimension {dim} is a sequence of length {shape[dim]}, a later one is "
+            f"The first element at dimension {dim} is a sequence of length {shape[dim]}, a later "
+            "one is "
             f"of type {type(data).__name__}."
         )
     if len(data) != shape[dim]:
@@ -180,7 +192,8 @@ def _collect(
     if any(isinstance(item, np.ndarray) for item in items):
         warnings.warn(
             "Creating a tensor from a list of numpy.ndarrays is extremely slow. Please consider "
-            "converting the list to a single numpy.ndarray with numpy.array() before converting to a "
+            "converting the list to a single numpy.ndarray with numpy.array() before converting to "
+            "a "
             "tensor.",
             UserWarning,
             stacklevel=5,

@@ -1,6 +1,8 @@
-"""Questions about tensors, as functions and methods: `is_tensor`, `numel`, `result_type`, `is_nonzero`, …
+"""Questions about tensors, as functions and methods: `is_tensor`, `numel`, `result_type`,
+`is_nonzero`, …
 
-And the element-wise work of old programs, `apply_` and `map_`, which call a Python function for each
+And the element-wise work of old programs, `apply_` and `map_`, which call a Python function for
+each
 element.
 """
 
@@ -58,9 +60,17 @@ def is_distributed(input: Tensor) -> bool:
 
 
 for _method in (
-    "numel", "is_floating_point", "is_complex", "is_signed", "is_nonzero", "is_inference", "is_conj",
-    "is_neg", "is_distributed",
-):  # fmt: skip
+    "get_device",
+    "is_complex",
+    "is_conj",
+    "is_distributed",
+    "is_floating_point",
+    "is_inference",
+    "is_neg",
+    "is_nonzero",
+    "is_signed",
+    "numel",
+):
     _function(_method)
 
 
@@ -128,7 +138,9 @@ def to_dense(input: Tensor, dtype: dtype | None = None, *, masked_grad: bool = T
 
 @composite(where="Tensor")
 def pin_memory(input: Tensor, device: Any = None) -> Tensor:
-    """Refused: memory is pinned to copy it to a device while the CPU computes, and there is none."""
+    """Refused: memory is pinned to copy it to a device while the CPU computes, and there is
+    none.
+    """
     raise RuntimeError(
         "Cannot access accelerator device when none is available.\n"
         "  Leave pin_memory out, or ask torch.cuda.is_available() first."
@@ -141,7 +153,8 @@ def pin_memory(input: Tensor, device: Any = None) -> Tensor:
 def _check_plain(name: str, *tensors: Tensor) -> None:
     if any(each._requires_grad for each in tensors):
         raise RuntimeError(
-            f"Can't call {name}() on Variable that requires grad. Use var.detach().{name}() instead."
+            f"Can't call {name}() on Variable that requires grad. Use var.detach().{name}() "
+            "instead."
         )
 
 
@@ -156,7 +169,9 @@ def apply_(self: Tensor, callable: Callable[[Any], Any]) -> Tensor:
 
 
 def map_(self: Tensor, tensor: Tensor, callable: Callable[[Any, Any], Any]) -> Tensor:
-    """Replace every element by `callable(element, its counterpart in tensor)`; `tensor` broadcasts."""
+    """Replace every element by `callable(element, its counterpart in tensor)`; `tensor`
+    broadcasts.
+    """
     _check_plain("map_", self, tensor)
     spread = np.broadcast_to(tensor._array, self._array.shape)
     flags = [["readwrite"], ["readonly"]]

@@ -2,7 +2,8 @@
 
 What is drawn, and in which order, the samplers of `pellucid.tensor.random` decide; here it is laid
 into tensors. Every operator takes `generator=`; without one the default generator is used, which
-`torch.manual_seed` seeds. In-place forms and distributions with tensor parameters: `ops/random_fill.py`, `ops/random_parameters.py`.
+`torch.manual_seed` seeds. In-place forms and distributions with tensor parameters:
+`ops/random_fill.py`, `ops/random_parameters.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""Samples written into tensors (`normal_`, `random_`, …), and samples whose parameters are tensors (`bernoulli`, `poisson`, …).
+"""Samples written into tensors (`normal_`, `random_`, …), and samples whose parameters are tensors
+(`bernoulli`, `poisson`, …).
 
-A sample does not depend on what it overwrites, and not smoothly on its parameters: gradients are zero
+A sample does not depend on what it overwrites, and not smoothly on its parameters: gradients are
+zero
 where PyTorch defines them so, and refused where it defines none.
 """
 
@@ -25,7 +27,7 @@ from pellucid.tensor.layout_rules import memory_order
 from pellucid.tensor.random import distributions as draw
 from pellucid.tensor.random.checks import refuse_dtype, refuse_wide_unsigned
 from pellucid.tensor.random.generator import Generator
-from pellucid.tensor.random.integers import INT64_MIN, integers
+from pellucid.tensor.random.integers import integers
 from pellucid.tensor.tensor import Tensor
 
 REQUIRED = math.nan
@@ -69,7 +71,9 @@ def number(name: str, parameter: str, position: int, value: Any) -> float:
 
 
 def _writes(spec: OpSpec, fill: Callable[..., None]) -> Callable[..., Tensor]:
-    """The method that checks, fills, records and tells; `fill` gets the tensor and the arguments."""
+    """The method that checks, fills, records and tells; `fill` gets the tensor and the
+    arguments.
+    """
     name = spec.name + "_"
 
     def write(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -94,7 +98,8 @@ def _method(filler: Filler) -> Callable[..., Tensor]:
     def fill(self: Tensor, *args: Any, generator: Generator | None = None, **kwargs: Any) -> None:
         if len(args) > len(names):
             raise TypeError(
-                f"{name}() takes from 0 to {len(names)} positional arguments but {len(args)} were given"
+                f"{name}() takes from 0 to {len(names)} positional arguments but {len(args)} were "
+                "given"
             )
         given = dict(filler.parameters) | dict(zip(names, args, strict=False))
         for key, value in kwargs.items():
@@ -165,9 +170,9 @@ _RANDOM = describe(
     lambda input: None, kind="fresh", where="internal", name="random", gradient={"input": zeros}
 )
 random_ = _writes(_RANDOM, _fill_integers)
-random_.__doc__ = f"""Overwrite with integers: `random_()` up to the largest the dtype can count to,
-`random_(to)` from 0 to `to` - 1, `random_(from, to)`; `to=None` leaves the end open, from {INT64_MIN}
-on that means every 64-bit pattern."""
+random_.__doc__ = """Overwrite with integers: `random_()` up to the largest the dtype can count to,
+`random_(to)` from 0 to `to` - 1, `random_(from, to)` from `from` to `to` - 1; `to=None` leaves the
+end open, which from -2**63 on means every 64-bit pattern."""
 registry.put("Tensor", "random_", random_)
 
 
@@ -214,7 +219,9 @@ _with_number = _writes(_bernoulli_spec("BernoulliBackward2", "input"), _fill_ber
 
 
 def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
-    """Overwrite with ones with probability `p`, a number or a tensor that broadcasts, else zeros."""
+    """Overwrite with ones with probability `p`, a number or a tensor that broadcasts, else
+    zeros.
+    """
     return (_with_tensor if isinstance(p, Tensor) else _with_number)(self, p, generator=generator)
 
 

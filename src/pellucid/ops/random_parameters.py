@@ -1,6 +1,8 @@
-"""Samples whose parameters are tensors: `bernoulli`, `normal`, `poisson`, `binomial`, `multinomial`, …
+"""Samples whose parameters are tensors: `bernoulli`, `normal`, `poisson`, `binomial`,
+`multinomial`, …
 
-A sample has no derivative with respect to its parameters: PyTorch defines some of these gradients as
+A sample has no derivative with respect to its parameters: PyTorch defines some of these gradients
+as
 zero and leaves others out, which are refused here in the same way, when they are asked for.
 """
 
@@ -24,6 +26,7 @@ from pellucid.tensor.layout import broadcast_shapes, contiguous
 from pellucid.tensor.random import distributions as draw
 from pellucid.tensor.random import multinomial as categories
 from pellucid.tensor.random import rejection
+from pellucid.tensor.random.checks import refuse_dtype
 from pellucid.tensor.random.generator import Generator
 from pellucid.tensor.tensor import Tensor, adopt, empty
 
@@ -127,7 +130,8 @@ def normal(
     out: Tensor | None = None,
     **options: Unpack[Options],
 ) -> Tensor:
-    """Normal samples: `normal(means, stds)` with one or two tensors that broadcast, or two numbers and a size.
+    """Normal samples: `normal(means, stds)` with one or two tensors that broadcast, or two numbers
+    and a size.
 
     Dtype: that of `mean` (of `std` if only that is a tensor); the default one if both are numbers.
     RuntimeError if a standard deviation is negative.
@@ -138,7 +142,8 @@ def normal(
         if not isinstance(size, (tuple, list)):
             kinds = ", ".join(type(v).__name__ for v in (mean, std, size) if v is not None)
             raise TypeError(
-                f"normal() received an invalid combination of arguments - got ({kinds}), but expected one "
+                f"normal() received an invalid combination of arguments - got ({kinds}), but "
+                "expected one "
                 "of:\n * (Tensor mean, Tensor std)\n * (Tensor mean, float std = 1)\n"
                 " * (float mean, Tensor std)\n * (float mean, float std, tuple of ints size)"
             )
@@ -183,7 +188,8 @@ def binomial(count: Tensor, prob: Tensor, generator: Generator | None = None) ->
         tensor("binomial", name, place, value)
         if not value.dtype.is_floating_point:
             raise ValueError(
-                f"binomial only supports floating-point dtypes for {name}, got: {scalar_type(value.dtype)}"
+                f"binomial only supports floating-point dtypes for {name}, got: "
+                f"{scalar_type(value.dtype)}"
             )
     if count.dtype is not prob.dtype:
         raise RuntimeError(
@@ -204,7 +210,8 @@ def multinomial(
     generator: Generator | None = None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """`num_samples` indices per row of weights `input` `(k,)` or `(rows, k)`: int64, in drawing order.
+    """`num_samples` indices per row of weights `input` `(k,)` or `(rows, k)`: int64, in drawing
+    order.
 
     Raises: RuntimeError for weights that are negative, infinite, NaN or all zero, and for more
     samples than weights without replacement.

@@ -1,6 +1,7 @@
 """Evenly spaced numbers: `arange`, `range`, `linspace`, `logspace`.
 
-Values are computed as PyTorch's kernels for AVX2 do (aten/src/ATen/native/cpu/RangeFactoriesKernel.cpp,
+Values are computed as PyTorch's kernels for AVX2 do
+(aten/src/ATen/native/cpu/RangeFactoriesKernel.cpp,
 RangeFactories.cpp), so that the last bit agrees: which end is counted from, what is rounded on the
 way, and where the compiler fuses a multiplication with an addition.
 """
@@ -83,7 +84,8 @@ def _check_bounds(start: Any, end: Any, step: Any) -> None:
     if (end < start) if step > 0 else (end > start):
         raise RuntimeError(
             "upper bound and lower bound inconsistent with step sign\n"
-            f"  A step of {step} does not lead from {start} to {end}; swap them, or negate the step."
+            f"  A step of {step} does not lead from {start} to {end}; swap them, or negate the "
+            "step."
         )
 
 
@@ -92,7 +94,8 @@ def _check_bounds(start: Any, end: Any, step: Any) -> None:
 
 @composite(where="torch")
 def arange(*args: Any, out: Tensor | None = None, **options: Any) -> Tensor:
-    """`start + i * step` for i from 0 up to, not including, `end`: `arange(end)`, `arange(start, end, step=1)`.
+    """`start + i * step` for i from 0 up to, not including, `end`: `arange(end)`, `arange(start,
+    end, step=1)`.
 
     Shape: `(ceil((end - start) / step),)`. int64 if all three are integers, else the default dtype.
     Raises: RuntimeError for a step of zero or away from `end`, and for infinite bounds.
@@ -115,7 +118,8 @@ def arange(*args: Any, out: Tensor | None = None, **options: Any) -> Tensor:
         if out._layout.numel:
             warnings.warn(
                 f"The number of elements in the out tensor of shape {list(out._layout.shape)} is "
-                f"{out._layout.numel} which does not match the computed number of elements {count}. "
+                f"{out._layout.numel} which does not match the computed number of elements "
+                f"{count}. "
                 "Note that this may occur as a result of rounding error. The out tensor will be "
                 f"resized to a tensor of shape ({count},).",
                 UserWarning,
@@ -133,7 +137,8 @@ def _count(start: Any, end: Any, step: Any, kind: dtype) -> int:
     start, end, step = int(start), int(end), int(step)
     if step == 0:
         raise ValueError(
-            "step must be nonzero\n  int64 cuts the step to 0: use a floating dtype, or a step of 1 or more."
+            "step must be nonzero\n  int64 cuts the step to 0: use a floating dtype, or a step of "
+            "1 or more."
         )
     return -((start - end) // step)
 
@@ -165,10 +170,13 @@ def range_values(start: Any, step: Any, count: int, kind: dtype) -> np.ndarray:
 
 @composite(where="torch", name="range")
 def closed_range(*args: Any, out: Tensor | None = None, **options: Any) -> Tensor:
-    """`start + i * step` up to and including `end`: what PyTorch had before `arange`, of the default dtype."""
+    """`start + i * step` up to and including `end`: what PyTorch had before `arange`, of the
+    default dtype.
+    """
     warnings.warn(
         "torch.range is deprecated and will be removed in a future release because its behavior is "
-        "inconsistent with Python's range builtin. Instead, use torch.arange, which produces values "
+        "inconsistent with Python's range builtin. Instead, use torch.arange, which produces "
+        "values "
         "in [start, end).",
         UserWarning,
         stacklevel=2,
@@ -200,7 +208,8 @@ def _space(
     dims = [len(v._layout.shape) if isinstance(v, Tensor) else 0 for v in (start, end)]
     if any(dims):
         raise RuntimeError(
-            f"{name} only supports 0-dimensional start and end tensors, but got start with {dims[0]} "
+            f"{name} only supports 0-dimensional start and end tensors, but got start with "
+            f"{dims[0]} "
             f"dimension(s) and end with {dims[1]} dimension(s)."
         )
     start, end = _number(name, "start", 1, start), _number(name, "end", 2, end)
@@ -220,7 +229,8 @@ def _space(
         kind = read_dtype(name, options.get("dtype"), out, inferred)
         if kind.category < COMPLEX:
             raise RuntimeError(
-                f"torch.{name}(): inferred dtype {cpp_name(inferred)} can't be safely cast to passed "
+                f"torch.{name}(): inferred dtype {cpp_name(inferred)} can't be safely cast to "
+                "passed "
                 f"dtype {scalar_type(kind)}"
             )
     result = place(name, (count,), inferred, out, options)
@@ -245,7 +255,9 @@ def linspace(
 
 
 def linear_values(start: Any, end: Any, steps: int, kind: dtype) -> np.ndarray:
-    """`linspace` as computed in `kind`: the first half counted from `start`, the second from `end`."""
+    """`linspace` as computed in `kind`: the first half counted from `start`, the second from
+    `end`.
+    """
     if steps <= 1:
         return np.full(steps, start)
     if kind.category < FLOATING:

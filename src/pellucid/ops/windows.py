@@ -28,14 +28,13 @@ def _points(name: str, length: Any, periodic: bool, options: Options) -> tuple[i
     kind = read_dtype(name, options.get("dtype"), None, default.floating)
     if kind.category < 2:
         raise RuntimeError(
-            f"{name} expects floating point dtypes, got: {kind}\n  A window has values between 0 and 1."
+            f"{name} expects floating point dtypes, got: {kind}\n  A window has values between 0 "
+            "and 1."
         )
     if kind.is_complex:
         raise NotImplementedError(f"\"arange_cpu\" not implemented for '{scalar_type(kind)}'")
     if count < 0:
-        raise RuntimeError(
-            f"{name} requires non-negative window_length, got window_length={count}"
-        )
+        raise RuntimeError(f"{name} requires non-negative window_length, got window_length={count}")
     return (count + 1 if periodic and count > 1 else count), kind
 
 
@@ -114,7 +113,9 @@ def bartlett_window(
 def kaiser_window(
     window_length: int, periodic: bool = True, beta: float = 12.0, **options: Unpack[Options]
 ) -> Tensor:
-    """`I0(beta sqrt(1 - x^2)) / I0(beta)`, x from -1 to 1; larger `beta`, narrower: `(window_length,)`."""
+    """`I0(beta sqrt(1 - x^2)) / I0(beta)`, x from -1 to 1; larger `beta`, narrower:
+    `(window_length,)`.
+    """
     name = "kaiser_window"
     count, kind = _points(name, window_length, periodic, options)
     if count <= 1:
@@ -128,7 +129,9 @@ def kaiser_window(
 
 @composite(where="torch")
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
-    """The powers of `x`, one column each: `(len(x), N)`, falling from N - 1 to 0 unless `increasing`."""
+    """The powers of `x`, one column each: `(len(x), N)`, falling from N - 1 to 0 unless
+    `increasing`.
+    """
     if x.dim() != 1:
         raise RuntimeError("x must be a one-dimensional tensor.")
     count = x._layout.shape[0] if N is None else N

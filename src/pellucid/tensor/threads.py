@@ -1,7 +1,9 @@
 """How many threads compute: those of the BLAS that NumPy brings, which runs matrix products.
 
-Everything else runs in the calling thread. NumPy's wheels carry OpenBLAS as a shared library of their
-own; the functions that set its threads are found in it by name. Another BLAS (NumPy built against the
+Everything else runs in the calling thread. NumPy's wheels carry OpenBLAS as a shared library of
+their
+own; the functions that set its threads are found in it by name. Another BLAS (NumPy built against
+the
 system's) keeps its own setting, usually from `OMP_NUM_THREADS`; the number is then only remembered.
 """
 
@@ -69,7 +71,9 @@ def get_num_threads() -> int:
 
 
 def set_num_interop_threads(number: int) -> None:
-    """Remember a number of threads for operators that run side by side; here they run one by one."""
+    """Remember a number of threads for operators that run side by side; here they run one by
+    one.
+    """
     _positive("set_num_interop_threads", number)
     _Remembered.interop = number
 

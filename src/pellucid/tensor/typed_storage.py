@@ -146,8 +146,10 @@ def storage_name(kind: dtype) -> str:
 def warn_typed_storage(stacklevel: int) -> None:
     """PyTorch's warning that typed storages will go."""
     warnings.warn(
-        "TypedStorage is deprecated. It will be removed in the future and UntypedStorage will be the "
-        "only storage class. This should only matter to you if you are using storages directly.  To "
+        "TypedStorage is deprecated. It will be removed in the future and UntypedStorage will be "
+        "the "
+        "only storage class. This should only matter to you if you are using storages directly.  "
+        "To "
         "access UntypedStorage directly, use tensor.untyped_storage() instead of tensor.storage()",
         UserWarning,
         stacklevel=stacklevel + 1,

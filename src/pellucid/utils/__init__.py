@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_MODULES = frozenset({"benchmark", "checkpoint", "dlpack"})
+_MODULES = frozenset({"_pytree", "benchmark", "checkpoint", "dlpack", "hooks"})
 
 
 def __getattr__(name: str) -> Any:
