@@ -131,6 +131,18 @@ def test_membership_and_counting() -> None:
     agree(lambda lib, y, e: list(lib.histogram(y, e)), y, np.array([-1, 0, 0.5, 2], np.float32))
 
 
+def test_histograms_of_points() -> None:
+    x, weight = numbers(40, 2, dtype="float32"), np.abs(numbers(40, dtype="float32"))
+
+    def program(lib: Any, x: Any, w: Any) -> Any:
+        edges = [lib.tensor([-1.0, 0, 1]), lib.tensor([-2.0, 0.5, 2])]
+        some = lib.histogramdd(x, [3, 2], range=[-1.0, 1.0, -2.0, 2.0], weight=w, density=True)
+        return [list(found) for found in (lib.histogramdd(x, 3), lib.histogramdd(x, edges), some)]
+
+    agree(program, x, weight)
+    agree(lambda lib, x, w: lib.histogramdd(x, [2]), x, weight)
+
+
 @pytest.mark.parametrize(
     "program",
     [

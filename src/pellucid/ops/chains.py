@@ -105,7 +105,8 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
         one = F.eye(input.shape[-1], dtype=input.dtype)
         return input.clone().copy_(one)
     base = F.linalg.inv(input) if n < 0 else input
-    n, found = abs(n), None
+    n = abs(n)
+    found: Any = None
     while n:
         if n & 1:
             found = base if found is None else found.matmul(base)

@@ -16,10 +16,11 @@ from pellucid.ops.api import F
 from pellucid.ops.arguments import integer
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.elementwise.arithmetic import conj
-from pellucid.ops.inplace import copy_array, scalar_type
+from pellucid.ops.inplace import check_castable, copy_array, scalar_type
 from pellucid.ops.reduce import SUMMED, work_array
 from pellucid.ops.reductions import sum_type
 from pellucid.ops.returns import return_type
+from pellucid.ops.spec import OutRule
 from pellucid.tensor.dtype import COMPLEX, FLOATING, bool_, complex64, dtype, float32, int64
 from pellucid.tensor.layout import contiguous, normalize_dim
 from pellucid.tensor.tensor import Tensor, empty
@@ -216,7 +217,15 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
 # --- differences and integrals --------------------------------------------------------------------
 
 
-@composite(out=True)
+def _diff_out(args: Any, out: Tensor, settings: dict[str, Any]) -> None:
+    n = args[1] if len(args) > 1 else settings.get("n", 1)
+    if n == 0 and out.dtype is not args[0].dtype:  # nothing is computed: elements are moved
+        raise RuntimeError(
+            f"expected scalar_type {scalar_type(args[0].dtype)} but found {scalar_type(out.dtype)}"
+        )
+
+
+@composite(out=OutRule(check_castable, prepare=_diff_out))
 def diff(
     input: Tensor,
     n: int = 1,

@@ -1,7 +1,9 @@
-"""Counting: `histc`, `histogram`, `bincount`."""
+"""Counting: `histc`, `histogram`, `histogramdd`, `bincount`."""
 
 from __future__ import annotations
 
+import builtins
+import math
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from pellucid.tensor.dtype import FLOATING, INTEGER, dtype, float64, int64
 from pellucid.tensor.tensor import Tensor, adopt
 
 _Histogram = return_type("histogram", "hist bin_edges")
+_HistogramDd = return_type("histogramdd", "hist bin_edges")
 _NO_GRADIENT = NoGradient("counts")
 
 
@@ -60,6 +63,66 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     return adopt(counts.astype(input.dtype.numpy), input.dtype)
 
 
+def _edges_and_bins(
+    array: np.ndarray, bins: Any, low: float, high: float, dimension: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`(edges, the bin of each element, which elements are inside)` along one dimension."""
+    if isinstance(bins, Tensor):
+        edges = bins._array
+        place = np.searchsorted(edges, array, "right") - 1
+        place[array == edges[-1]] = len(edges) - 2
+        return edges, place, (array >= edges[0]) & (array <= edges[-1])
+    if bins <= 0:
+        raise RuntimeError(
+            f"torch.histogram(): bins must be > 0, but got {bins} for dimension {dimension}"
+        )
+    low, high = _whole_range("torch.histogram()", array, low, high, 0.5)
+    edges = np.linspace(low, high, bins + 1).astype(array.dtype)
+    place = np.clip(((array - low) * (bins / (high - low))).astype(np.int64), 0, bins - 1)
+    place = np.where(array < edges[place], place - 1, place)
+    place = np.where((place < bins - 1) & (array >= edges[place + 1]), place + 1, place)
+    return edges, place, (array >= low) & (array <= high)
+
+
+def _count(
+    points: np.ndarray, bins: list[Any], limits: Any, weight: Tensor | None, density: bool
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Counts of points (n, d) in a grid of bins, and the edges along each dimension."""
+    flat = np.zeros(len(points), np.int64)
+    inside = np.ones(len(points), bool)
+    all_edges = []
+    for axis, each in enumerate(bins):
+        low, high = (0.0, 0.0) if limits is None else limits[2 * axis : 2 * axis + 2]
+        edges, place, within = _edges_and_bins(points[:, axis], each, float(low), float(high), axis)
+        flat = flat * (len(edges) - 1) + place
+        inside &= within
+        all_edges.append(edges)
+    shape = [len(edges) - 1 for edges in all_edges]
+    weights = None if weight is None else weight._array.reshape(-1)[inside]
+    counts = np.bincount(flat[inside], weights, math.prod(shape)).reshape(shape)
+    counts = counts.astype(points.dtype)
+    if density:
+        counts = counts / counts.sum()
+        for axis, edges in enumerate(all_edges):
+            sizes = [-1 if i == axis else 1 for i in builtins.range(len(shape))]
+            counts = counts / np.diff(edges).reshape(sizes)
+    return counts.astype(points.dtype), all_edges
+
+
+def _check_histogram(kernel: str, input: Tensor, weight: Tensor | None) -> None:
+    if input.dtype.name not in ("float32", "float64"):
+        raise NotImplementedError(
+            f"\"{kernel}\" not implemented for '{scalar_type(input.dtype)}'\n"
+            "  Convert the input with .float() first."
+        )
+    if weight is not None and weight.dtype is not input.dtype:
+        raise RuntimeError(
+            "torch.histogramdd(): if weight tensor is provided, it should have the same dtype as "
+            f"the input tensor, but got dtype {_name(weight.dtype)} for weight and dtype "
+            f"{_name(input.dtype)} for input"
+        )
+
+
 @operator(out=True, fields=("hist", "bin_edges"), gradient=_NO_GRADIENT)
 def histogram(
     input: Tensor,
@@ -73,42 +136,39 @@ def histogram(
 
     `bins` is a number of equal bins or a tensor of edges; `density` makes the integral 1.
     """
-    if input.dtype.name not in ("float32", "float64"):
-        raise NotImplementedError(
-            f"\"histogram_cpu\" not implemented for '{scalar_type(input.dtype)}'"
+    _check_histogram("histogram_cpu", input, weight)
+    points = input._array.reshape(-1, 1)
+    counts, edges = _count(points, [bins], range, weight, density)
+    return _Histogram(adopt(counts, input.dtype), adopt(np.array(edges[0]), input.dtype))
+
+
+@operator(where="torch", gradient=_NO_GRADIENT)
+def histogramdd(
+    input: Tensor,
+    bins: Any,
+    *,
+    range: Any = None,
+    weight: Tensor | None = None,
+    density: bool = False,
+) -> Any:
+    """Counts of points (*, d) in a d-dimensional grid of bins, and the edges along each dimension.
+
+    `bins` is a number for all dimensions, or a list of numbers or of tensors of edges.
+    """
+    if input.dim() < 2:
+        raise RuntimeError("torch.histogramdd: input tensor should have at least 2 dimensions")
+    _check_histogram("histogramdd", input, weight)
+    d = input.shape[-1]
+    each = list(bins) if isinstance(bins, (list, tuple)) else [bins] * d
+    if len(each) != d:
+        raise RuntimeError(
+            "histogramdd: The size of bins must be equal to the innermost dimension of the input."
         )
-    d = input.dtype
-    array = input._array.reshape(-1)
-    weights = None
-    if weight is not None:
-        if weight.dtype is not d:
-            raise RuntimeError(
-                "torch.histogramdd(): if weight tensor is provided, it should have the same dtype "
-                f"as the input tensor, but got dtype {_name(weight.dtype)} for weight and dtype "
-                f"{_name(d)} for input"
-            )
-        weights = weight._array.reshape(-1)
-    if isinstance(bins, Tensor):
-        edges = bins._array
-        place = np.searchsorted(edges, array, "right") - 1
-        place[array == edges[-1]] = len(edges) - 2
-        inside = (array >= edges[0]) & (array <= edges[-1])
-    else:
-        if bins <= 0:
-            raise RuntimeError(f"torch.histogram(): bins must be > 0, but got {bins}")
-        low, high = (0.0, 0.0) if range is None else map(float, range)
-        low, high = _whole_range("torch.histogram()", array, low, high, 0.5)
-        edges = np.linspace(low, high, bins + 1).astype(d.numpy)
-        place = ((array - low) * (bins / (high - low))).astype(np.int64)
-        place = np.clip(place, 0, bins - 1)
-        inside = (array >= low) & (array <= high)
-        place = np.where(array < edges[place], place - 1, place)
-        place = np.where((place < bins - 1) & (array >= edges[place + 1]), place + 1, place)
-    kept = None if weights is None else weights[inside]
-    counts = np.bincount(place[inside], kept, len(edges) - 1).astype(d.numpy)
-    if density:
-        counts = counts / counts.sum() / np.diff(edges)
-    return _Histogram(adopt(counts, d), adopt(np.array(edges), d))
+    points = input._array.reshape(math.prod(input.shape[:-1]), d)
+    counts, edges = _count(points, each, range, weight, density)
+    return _HistogramDd(
+        adopt(counts, input.dtype), tuple(adopt(np.array(e), input.dtype) for e in edges)
+    )
 
 
 def _name(d: dtype) -> str:

@@ -272,8 +272,9 @@ def affine(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         )
     check_dtypes("linear", *(t for t in (input, weight, bias) if t is not None))
     array = input._array
-    rows = array.reshape(math.prod(shape[:-1]), in_features) if array.ndim != 2 else array
-    out = product(rows, weight._array.T, input.dtype)
+    if array.ndim != 2:
+        array = array.reshape(math.prod(shape[:-1]), in_features)
+    out = product(array, weight._array.T, input.dtype)
     if bias is not None:
         np.add(out._array, bias._array, out=out._array)
     if len(shape) != 2:
@@ -302,6 +303,10 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return found.view(found._layout.shape)
 
 
+_mm_body: Any = mm.spec.body  # type: ignore[attr-defined]
+_bmm_body: Any = bmm.spec.body  # type: ignore[attr-defined]
+
+
 def scaled(grad: Any, factor: Any) -> Any:
     return grad if factor == 1 else grad * conj(factor)
 
@@ -319,7 +324,7 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: An
     """`beta * input + alpha * (mat1 @ mat2)`; `input` broadcasts to (n, p), and is not read if
     `beta` is 0.
     """
-    return add_product("addmm", input, mm.spec.body(mat1, mat2), beta, alpha)
+    return add_product("addmm", input, _mm_body(mat1, mat2), beta, alpha)
 
 
 @operator(
@@ -335,7 +340,7 @@ def baddbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
 ) -> Tensor:
     """`beta * input + alpha * bmm(batch1, batch2)`; `input` broadcasts to (b, n, p)."""
-    return add_product("baddbmm", input, bmm.spec.body(batch1, batch2), beta, alpha)
+    return add_product("baddbmm", input, _bmm_body(batch1, batch2), beta, alpha)
 
 
 def add_product(name: str, input: Tensor, out: Tensor, beta: Any, alpha: Any) -> Tensor:

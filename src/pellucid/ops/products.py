@@ -74,6 +74,9 @@ def vecdot(input: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     return (conj(input) * y).sum(dim)
 
 
+_mv_body: Any = mv.spec.body  # type: ignore[attr-defined]
+
+
 # --- sums with products ---------------------------------------------------------------------------
 
 
@@ -88,7 +91,7 @@ def vecdot(input: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
 )
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """`beta * input + alpha * (mat @ vec)`; `input` is not read if `beta` is 0."""
-    return add_product("addmv", input, mv.spec.body(mat, vec), beta, alpha)
+    return add_product("addmv", input, _mv_body(mat, vec), beta, alpha)
 
 
 def _first_batch_grad(grad: Any, batch2: Any, alpha: Any) -> Any:

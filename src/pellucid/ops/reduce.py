@@ -32,13 +32,13 @@ class Plan(NamedTuple):
     """What a reduction needs to know about its dimensions.
 
     `axes` are those reduced, `layout` is the result's, `kept` the result's shape with the reduced
-    axes as size 1, `count` the number of elements that make one of the result's.
+    axes as size 1, `each` the number of elements that make one of the result's.
     """
 
     axes: Axes
     layout: Layout
     kept: tuple[int, ...]
-    count: int
+    each: int
 
 
 _MOST_DIMS = 64
@@ -110,7 +110,7 @@ _ROWS = 32
 def add_up(array: np.ndarray, axes: Axes, out: np.ndarray) -> None:
     """Sum over `axes` with an error that grows with the logarithm of the count."""
     if array.size <= _SHORT or array.dtype.kind not in "fc":
-        np.add.reduce(array, axes, None, out, True)
+        np.add.reduce(array, axis=axes, out=out, keepdims=True)
     else:
         out[...] = _accurate(array, axes)
 

@@ -54,7 +54,7 @@ def _shared(grad: Any, input: Any, out: Any, dim: Any, keepdim: bool) -> Any:
 
 
 def _along(ufunc: np.ufunc) -> Callable[..., Any]:
-    return lambda array, axes, out: ufunc.reduce(array, axes, None, out, True)
+    return lambda array, axes, out: ufunc.reduce(array, axis=axes, out=out, keepdims=True)
 
 
 def _same_dtype(source: Any, target: Any) -> None:

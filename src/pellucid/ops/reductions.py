@@ -125,7 +125,7 @@ def mean(
 
     def compute(array: np.ndarray, axes: Axes, out: np.ndarray) -> None:
         add_up(array, axes, out)
-        np.divide(out, plan.count, out=out)
+        np.divide(out, plan.each, out=out)
 
     return run(plan, work_array(input, d), d, compute)
 
@@ -174,7 +174,7 @@ def _prod_grad(grad: Any, input: Any, out: Any, dim: Any, keepdim: bool) -> Any:
 
 
 def _multiply(array: np.ndarray, axes: Axes, out: np.ndarray) -> None:
-    np.multiply.reduce(array, axes, None, out, True)
+    np.multiply.reduce(array, axis=axes, out=out, keepdims=True)
 
 
 @operator(out=SUMMED, gradient={"input": _prod_grad})
@@ -200,9 +200,9 @@ def _truth(name: str, ufunc: np.ufunc) -> Callable[..., Tensor]:
 
         def compute(array: np.ndarray, axes: Axes, out: np.ndarray) -> None:
             if array.dtype.kind == "b" and out.dtype.kind == "b":
-                ufunc.reduce(array, axes, None, out, True)
+                ufunc.reduce(array, axis=axes, out=out, keepdims=True)
             else:
-                out[...] = ufunc.reduce(array, axes, bool, None, True)
+                out[...] = ufunc.reduce(array, axis=axes, dtype=bool, keepdims=True)
 
         return run(plan, array, answer, compute)
 
@@ -238,7 +238,7 @@ def _logsumexp(array: np.ndarray, axes: Axes, out: np.ndarray) -> None:
     if not array.size:
         out[...] = -np.inf
         return
-    largest = np.maximum.reduce(array.real, axes, None, None, True)
+    largest = np.maximum.reduce(array.real, axis=axes, keepdims=True)
     largest = np.where(np.isinf(largest), largest.dtype.type(0), largest)
     add_up(np.exp(array - largest), axes, out)
     np.log(out, out=out)

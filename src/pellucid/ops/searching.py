@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.ops.api import F
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.inplace import EXACT, scalar_type
 from pellucid.ops.reduce import work_array
 from pellucid.ops.spec import NoGradient, OutRule
-from pellucid.tensor.dtype import COMPLEX, dtype, int32, int64
+from pellucid.tensor.dtype import COMPLEX, bool_, dtype, int32, int64
 from pellucid.tensor.layout import contiguous, normalize_dim
 from pellucid.tensor.promotion import number_dtype, promote_types
 from pellucid.tensor.tensor import Tensor, adopt, empty
@@ -270,4 +269,4 @@ def isin(
         work_array(x, common) if isinstance(x, Tensor) else np.asarray(x, common.numpy)
         for x in (elements, test_elements)
     ]
-    return adopt(np.asarray(np.isin(*arrays, invert=invert)), F.tensor(True).dtype)
+    return adopt(np.asarray(np.isin(arrays[0], arrays[1], invert=invert)), bool_)

@@ -17,6 +17,7 @@ from pellucid.ops.api import F
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.elementwise.arithmetic import conj
 from pellucid.ops.inplace import copy_array
+from pellucid.ops.quiet import quiet, restore
 from pellucid.ops.reduce import Plan, add_up, plan_of, unreduce, work_array
 from pellucid.tensor.dtype import COMPLEX, FLOATING, INTEGER
 from pellucid.tensor.tensor import Tensor, empty
@@ -38,7 +39,7 @@ def _squares(array: np.ndarray, mean: np.ndarray, plan: Plan) -> np.ndarray:
     add_up(distance, plan.axes, left)
     np.multiply(distance, distance, out=distance)
     add_up(distance, plan.axes, total)
-    total -= left * left / max(plan.count, 1)
+    total -= left * left / max(plan.each, 1)
     return np.maximum(total, 0, out=total)
 
 
@@ -46,7 +47,7 @@ def _moments(array: np.ndarray, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
     """Means and sums of squared distances, real and imaginary parts together."""
     mean = np.empty(plan.kept, array.dtype)
     add_up(array, plan.axes, mean)
-    mean /= plan.count
+    mean /= plan.each
     if array.dtype.kind != "c":
         return mean, _squares(array, mean, plan)
     parts = [_squares(getattr(array, p), getattr(mean, p), plan) for p in ("real", "imag")]
@@ -65,7 +66,7 @@ def _compute(
         )
     dim, correction = _settings(dim, unbiased, correction)
     plan = plan_of(input, dim, keepdim, name)
-    freedom = plan.count - correction
+    freedom = plan.each - correction
     if freedom <= 0:
         warnings.warn(
             f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the "
@@ -73,11 +74,14 @@ def _compute(
             UserWarning,
             stacklevel=6,
         )
-    with np.errstate(all="ignore"):
+    token = quiet()
+    try:
         mean, total = _moments(work_array(input, d), plan)
         total /= total.dtype.type(max(freedom, 0))
         if root:
             np.sqrt(total, out=total)
+    finally:
+        restore(token)
     spread, centre = empty(plan.layout, d.to_real()), empty(plan.layout, d)
     copy_array(spread._array, total.reshape(plan.layout.shape))
     copy_array(centre._array, mean.reshape(plan.layout.shape))
@@ -95,7 +99,7 @@ def _var_grad(
             return grad * F.where(distance == 0, math.nan, math.inf)
         return (2.0 / freedom) * grad * distance
     plan = plan_of(input, dim, keepdim, "var")
-    freedom = plan.count - correction
+    freedom = plan.each - correction
     factor = 2.0 / freedom if freedom else math.inf
     grad = unreduce(grad, input.shape, dim, keepdim)
     return (factor * grad) * (input - input.mean(dim, keepdim=True))
@@ -162,7 +166,7 @@ def _with_mean(name: str, root: bool) -> Callable[..., Any]:
         if grads[1] is not None:
             dim = _settings(dim, unbiased, correction)[0]
             plan = plan_of(input, dim, keepdim, name)
-            part = unreduce(grads[1], input.shape, dim, keepdim).expand(input.shape) / plan.count
+            part = unreduce(grads[1], input.shape, dim, keepdim).expand(input.shape) / plan.each
             total = part if total is None else total + part
         return total
 

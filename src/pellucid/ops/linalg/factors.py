@@ -97,7 +97,7 @@ def torch_cholesky(input: Tensor, upper: bool = False) -> Tensor:
 
 def _qr_square(gQ: Any, gR: Any, Q: Any, R: Any) -> Any:
     """Gradient of a QR factorisation with a square `R`."""
-    middle = 0
+    middle: Any = 0
     if gR is not None:
         middle = R.matmul(gR.mH)
     if gQ is not None:
@@ -158,9 +158,9 @@ def qr(A: Tensor, mode: str = "reduced") -> Any:
         )
     array, d = A._array, A.dtype
     if mode == "r":
-        R = np.linalg.qr(array, "r")
+        R = np.asarray(np.linalg.qr(array, "r"))
         return _Qr(rows(np.empty(0, d.numpy), d), columns(R, d))
-    Q, R = np.linalg.qr(array, mode)
+    Q, R = np.linalg.qr(array, "complete" if mode == "complete" else "reduced")
     return _Qr(columns(Q, d), columns(R, d))
 
 
@@ -340,7 +340,7 @@ def eigh(A: Tensor, UPLO: str = "L") -> Any:
     if UPLO.upper() not in ("L", "U"):
         raise RuntimeError(f"Expected UPLO argument to be 'L' or 'U', but got {UPLO}")
     try:
-        values, vectors = np.linalg.eigh(A._array, UPLO.upper())
+        values, vectors = np.linalg.eigh(A._array, "U" if UPLO in "Uu" else "L")
     except np.linalg.LinAlgError:
         raise LinAlgError(
             "linalg.eigh: The algorithm failed to converge because the input matrix is "

@@ -54,12 +54,12 @@ def factors_grad(gL: Any, gU: Any, P: Any, L: Any, U: Any) -> Any:
     gU_corner = None if gU is None else gU.narrow(-1, 0, k)
     middle: Any = 0
     if gL is not None or (n > k and gU is not None):
-        low: Any = 0 if gL is None else corner_L.mH.matmul(gL_corner)
+        low: Any = 0 if gL_corner is None else corner_L.mH.matmul(gL_corner)
         if n > k and gU is not None:
             low = low - gU.narrow(-1, k, n - k).matmul(U.narrow(-1, k, n - k).mH)
         middle = low.tril(-1)
     if gU is not None or (m > k and gL is not None):
-        up: Any = 0 if gU is None else gU_corner.matmul(corner_U.mH)
+        up: Any = 0 if gU_corner is None else gU_corner.matmul(corner_U.mH)
         if m > k and gL is not None:
             up = up - L.narrow(-2, k, m - k).mH.matmul(gL.narrow(-2, k, m - k))
         middle = middle + up.triu()

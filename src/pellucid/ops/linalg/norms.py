@@ -49,9 +49,9 @@ def _norm_of(order: float) -> Any:
 
     def compute(array: np.ndarray, axes: Axes, out: np.ndarray) -> None:
         if order == math.inf:
-            np.maximum.reduce(array, axes, None, out, True, 0)
+            np.maximum.reduce(array, axis=axes, out=out, keepdims=True, initial=0)
         elif order == -math.inf:
-            np.minimum.reduce(array, axes, None, out, True)
+            np.minimum.reduce(array, axis=axes, out=out, keepdims=True)
         elif order == 0:
             add_up((array != 0).astype(out.dtype), axes, out)
         elif order == 1:
@@ -107,7 +107,7 @@ def vector_norm(
         dim = None
     plan = plan_of(input, dim, keepdim, "linalg_vector_norm")
     order = float(ord)
-    if plan.count == 0 and (order < 0 or order == math.inf):
+    if plan.each == 0 and (order < 0 or order == math.inf):
         text = f"linalg.vector_norm cannot compute the {ord} norm on "
         if dim is None:
             text += "an empty tensor because the operation does not have an identity"
@@ -120,6 +120,9 @@ def vector_norm(
     array = work_array(input, d)
     signed = array.dtype.kind == "c" or order not in (0, 2)
     return run(plan, np.abs(array) if signed else array, d.to_real(), _norm_of(order))
+
+
+_vector_norm_body: Any = vector_norm.spec.body  # type: ignore[attr-defined]
 
 
 def _two_dims(input: Tensor, dim: Any) -> tuple[int, int]:
@@ -274,7 +277,7 @@ def euclidean_distances(x1: Tensor, x2: Tensor) -> Tensor:
 )
 def differing(apart: Tensor) -> Tensor:
     """The "norm" of order 0: how many coordinates differ."""
-    return vector_norm.spec.body(apart, 0, -1)
+    return _vector_norm_body(apart, 0, -1)
 
 
 @composite(where="torch")
@@ -333,7 +336,7 @@ def renorm(input: Tensor, p: Any, dim: int, maxnorm: Any) -> Tensor:
         raise RuntimeError(
             f"renorm: input needs at least 2 dimensions, got {input.dim()} dimensions"
         )
-    norms = vector_norm.spec.body(input, p, _others(input, dim), True)
+    norms = _vector_norm_body(input, p, _others(input, dim), True)
     with np.errstate(all="ignore"):
         wide = work_array(norms, norms.dtype)
         factor = np.where(wide > maxnorm, maxnorm / (wide + 1e-7), 1).astype(wide.dtype)
