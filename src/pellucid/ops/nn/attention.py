@@ -73,12 +73,11 @@ def _probabilities(
             scores = scores.masked_fill(mask.logical_not(), -math.inf)
         else:
             scores = scores + mask
-    found = F.softmax(scores, -1)
     if causal or mask is not None:
         blind = (scores.detach() == -math.inf).all(-1, keepdim=True)
-        if bool(blind.any()):
-            found = found.masked_fill(blind, 0.0)
-    return found
+        if bool(blind.any()):  # softmax and its gradient would be NaN in these rows
+            return F.softmax(scores.masked_fill(blind, 0.0), -1).masked_fill(blind, 0.0)
+    return F.softmax(scores, -1)
 
 
 def _gradient(
