@@ -246,6 +246,7 @@ class TestProfiler:
             y.sum().backward()
         counts = {row.key: row.count for row in found.key_averages()}
         assert counts["aten::exp"] == counts["forward"] == counts["aten::sum"] == 1
+        assert counts["ExpBackward0"] == counts["MulBackward0"] == 1
         assert counts["aten::mul"] >= 2
         (exp,) = [event for event in found if event.name == "aten::exp"]
         assert exp.input_shapes == [[10]]

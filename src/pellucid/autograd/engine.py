@@ -212,7 +212,7 @@ def _postorder(roots: Sequence[Node]) -> list[Node]:
     return order
 
 
-def _told(node: Node, grads: Grads) -> Sequence[Tensor | None]:
+def _told(node: Node, grads: Grads) -> Grads:
     """The gradients of the inputs, while somebody listens: the node tells the time it took, the
     operators of its formulas included, which have told of themselves.
     """
@@ -227,7 +227,7 @@ def _told(node: Node, grads: Grads) -> Sequence[Tensor | None]:
     return passed
 
 
-def _run(node: Node, grads: Grads) -> Sequence[Tensor | None]:
+def _run(node: Node, grads: Grads) -> Grads:
     """The node's gradients for its inputs: hooks called, shapes and dtypes brought to those of the
     inputs.
     """
@@ -243,21 +243,17 @@ def _run(node: Node, grads: Grads) -> Sequence[Tensor | None]:
             f"Function {node.name()} returned an incorrect number of gradients (expected "
             f"{len(edges)}, got {len(passed)})"
         )
-    fitted: Grads = []
-    for edge, value in zip(edges, passed, strict=True):
-        if (
-            edge is None
-            or value is None
-            or (value._layout.shape == edge[2] and value.dtype is edge[3])
-        ):
-            fitted.append(value)
-        else:
-            fitted.append(_fit(node, len(fitted), value, edge))
+    for index, edge in enumerate(edges):
+        value = passed[index]
+        if edge is None or value is None:
+            continue
+        if value.dtype is not edge[3] or value._layout.shape != edge[2]:
+            passed[index] = _fit(node, index, value, edge)
     if Anomaly.enabled and Anomaly.check_nan:
-        _check_nan(node, fitted)
+        _check_nan(node, passed)
     if node.hooks:
-        fitted = run_node_hooks(node.hooks.values(), fitted, (tuple(grads),))
-    return fitted
+        return run_node_hooks(node.hooks.values(), passed, (tuple(grads),))
+    return passed
 
 
 def _fit(node: Node, index: int, grad: Tensor, edge: Edge) -> Tensor:
@@ -303,7 +299,7 @@ def _tensor_hooks(node: Node, grads: Grads) -> None:
 # -- anomaly mode
 
 
-def _watched(node: Node, grads: Grads) -> Sequence[Tensor | None]:
+def _watched(node: Node, grads: Grads) -> Grads:
     """Run a node; if it fails, tell where it was made before the error goes on."""
     outer, Anomaly.running = Anomaly.running, node
     try:

@@ -108,7 +108,7 @@ class FunctionNode(Node):
             raise AttributeError(name)
         return getattr(self.ctx, name)
 
-    def apply(self, grads: list[Tensor | None]) -> Sequence[Tensor | None]:
+    def apply(self, grads: list[Tensor | None]) -> list[Tensor | None]:
         """Call the user's `backward` and bring what it returns into the order of the edges."""
         ctx = self.ctx
         if ctx._materialize:

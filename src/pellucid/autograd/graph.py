@@ -53,7 +53,7 @@ class saved_tensors_hooks:
         hooks.stack.pop()
 
 
-class save_on_cpu(saved_tensors_hooks):  # noqa: N801
+class save_on_cpu(saved_tensors_hooks):
     """Saved tensors are on the CPU already: they are kept as they are, and later writes are not
     noticed, as in PyTorch.
     """

@@ -18,7 +18,8 @@ from pellucid.autograd.arithmetic import show
 from pellucid.autograd.hooks import Hooks, RemovableHandle, add_hook, run_node_hooks
 from pellucid.autograd.modes import enable_grad
 from pellucid.autograd.refusals import refuse_view
-from pellucid.autograd.saved import FREED, PACKED, RELEASED, SavedOutput, save
+from pellucid.autograd.saved import FREED, PACKED, RELEASED, SavedOutput, SavedTensor, save
+from pellucid.autograd.saved import hooks as saving
 from pellucid.tensor.dtype import FLOATING, dtype
 from pellucid.tensor.tensor import Tensor
 
@@ -41,10 +42,11 @@ class Formula:
     parameter names are what is saved.
     """
 
-    __slots__ = ("function", "joint", "names", "needs", "several", "stored", "wants")
+    __slots__ = ("function", "joint", "name", "names", "needs", "several", "stored", "wants")
 
     def __init__(self, names: Sequence[str], function: Callable[..., Any], joint: bool) -> None:
         self.names = tuple(names)
+        self.name = self.names[0]
         self.function = function
         self.joint = joint
         code = function.__code__
@@ -124,7 +126,7 @@ class Node:
     def _sequence_nr(self) -> float:
         return self.sequence
 
-    def apply(self, grads: list[Tensor | None]) -> Sequence[Tensor | None]:
+    def apply(self, grads: list[Tensor | None]) -> list[Tensor | None]:
         """The gradients of the inputs, in the order of `edges`, from those of the outputs."""
         raise NotImplementedError(f"{type(self).__name__} has no backward")
 
@@ -175,7 +177,7 @@ class Recorded(Node):
         if Anomaly.enabled:
             self.remember()
 
-    def apply(self, grads: list[Tensor | None]) -> Sequence[Tensor | None]:
+    def apply(self, grads: list[Tensor | None]) -> list[Tensor | None]:
         """Run the formulas."""
         kept = self.kept
         if kept is RELEASED:
@@ -183,7 +185,10 @@ class Recorded(Node):
         grad = grads[0]
         values = {"grad": grad}
         for name, value in kept.items():
-            values[name] = value.unpack(self) if isinstance(value, PACKED) else value
+            if type(value) is SavedTensor and value.tensor._storage.version == value.version:
+                values[name] = value.tensor
+            else:
+                values[name] = value.unpack(self) if isinstance(value, PACKED) else value
         results: list[Tensor | None] = [None] * len(self.edges)
         for formula, places in self.active:
             if formula.several:
@@ -240,16 +245,14 @@ _KEPT_AS = {"self": "input", "result": "out"}
 """PyTorch's names of saved values, where ours differ."""
 
 
-class _Classes(dict[str, type[Recorded]]):
-    """Node classes by name, made when first asked for."""
-
-    def __missing__(self, name: str) -> type[Recorded]:
-        own = "torch::autograd::CopyBackwards" if name == "CopyBackwards" else name
-        found = self[name] = type(name, (Recorded,), {"_name": own, "__module__": "builtins"})
-        return found
+_classes: dict[str, type[Recorded]] = {}
 
 
-_classes = _Classes()
+def _node_class(name: str) -> type[Recorded]:
+    """The class of the nodes of this name, made when first asked for."""
+    own = "torch::autograd::CopyBackwards" if name == "CopyBackwards" else name
+    found = _classes[name] = type(name, (Recorded,), {"_name": own, "__module__": "builtins"})
+    return found
 
 
 class AccumulateGrad(Node):
@@ -267,7 +270,8 @@ class AccumulateGrad(Node):
 
 def accumulator(leaf: Tensor) -> AccumulateGrad:
     """The one `AccumulateGrad` node of a leaf, made when first asked for."""
-    node = leaf._accumulator() if leaf._accumulator is not None else None
+    known = leaf._accumulator
+    node = None if known is None else known()
     if node is None:
         node = AccumulateGrad(leaf)
         leaf._accumulator = weakref.ref(node)
@@ -276,10 +280,11 @@ def accumulator(leaf: Tensor) -> AccumulateGrad:
 
 def edge_of(tensor: Tensor) -> Edge | None:
     """Where the gradient of `tensor` goes, or None if it wants none."""
-    node = tensor._grad_fn if tensor._base is None else current_grad_fn(tensor)
+    based = tensor._base is not None
+    node = current_grad_fn(tensor) if based else tensor._grad_fn
     if node is not None:
         return node, tensor._output_nr, tensor._layout.shape, tensor.dtype
-    if wants_grad(tensor):
+    if tensor._requires_grad or (based and wants_grad(tensor)):
         return accumulator(tensor), 0, tensor._layout.shape, tensor.dtype
     return None
 
@@ -339,10 +344,10 @@ def record(
     caller moves the tensor (`views.rebase`).
     """
     edges: list[Edge | None] = []
-    node = _classes[name](edges)
-    active, kept = node.active, node.kept
+    node = (_classes.get(name) or _node_class(name))(edges)
+    active, kept, plain = node.active, node.kept, not saving.stack
     for formula in formulas:
-        value = bound[formula.names[0]]
+        value = bound[formula.name]
         if not formula.joint and isinstance(value, Tensor):
             edge = edge_of(value)
             places: Any = len(edges)
@@ -350,14 +355,19 @@ def record(
             if edge is None:
                 continue
             if formula.needs:
-                places = [(places, -1, formula.names[0])]
+                places = [(places, -1, formula.name)]
         else:
             places, wanted = _connect(formula, bound, edges)
             if not wanted:
                 continue
         active.append((formula, places))
         for want in formula.stored:
-            if want not in kept:
+            if want in kept:
+                continue
+            value = bound.get(want)
+            if plain and isinstance(value, Tensor):
+                kept[want] = SavedTensor(value)
+            else:
                 kept[want] = _keep(want, bound, outputs, fields, node)
     if not active:
         return None

@@ -193,7 +193,8 @@ class profile:
             if self.record_shapes
             else []
         )
-        self.add(f"aten::{event.name}", event.seconds, shapes)
+        name = event.name if event.kind == "node" else f"aten::{event.name}"
+        self.add(name, event.seconds, shapes)
 
     def add(self, name: str, seconds: float, shapes: list[list[int]] | None = None) -> None:
         """Enter a call that has just ended; calls that began after it were inside it."""

@@ -8,8 +8,6 @@ views of the base find their new `grad_fn` when it is next asked for (`node.curr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pellucid.autograd.arithmetic import arithmetic, show
 from pellucid.autograd.modes import state
 from pellucid.autograd.node import Node, edge_of, move_retained, wants_grad
@@ -64,7 +62,7 @@ class CopySlices(Node):
         self.part_dtype = view.dtype
         self.inner = inner
 
-    def apply(self, grads: list[Tensor | None]) -> Sequence[Tensor | None]:
+    def apply(self, grads: list[Tensor | None]) -> list[Tensor | None]:
         """The base's gradient with the view's part replaced by what the operation passes on."""
         grad = grads[0]
         if grad is None:

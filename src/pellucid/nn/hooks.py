@@ -146,7 +146,7 @@ class PassThrough(Node):
         self.outputs = len(tensors)
         self.kinds = [(t._layout.shape, t.dtype) for t in tensors]
 
-    def apply(self, grads: list[Tensor | None]) -> Sequence[Tensor | None]:
+    def apply(self, grads: list[Tensor | None]) -> list[Tensor | None]:
         """The gradients themselves; zeros for an output that none reached."""
         return [
             arithmetic.zeros(shape, dtype=dtype) if grad is None else grad
