@@ -71,6 +71,11 @@ from pellucid.ops.nn import attention as _attention
 from pellucid.ops.nn import folding as _folding
 from pellucid.ops.nn import shuffling as _shuffling
 from pellucid.ops.nn import unpooling as _unpooling
+from pellucid.ops.nn import losses_ctc as _losses_ctc
+from pellucid.ops.nn import bags as _bags
+from pellucid.ops.nn import distances as _distances
+from pellucid.ops.nn import sampling as _sampling
+from pellucid.ops.nn import interpolation as _interpolation
 from pellucid.ops import inplace_functions
 from pellucid.ops.nn import normalisation_rows as _normalisation_rows
 from pellucid.ops.spec import namespace, registry

@@ -1,22 +1,49 @@
 """Normalisation on arrays: per channel over a batch, per row.
 
-Few passes over memory, each in place; sums run along contiguous memory first (pairwise) and are finished in float64.
-Shapes: `x` (N, C, L) for channels, (R, D) for rows.
+A few rows or planes at a time, so that what is read once from memory is used while it is in cache.
+Sums of a block are in the array's own dtype, sums over blocks in float64 (Chan, Golub and LeVeque
+1983 for variances). Shapes: `x` (N, C, L) for channels, in any order of memory; (R, D) for rows,
+contiguous.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
+_BLOCK_BYTES = 1 << 18
 
-def channel_sums(x: np.ndarray) -> np.ndarray:
-    """Sum of (N, C, L) over N and L, in float64 (complex128)."""
-    return x.sum(axis=2).sum(axis=0, dtype=np.float64)
+Block = tuple[slice, slice]
 
 
-def channel_dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Sum of products of two (N, C, L) over N and L, in float64."""
-    return np.einsum("ncl,ncl->nc", a, b).sum(axis=0, dtype=np.float64)
+def by_channel(x: np.ndarray) -> np.ndarray:
+    """(N, C, *S) as (N, C, L); channels-last memory as (N L, C, 1), without a copy of either."""
+    last = np.moveaxis(x, 1, -1)
+    if x.ndim > 2 and last.flags.c_contiguous and not x.flags.c_contiguous:
+        return last.reshape(-1, x.shape[1], 1)
+    return x.reshape(x.shape[0], x.shape[1], -1 if x.size else 0)
+
+
+def _blocks(x: np.ndarray) -> Iterator[tuple[int, Block]]:
+    """Blocks of (N, C, L): some of the batch, or some channels of one. With the former's number."""
+    n, c = x.shape[:2]
+    per_image = max(x[:1].nbytes, 1)
+    images = max(1, _BLOCK_BYTES // per_image)
+    channels = c if images > 1 else max(1, min(c, _BLOCK_BYTES * c // per_image))
+    for number, start in enumerate(range(0, n, images)):
+        for first in range(0, c, channels):
+            yield number, (slice(start, start + images), slice(first, first + channels))
+
+
+def _rows_of_blocks(x: np.ndarray) -> int:
+    return -(-x.shape[0] // max(1, _BLOCK_BYTES // max(x[:1].nbytes, 1)))
+
+
+def _sum(x: np.ndarray) -> np.ndarray:
+    """Sum of a block over all but the channels."""
+    along = x.sum(axis=2) if x.shape[2] > 1 else x[:, :, 0]
+    return along.sum(axis=0)
 
 
 def _per_channel(values: np.ndarray, d: np.dtype) -> np.ndarray:
@@ -25,22 +52,44 @@ def _per_channel(values: np.ndarray, d: np.dtype) -> np.ndarray:
 
 def batch_statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and biased variance of each channel (float64)."""
-    count = max(x.shape[0] * x.shape[2], 1)
-    mean = channel_sums(x) / count
-    centred = x - _per_channel(mean, x.dtype)
-    shift = channel_sums(centred) / count  # what rounding the mean to x's dtype left over
-    return mean, channel_dots(centred, centred) / count - shift * shift
+    count = _rows_of_blocks(x)
+    counts = np.zeros((count, 1))
+    means = np.zeros((count, x.shape[1]))
+    squares = np.zeros((count, x.shape[1]))
+    for number, block in _blocks(x):
+        part = x[block]
+        size = part.shape[0] * part.shape[2]
+        mean = _sum(part) / part.dtype.type(size)
+        centred = part - mean.reshape(1, -1, 1)
+        shift = _sum(centred).astype(np.float64) / size  # what rounding the mean left over
+        np.multiply(centred, centred, out=centred)
+        counts[number] = size
+        means[number, block[1]] = mean + shift
+        squares[number, block[1]] = _sum(centred) - size * shift * shift
+    total = max(x.shape[0] * x.shape[2], 1)
+    mean = (counts * means).sum(axis=0) / total
+    apart = means - mean
+    return mean, (squares + counts * apart * apart).sum(axis=0) / total
 
 
 def scale_channels(
-    x: np.ndarray, mean: np.ndarray, invstd: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, out: np.ndarray
+    x: np.ndarray,
+    mean: np.ndarray,
+    invstd: np.ndarray,
+    weight: np.ndarray | None,
+    bias: np.ndarray | None,
+    out: np.ndarray,
 ) -> None:
     """(x - mean) * invstd * weight + bias, per channel, into `out`."""
-    factor = invstd if weight is None else invstd * weight
-    np.subtract(x, _per_channel(mean, x.dtype), out=out)
-    np.multiply(out, _per_channel(factor, x.dtype), out=out)
-    if bias is not None:
-        np.add(out, _per_channel(bias, x.dtype), out=out)
+    centre = _per_channel(mean, x.dtype)
+    factor = _per_channel(invstd if weight is None else invstd * weight, x.dtype)
+    shift = None if bias is None else _per_channel(bias, x.dtype)
+    for _, block in _blocks(x):
+        target, channels = out[block], block[1]
+        np.subtract(x[block], centre[:, channels], out=target)
+        np.multiply(target, factor[:, channels], out=target)
+        if shift is not None:
+            np.add(target, shift[:, channels], out=target)
 
 
 def batch_norm_backward(
@@ -52,54 +101,117 @@ def batch_norm_backward(
     training: bool,
     out: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gradients of batch normalisation: the input's into `out` (unless None), and those of weight and bias (float64).
+    """Gradients of batch normalisation: the input's into `out` (unless None), and those of weight
+    and bias (float64).
 
-    Ioffe and Szegedy 2015, section 3: with training statistics the mean of the gradient and its part along the normalised input drop out.
+    Ioffe and Szegedy 2015, section 3: with training statistics the mean of the gradient and its
+    part along the normalised input drop out.
     """
-    count = x.shape[0] * x.shape[2]
-    total = channel_sums(grad)
-    centred = np.subtract(x, _per_channel(mean, x.dtype))
-    dot = channel_dots(grad, centred)
-    if out is not None:
-        factor = invstd if weight is None else invstd * weight
-        if training:
-            np.multiply(centred, _per_channel(-dot * invstd * invstd / count, x.dtype), out=out)
-            np.add(out, grad, out=out)
-            np.subtract(out, _per_channel(total / count, x.dtype), out=out)
-            np.multiply(out, _per_channel(factor, x.dtype), out=out)
-        else:
-            np.multiply(grad, _per_channel(factor, x.dtype), out=out)
+    total, dot = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    centre = _per_channel(mean, x.dtype)
+    for _, block in _blocks(x):
+        given = grad[block]
+        total[block[1]] += _sum(given)
+        centred = x[block] - centre[:, block[1]]
+        np.multiply(centred, given, out=centred)
+        dot[block[1]] += _sum(centred)
+    if out is None:
+        return dot * invstd, total
+    factor = _per_channel(invstd if weight is None else invstd * weight, x.dtype)
+    count = max(x.shape[0] * x.shape[2], 1)
+    along = _per_channel(-dot * invstd * invstd / count, x.dtype)
+    average = _per_channel(total / count, x.dtype)
+    for _, block in _blocks(x):
+        target, channels = out[block], block[1]
+        if not training:
+            np.multiply(grad[block], factor[:, channels], out=target)
+            continue
+        np.subtract(x[block], centre[:, channels], out=target)
+        np.multiply(target, along[:, channels], out=target)
+        np.add(target, grad[block], out=target)
+        np.subtract(target, average[:, channels], out=target)
+        np.multiply(target, factor[:, channels], out=target)
     return dot * invstd, total
 
 
+# -- rows
+
+
+def _row_blocks(x: np.ndarray) -> Iterator[slice]:
+    step = max(1, _BLOCK_BYTES // max(x.shape[1] * x.itemsize, 1))
+    for start in range(0, x.shape[0], step):
+        yield slice(start, start + step)
+
+
+def _dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The mean of the product of each pair of rows, (R, 1)."""
+    return np.einsum("rd,rd->r", a, b)[:, None] / a.dtype.type(a.shape[1])
+
+
 def normalise_rows(
-    x: np.ndarray, eps: float, weight: np.ndarray | None, bias: np.ndarray | None, out: np.ndarray
+    x: np.ndarray,
+    eps: float,
+    weight: np.ndarray | None,
+    bias: np.ndarray | None,
+    out: np.ndarray,
+    centre: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Each row of (R, D) minus its mean, over its standard deviation; returns mean and 1/std of shape (R, 1)."""
-    size = x.shape[1]
-    mean = x.mean(axis=1, keepdims=True)
-    np.subtract(x, mean, out=out)
-    variance = np.einsum("rd,rd->r", out, out)[:, None] / x.dtype.type(size)
-    invstd = (1 / np.sqrt(variance + x.dtype.type(eps))).astype(x.dtype)
-    np.multiply(out, invstd, out=out)
-    if weight is not None:
-        np.multiply(out, weight, out=out)
-    if bias is not None:
-        np.add(out, bias, out=out)
-    return mean, invstd
+    """Each row of (R, D) minus its mean (unless not `centre`), over its root mean square.
+
+    `weight` and `bias` are (D,). Returns the mean and the factor of each row, (R, 1).
+    """
+    means = np.zeros((x.shape[0], 1), x.dtype)
+    factors = np.empty((x.shape[0], 1), x.dtype)
+    for part in _row_blocks(x):
+        target = out[part]
+        if centre:
+            np.mean(x[part], axis=1, keepdims=True, out=means[part])
+            np.subtract(x[part], means[part], out=target)
+        else:
+            np.copyto(target, x[part])
+        variance = _dots(target, target)
+        np.divide(1, np.sqrt(variance + x.dtype.type(eps)), out=factors[part])
+        np.multiply(target, factors[part], out=target)
+        if weight is not None:
+            np.multiply(target, weight, out=target)
+        if bias is not None:
+            np.add(target, bias, out=target)
+    return means, factors
 
 
 def rows_backward(
-    grad: np.ndarray, x: np.ndarray, mean: np.ndarray, invstd: np.ndarray, weight: np.ndarray | None, out: np.ndarray
+    grad: np.ndarray,
+    x: np.ndarray,
+    means: np.ndarray,
+    factors: np.ndarray,
+    weight: np.ndarray | None,
+    out: np.ndarray,
+    centre: bool = True,
 ) -> np.ndarray:
-    """The input's gradient into `out`; returns the normalised rows, with which the caller finds the weight's gradient."""
-    size = x.dtype.type(x.shape[1])
-    hat = np.subtract(x, mean)
-    np.multiply(hat, invstd, out=hat)
-    np.multiply(grad, weight, out=out) if weight is not None else np.copyto(out, grad)
-    dot = np.einsum("rd,rd->r", out, hat)[:, None] / size
-    np.subtract(out, out.mean(axis=1, keepdims=True), out=out)
-    scratch = hat * dot
-    np.subtract(out, scratch, out=out)
-    np.multiply(out, invstd, out=out)
-    return hat
+    """The input's gradient into `out`; returns the weight's gradient, (D,) in float64."""
+    for_weight = np.zeros(x.shape[1])
+    for part in _row_blocks(x):
+        target, given = out[part], grad[part]
+        hat = np.subtract(x[part], means[part])
+        np.multiply(hat, factors[part], out=hat)
+        product = given * hat
+        for_weight += product.sum(axis=0)
+        if weight is not None:
+            np.multiply(given, weight, out=target)
+        else:
+            np.copyto(target, given)
+        dot = _dots(target, hat)
+        if centre:
+            np.subtract(target, target.mean(axis=1, keepdims=True), out=target)
+        np.multiply(hat, dot, out=hat)
+        np.subtract(target, hat, out=target)
+        np.multiply(target, factors[part], out=target)
+    return for_weight
+
+
+def sum_rows(x: np.ndarray) -> np.ndarray:
+    """The sum of all rows, (D,) in float64."""
+    total = np.zeros(x.shape[1])
+    for part in _row_blocks(x):
+        total += x[part].sum(axis=0)
+    return total

@@ -1,7 +1,8 @@
-"""Batch, layer, group, instance and RMS normalisation.
+"""Batch and instance normalisation.
 
-`batch_norm` and `layer_norm` are operators with fast gradients on arrays; when a gradient of a gradient is asked for, the same gradient is computed
-with recorded operators instead (`_composed`). The others are made of them.
+`batch_norm` is an operator with a fast gradient on arrays; when a gradient of a gradient is asked
+for, the same gradient is computed with recorded operators instead (`_composed`). Instance
+normalisation is batch normalisation of a batch of one, as in PyTorch.
 """
 
 from __future__ import annotations
@@ -13,78 +14,123 @@ import numpy as np
 
 from pellucid.autograd.modes import state
 from pellucid.ops.dispatch import composite, operator
-from pellucid.ops.inplace import copy_array
+from pellucid.ops.inplace import copy_array, scalar_type
 from pellucid.ops.nn import kernels_normalisation as kernels
+from pellucid.ops.nn.support import finished, layout_for, not_implemented, tie, working
 from pellucid.ops.returns import return_type
-from pellucid.tensor.dtype import REDUCED, float64
-from pellucid.tensor.layout import contiguous, empty_like_layout
+from pellucid.tensor.dtype import REDUCED, dtype, float32, float64
+from pellucid.tensor.layout import contiguous
 from pellucid.tensor.tensor import Tensor, adopt, empty
 
-_Result = return_type("native_batch_norm", "out mean invstd")
-_Rows = return_type("native_layer_norm", "out mean rstd")
-
-
-def _channels(array: np.ndarray) -> np.ndarray:
-    """(N, C, *S) as (N, C, L)."""
-    return array.reshape(array.shape[0], array.shape[1], -1)
+_Normalised = return_type("batch_normalise", "out mean invstd")
 
 
 def _wide(tensor: Tensor | None) -> np.ndarray | None:
     return None if tensor is None else tensor._array.astype(np.float64)
 
 
-def _working(tensor: Tensor) -> np.ndarray:
-    """The data; half precision as float32."""
-    return tensor._array.astype(np.float32) if tensor.dtype in REDUCED else tensor._array
-
-
-def _batch_gradient(grad: Any, needs: Any, input: Any, weight: Any, running_mean: Any, running_var: Any, training: Any, eps: Any, mean: Any, invstd: Any) -> Any:
+def _gradient(
+    grad: Tensor,
+    needs: frozenset[str],
+    input: Tensor,
+    weight: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    eps: float,
+    mean: Tensor,
+    invstd: Tensor,
+) -> tuple[Tensor | None, ...]:
     if state.grad:
-        return _batch_composed(grad, needs, input, weight, running_mean, running_var, training, eps)
-    x, g = _working(input), _working(grad)
-    wants_input = "input" in needs
-    scratch = np.empty(x.shape, x.dtype) if wants_input else None
+        return _composed(grad, input, weight, running_mean, running_var, training, eps)
+    x = kernels.by_channel(working(input))
+    g = working(grad)
+    if _strides(g) != _strides(input._array):  # seen in blocks of the same order
+        laid_out = empty(layout_for(input._layout.shape, input._layout), grad.dtype)
+        laid_out._array[...] = grad._array
+        g = working(laid_out)
+        x = kernels.by_channel(_in_order(input))
+    to_input = scratch = None
+    if "input" in needs:
+        to_input = empty(layout_for(input._layout.shape, input._layout), input.dtype)
+        scratch = to_input._array
+        if input.dtype in REDUCED:
+            scratch = np.empty_like(scratch, np.float32)
     for_weight, for_bias = kernels.batch_norm_backward(
-        _channels(g), _channels(x), mean._array, invstd._array, _wide(weight), training, None if scratch is None else _channels(scratch)
+        kernels.by_channel(g),
+        x,
+        mean._array,
+        invstd._array,
+        _wide(weight),
+        training,
+        None if scratch is None else kernels.by_channel(scratch),
     )
-    to_input = None
-    if scratch is not None:
-        to_input = empty(empty_like_layout(input._layout), input.dtype)
+    if to_input is not None and scratch is not to_input._array:
         copy_array(to_input._array, scratch)
-    like = weight if weight is not None else input
+    kind = (weight if weight is not None else input).dtype.numpy
     return (
         to_input,
-        adopt(for_weight.astype(like.dtype.numpy)) if weight is not None and "weight" in needs else None,
-        adopt(for_bias.astype(like.dtype.numpy)) if "bias" in needs else None,
+        adopt(for_weight.astype(kind)) if weight is not None and "weight" in needs else None,
+        adopt(for_bias.astype(kind)) if "bias" in needs else None,
     )
 
 
-def _batch_composed(grad: Any, needs: Any, input: Any, weight: Any, running_mean: Any, running_var: Any, training: Any, eps: Any) -> Any:
+def _strides(array: np.ndarray) -> tuple[int, ...]:
+    """Strides in elements of the dimensions that matter."""
+    return tuple(
+        s // array.itemsize for s, n in zip(array.strides, array.shape, strict=True) if n > 1
+    )
+
+
+def _in_order(input: Tensor) -> np.ndarray:
+    """The data, row-major or channels-last."""
+    layout = layout_for(input._layout.shape, input._layout)
+    if layout.strides == input._layout.strides:
+        return working(input)
+    laid_out = empty(layout, input.dtype)
+    laid_out._array[...] = input._array
+    return working(laid_out)
+
+
+def _composed(
+    grad: Tensor,
+    input: Tensor,
+    weight: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    eps: float,
+) -> tuple[Tensor | None, ...]:
     dims = (0, *range(2, input.dim()))
     shape = (1, -1, *[1] * (input.dim() - 2))
     if training:
         centred = input - input.mean(dims, keepdim=True)
         invstd = ((centred * centred).mean(dims, keepdim=True) + eps).rsqrt()
     else:
+        assert running_mean is not None and running_var is not None
         centred = input - running_mean.view(shape)
         invstd = (running_var.view(shape) + eps).rsqrt()
     hat = centred * invstd
     scaled = grad if weight is None else grad * weight.view(shape)
+    to_input = scaled
     if training:
-        to_input = invstd * (scaled - scaled.mean(dims, keepdim=True) - hat * (scaled * hat).mean(dims, keepdim=True))
-    else:
-        to_input = invstd * scaled
-    return to_input, (grad * hat).sum(dims) if weight is not None else None, grad.sum(dims)
+        along = hat * (scaled * hat).mean(dims, keepdim=True)
+        to_input = scaled - scaled.mean(dims, keepdim=True) - along
+    others = [input] if weight is None else [input, weight]
+    return (
+        tie(invstd * to_input, others),
+        None if weight is None else tie((grad * hat).sum(dims), others),
+        tie(grad.sum(dims), others),
+    )
 
 
 @operator(
     where="internal",
-    name="native_batch_norm",
     fields=("out", "mean", "invstd"),
-    gradient={("input", "weight", "bias"): _batch_gradient},
+    gradient={("input", "weight", "bias"): _gradient},
     backward_name="NativeBatchNormBackward0",
 )
-def native_batch_norm(
+def batch_normalise(
     input: Tensor,
     weight: Tensor | None,
     bias: Tensor | None,
@@ -94,39 +140,103 @@ def native_batch_norm(
     momentum: float,
     eps: float,
 ) -> Any:
-    """Batch normalisation of (N, C, *S); also the mean and 1/std it used, in float64. Updates the running statistics in training."""
-    x = _channels(_working(input))
+    """Batch normalisation of (N, C, *S); also the mean and 1/std it used, in float64.
+
+    In training the running statistics are updated.
+    """
+    x = kernels.by_channel(_in_order(input))
+    kind = _statistics_dtype(input, weight, bias, running_mean, running_var)
     if training:
         mean, variance = kernels.batch_statistics(x)
         _update(running_mean, running_var, mean, variance, x.shape[0] * x.shape[2], momentum)
     else:
         assert running_mean is not None and running_var is not None
-        mean, variance = running_mean._array.astype(np.float64), running_var._array.astype(np.float64)
+        mean = running_mean._array.astype(np.float64)
+        variance = running_var._array.astype(np.float64)
+    out = empty(layout_for(input._layout.shape, input._layout), input.dtype)
+    scratch = out._array
+    if input.dtype in REDUCED:
+        scratch = np.empty_like(scratch, np.float32)
     with np.errstate(all="ignore"):
         invstd = 1 / np.sqrt(variance + eps)
-    out = empty(empty_like_layout(input._layout), input.dtype)
-    direct = input.dtype not in REDUCED and out._layout.is_row_major
-    scratch = out._array if direct else np.empty(input._layout.shape, x.dtype)
-    with np.errstate(all="ignore"):
-        kernels.scale_channels(x, mean, invstd, _wide(weight), _wide(bias), _channels(scratch))
-    if not direct:
+        if training and kind in REDUCED:
+            mean, invstd = (s.astype(kind.numpy).astype(np.float64) for s in (mean, invstd))
+        target = kernels.by_channel(scratch)
+        kernels.scale_channels(x, mean, invstd, _wide(weight), _wide(bias), target)
+    if scratch is not out._array:
         copy_array(out._array, scratch)
-    saved_mean, saved_invstd = adopt(mean, float64), adopt(invstd, float64)
-    return _Result(out, saved_mean, saved_invstd)
+    return _Normalised(out, adopt(mean, float64), adopt(invstd, float64))
+
+
+def _statistics_dtype(input: Tensor, *parameters: Tensor | None) -> dtype:
+    """The dtype statistics are kept in: the parameters', which may be wider than the input's."""
+    return next((p.dtype for p in parameters if p is not None), input.dtype)
 
 
 def _update(
-    running_mean: Tensor | None, running_var: Tensor | None, mean: np.ndarray, variance: np.ndarray, count: int, momentum: float
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    count: int,
+    momentum: float,
 ) -> None:
-    """Running statistics move towards the batch's; the variance's estimate is unbiased (count - 1)."""
+    """Running statistics move towards the batch's; the variance's estimate is unbiased."""
     if running_mean is not None:
         array = running_mean._array
         copy_array(array, momentum * mean + (1 - momentum) * array)
+        running_mean._bump_version()
     if running_var is not None:
         array = running_var._array
         with np.errstate(all="ignore"):
             unbiased = variance * (count / (count - 1)) if count > 1 else variance * math.inf
-        copy_array(array, momentum * unbiased + (1 - momentum) * array)
+            copy_array(array, momentum * unbiased + (1 - momentum) * array)
+        running_var._bump_version()
+
+
+def _check(
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+) -> None:
+    shape = input._layout.shape
+    if len(shape) < 2:
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-max(len(shape), 1)}, "
+            f"{max(len(shape) - 1, 0)}], but got 1)\n"
+            "  The channels are dimension 1 of (N, C, ...)."
+        )
+    if (running_mean is None) != (running_var is None) and training:
+        raise ValueError("running_mean and running_var must either both be None or neither be None")
+    statistics = (("running_mean", running_mean), ("running_var", running_var))
+    for label, given in (*statistics, ("weight", weight), ("bias", bias)):
+        if given is None:
+            if not training and label.startswith("running"):
+                raise RuntimeError(f"{label} must be defined in evaluation mode")
+        elif given._layout.numel != shape[1]:
+            raise RuntimeError(
+                f"{label} should contain {shape[1]} elements not {given._layout.numel}"
+            )
+        elif given.dtype is not input.dtype and (
+            input.dtype not in REDUCED or given.dtype is not float32
+        ):
+            raise RuntimeError(
+                "mixed dtype (CPU): expect parameter to have scalar type of Float\n"
+                f"  {label} is {scalar_type(given.dtype)}, the input {scalar_type(input.dtype)}."
+            )
+    if not input.dtype.is_floating_point:
+        raise not_implemented("batch_norm", input.dtype)
+
+
+def _normalise_empty(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    """Nothing to normalise, but the gradients of weight and bias exist (zeros)."""
+    out = input.clone()
+    if weight is not None:
+        out = out * weight[0]
+    return out if bias is None else out + bias[0]
 
 
 @composite(where="nn.functional")
@@ -140,113 +250,120 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-05,
 ) -> Tensor:
-    """Normalise each channel of (N, C, *S) with the batch's statistics (`training`) or the running ones.
+    """Normalise each channel of (N, C, *S) with the batch's statistics or the running ones.
 
-    Ioffe and Szegedy 2015. In training, the running statistics are updated in place: (1 - momentum) * old + momentum * batch.
+    Ioffe and Szegedy 2015. In training, the running statistics are updated in place:
+    (1 - momentum) * old + momentum * batch, with the unbiased variance.
     """
-    if input.dim() < 2:
-        raise RuntimeError("batch_norm expects at least a 2-dimensional input")
-    channels = input.shape[1]
-    if training and input._layout.numel == channels:
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
-    if not training:
-        for label, statistic in (("running_mean", running_mean), ("running_var", running_var)):
-            if statistic is None:
-                raise RuntimeError(f"Expected {label} to be defined when training=False")
-    for label, given in (("running_mean", running_mean), ("running_var", running_var), ("weight", weight), ("bias", bias)):
-        if given is not None and given._layout.numel != channels:
-            raise RuntimeError(f"{label} should contain {channels} elements not {given._layout.numel}")
-    return native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)[0]
-
-
-def _rows(array: np.ndarray, size: int) -> np.ndarray:
-    return array.reshape(-1, size)
-
-
-def _layer_gradient(grad: Any, needs: Any, input: Any, normalized_shape: Any, weight: Any, eps: Any, mean: Any, rstd: Any) -> Any:
-    if state.grad:
-        return _layer_composed(grad, input, normalized_shape, weight, eps)
-    size = math.prod(normalized_shape)
-    x, g = _rows(_working(input), size), _rows(_working(grad), size)
-    scale = None if weight is None else _working(weight).reshape(-1)
-    out = np.empty(x.shape, x.dtype)
-    hat = kernels.rows_backward(g, x, mean._array, rstd._array, scale, out)
-    to_input = empty(contiguous(input._layout.shape), input.dtype)
-    copy_array(to_input._array, out.reshape(input._layout.shape))
-    for_weight = for_bias = None
-    if weight is not None and "weight" in needs:
-        for_weight = adopt(np.einsum("rd,rd->d", g, hat).astype(weight.dtype.numpy).reshape(normalized_shape))
-    if "bias" in needs:
-        total = np.ones((1, g.shape[0]), g.dtype) @ g
-        for_bias = adopt(total.astype(grad.dtype.numpy).reshape(normalized_shape))
-    return to_input, for_weight, for_bias
-
-
-def _layer_composed(grad: Any, input: Any, normalized_shape: Any, weight: Any, eps: Any) -> Any:
-    dims = tuple(range(input.dim() - len(normalized_shape), input.dim()))
-    outer = tuple(range(input.dim() - len(normalized_shape)))
-    centred = input - input.mean(dims, keepdim=True)
-    rstd = ((centred * centred).mean(dims, keepdim=True) + eps).rsqrt()
-    hat = centred * rstd
-    scaled = grad if weight is None else grad * weight
-    to_input = rstd * (scaled - scaled.mean(dims, keepdim=True) - hat * (scaled * hat).mean(dims, keepdim=True))
-    for_weight = None if weight is None else ((grad * hat).sum(outer) if outer else grad * hat)
-    return to_input, for_weight, grad.sum(outer) if outer else grad
-
-
-@operator(
-    where="internal",
-    name="native_layer_norm",
-    fields=("out", "mean", "rstd"),
-    gradient={("input", "weight", "bias"): _layer_gradient},
-    backward_name="NativeLayerNormBackward0",
-)
-def native_layer_norm(
-    input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | None, bias: Tensor | None, eps: float
-) -> Any:
-    """Layer normalisation, with the mean and 1/std of each row."""
-    size = math.prod(normalized_shape)
-    out = empty(contiguous(input._layout.shape), input.dtype)
-    x = _working(input)
-    direct = input.dtype not in REDUCED
-    scratch = out._array if direct else np.empty(x.shape, np.float32)
-    if not size or not input._layout.numel:
-        none = adopt(np.empty((0, 1), x.dtype))
-        return _Rows(out, none, none)
-    with np.errstate(all="ignore"):
-        mean, rstd = kernels.normalise_rows(
-            _rows(x, size),
-            eps,
-            None if weight is None else _working(weight).reshape(-1),
-            None if bias is None else _working(bias).reshape(-1),
-            _rows(scratch, size),
+    shape = input._layout.shape
+    if training and shape and shape[0] * math.prod(shape[2:]) == 1:
+        raise ValueError(
+            f"Expected more than 1 value per channel when training, got input size {input.shape}"
         )
-    if not direct:
-        copy_array(out._array, scratch)
-    return _Rows(out, adopt(mean), adopt(rstd))
+    if training and eps <= 0:
+        raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
+    if eps < 0:
+        raise ValueError(f"batch_norm eps must be non-negative, but got {eps}")
+    if not isinstance(momentum, (int, float)):
+        raise TypeError(
+            "batch_norm(): argument 'momentum' (position 7) must be float, not "
+            f"{type(momentum).__name__}"
+        )
+    return _batch_norm(
+        input, weight, bias, running_mean, running_var, training, float(momentum), float(eps)
+    )
 
 
-@composite(where="nn.functional torch")
-def layer_norm(
-    input: Tensor, normalized_shape: Any, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-05
+def _batch_norm(
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
 ) -> Tensor:
-    """Normalise over the last dimensions, `normalized_shape`, then scale and shift (Ba, Kiros and Hinton 2016)."""
-    shape = tuple(int(s) for s in normalized_shape)
-    if not shape:
-        raise RuntimeError(
-            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got "
-            "normalized_shape = []"
+    if not input._layout.numel and (input.dim() < 2 or input.dtype.is_floating_point):
+        return _normalise_empty(input, weight, bias)
+    _check(input, weight, bias, running_mean, running_var, training)
+    return batch_normalise(
+        input, weight, bias, running_mean, running_var, bool(training), momentum, eps
+    )[0]
+
+
+@composite(where="torch", name="batch_norm")
+def torch_batch_norm(
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool,
+) -> Tensor:
+    """`nn.functional.batch_norm` without its checks; `cudnn_enabled` is without effect."""
+    return _batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)
+
+
+@composite(where="torch")
+def native_batch_norm(
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Batch normalisation with the mean and 1/std that it used, (C,); empty ones in evaluation."""
+    _check(input, weight, bias, running_mean, running_var, training)
+    out, mean, invstd = batch_normalise(
+        input, weight, bias, running_mean, running_var, bool(training), momentum, eps
+    )
+    kind = _statistics_dtype(input, weight, bias, running_mean, running_var)
+    if not training:
+        return out, empty(contiguous((0,)), kind), empty(contiguous((0,)), kind)
+    return out, finished(mean._array, kind), finished(invstd._array, kind)
+
+
+# -- instance normalisation: each sample's channels on their own
+
+
+@composite(where="nn.functional")
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-05,
+) -> Tensor:
+    """Normalise each channel of each sample of (N, C, *S) (Ulyanov, Vedaldi and Lempitsky 2016).
+
+    With `use_input_stats` running statistics, if given, move towards the samples' average.
+    """
+    shape = input._layout.shape
+    if use_input_stats and math.prod(shape[2:]) == 1:
+        raise ValueError(
+            f"Expected more than 1 spatial element when training, got input size {input.shape}"
         )
-    for label, given in (("weight", weight), ("bias", bias)):
-        if given is not None and tuple(given.shape) != shape:
-            raise RuntimeError(
-                f"Expected {label} to be of same shape as normalized_shape, but got {label} of shape {list(given.shape)} and "
-                f"normalized_shape = {list(shape)}"
-            )
-    if tuple(input.shape[-len(shape) :]) != shape or input.dim() < len(shape):
-        wanted = ", ".join(map(str, shape))
+    if not use_input_stats and (running_mean is None or running_var is None):
         raise RuntimeError(
-            f"Given normalized_shape={list(shape)}, expected input with shape [*, {wanted}], but got input of size"
-            f"{list(input.shape)}"
+            "Expected running_mean and running_var to be defined when use_input_stats is false"
         )
-    return native_layer_norm(input, shape, weight, bias, eps)[0]
+    n, c = shape[:2]
+    repeated = [None if t is None else t.repeat(n) for t in (weight, bias)]
+    statistics = [None if t is None else t.detach().repeat(n) for t in (running_mean, running_var)]
+    merged = input.contiguous().view(1, n * c, *shape[2:])
+    out = _batch_norm(merged, *repeated, *statistics, use_input_stats, momentum, eps)
+    if use_input_stats:
+        for old, new in zip((running_mean, running_var), statistics, strict=True):
+            if old is not None and new is not None:
+                old.detach().copy_(new.view(n, c).mean(0))
+    return out.view(shape)

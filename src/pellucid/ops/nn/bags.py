@@ -1,0 +1,1 @@
+"""embedding_bag (being written by another engineer)."""
