@@ -52,7 +52,7 @@ def explain_failure(error: BaseException) -> Failure:
     while trace is not None:
         frames.append(trace.tb_frame)
         trace = trace.tb_next
-    name, call = "", ()
+    name, call = "", tuple[Any, ...]()
     for frame in reversed(frames):
         if not frame.f_code.co_filename.startswith(PACKAGE):
             break

@@ -20,8 +20,14 @@ _NOTICED = 1.01
 """By which factor the peak must grow before it is written down again who holds the memory."""
 
 
-class _Watched(weakref.ref):  # type: ignore[type-arg]
+class _Watched(weakref.ref[Storage]):
+    """A weak reference that remembers what it counts for."""
+
     __slots__ = ("holder", "key", "nbytes")
+
+    key: int
+    nbytes: int
+    holder: Hashable
 
 
 class LiveMemory:

@@ -75,11 +75,14 @@ class Recorder:
     """A listener; `with recorder.recording(): ...` puts it to work.
 
     Each thread writes rows of its own, so that none waits for another; `rows()` gives all of them.
+    Storages of fewer bytes than `smallest` are not followed to their end, which saves time where
+    a program makes many small tensors.
     """
 
-    __slots__ = ("_all_rows", "_sites", "memory", "per_thread", "remarks")
+    __slots__ = ("_all_rows", "_sites", "memory", "per_thread", "remarks", "smallest")
 
-    def __init__(self) -> None:
+    def __init__(self, smallest: int = 0) -> None:
+        self.smallest = smallest
         self._all_rows: list[dict[Any, Row]] = []
         self._sites = Sites()
         self.memory = LiveMemory()
@@ -119,7 +122,11 @@ class Recorder:
         outputs, reason = event.outputs, event.reason
         if row.kind == "copy" or row.kind == "node":
             for output in outputs:
-                row.allocated += self.memory.watch(output._storage, line, now)
+                storage = output._storage
+                if storage._nbytes >= self.smallest:
+                    row.allocated += self.memory.watch(storage, line, now)
+                elif row.kind == "copy":
+                    row.allocated += storage._nbytes
             reason = reason or worth_a_look(event)
         if event.name in COPIES and outputs:
             row.copied += outputs[0].nbytes

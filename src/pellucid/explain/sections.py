@@ -108,8 +108,9 @@ def memory(recorder: Recorder) -> str:
     )
     drawn = charts.curve(*live.curve(), live.peak, live.peak_at)
     return (
-        "<h2>Memory over time</h2><p>Bytes of all tensors alive that operators made, each storage "
-        "counted once. Below: the lines whose tensors made up the peak.</p>"
+        "<h2>Memory over time</h2><p>Bytes of the living tensors that operators made, each storage "
+        f"of {size(recorder.smallest)} or more once. Below: the lines whose tensors made up the "
+        "peak.</p>"
         f'<div class="card curve">{drawn}<ul class="held">{held}</ul></div>'
     )
 

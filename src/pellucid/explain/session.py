@@ -16,6 +16,9 @@ from pellucid.explain.modules import ModuleWatch
 from pellucid.explain.recorder import Recorder
 from pellucid.explain.report import page
 
+FOLLOWED = 1024
+"""Bytes from which on a storage counts in the report's memory curve."""
+
 
 @dataclass(slots=True)
 class Session:
@@ -49,7 +52,7 @@ def session(
     """
     path = Path(report_path).absolute()  # the program may change its working directory
     check_writable(path)
-    recorder = Recorder()
+    recorder = Recorder(FOLLOWED)
     run = Session(
         sys.argv[0] if script is None else str(script),
         tuple(sys.argv[1:] if argv is None else argv),
