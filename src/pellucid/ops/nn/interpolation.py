@@ -7,7 +7,6 @@ are all further gradients.
 
 from __future__ import annotations
 
-
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Interpolation on arrays: one axis at a time, as a product with a matrix that has few entries a row.
+"""Interpolation on arrays: an axis at a time, a product with a matrix of few entries a row.
 
 An output position is a weighted sum of `taps` input positions, so an axis is described by two small
 tables (taps, out_size): which positions, and their weights. The transpose of such a matrix has few
