@@ -16,6 +16,7 @@ from pellucid.ops.api import F
 from pellucid.ops.dispatch import composite, operator, tracked
 from pellucid.ops.elementwise.arithmetic import conj
 from pellucid.ops.inplace import copy_array, scalar_type
+from pellucid.ops.quiet import quiet, restore
 from pellucid.tensor.dtype import REDUCED, dtype
 from pellucid.tensor.layout import NoView, broadcast_shapes, contiguous, view
 from pellucid.tensor.tensor import Tensor, adopt, empty, make
@@ -23,13 +24,19 @@ from pellucid.tensor.tensor import Tensor, adopt, empty, make
 
 def product(a: np.ndarray, b: np.ndarray, d: dtype) -> Tensor:
     """`a @ b` (NumPy's matmul rules) as a fresh contiguous tensor of dtype `d`."""
-    shape = (*broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
+    if a.ndim == b.ndim == 2:
+        shape = a.shape[0], b.shape[1]
+    else:
+        shape = (*broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
     out = empty(contiguous(shape), d)
     if d in REDUCED:
         copy_array(out._array, np.matmul(a.astype(np.float32), b.astype(np.float32)))
     else:
-        with np.errstate(all="ignore"):
-            np.matmul(a, b, out=out._array)
+        token = quiet()
+        try:
+            np.matmul(a, b, out._array)
+        finally:
+            restore(token)
     return out
 
 

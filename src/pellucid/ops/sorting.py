@@ -53,7 +53,7 @@ def as_std_sort(array: np.ndarray, axis: int, order: np.ndarray) -> np.ndarray:
     ranks = np.zeros(rows.shape, np.int64)
     np.put_along_axis(ranks, order[..., 1:], np.cumsum(fresh, -1), -1)
     found = []
-    for keys in ranks.reshape(-1, ranks.shape[-1]).tolist():
+    for keys in ranks.reshape(-1, rows.shape[-1]).tolist():
         row = list(zip(keys, range(len(keys)), strict=True))
         selection.sort(row, len(row))
         found.append([index for _, index in row])

@@ -111,9 +111,11 @@ def solve_triangular(
         rest = b[..., last, :] - a[..., last, first] @ x_first
         x_last = solve_triangular(a[..., last, last], rest, upper, unit=unit)
         return np.concatenate([x_last, x_first] if upper else [x_first, x_last], -2)
+    diagonal = np.diagonal(a, axis1=-2, axis2=-1)[..., None]
+    if n > 2 and (unit or diagonal.all()):
+        return _solve_small(a, b, upper, unit)
     shape = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     x = np.array(np.broadcast_to(b, (*shape, *b.shape[-2:])))
-    diagonal = np.diagonal(a, axis1=-2, axis2=-1)[..., None]
     for i in range(n - 1, -1, -1) if upper else range(n):
         if not unit:
             x[..., i, :] /= diagonal[..., i, :]
@@ -122,6 +124,22 @@ def solve_triangular(
         elif not upper and i + 1 < n:
             x[..., i + 1 :, :] -= a[..., i + 1 :, i, None] * x[..., i, None, :]
     return x
+
+
+def _solve_small(a: np.ndarray, b: np.ndarray, upper: bool, unit: bool) -> np.ndarray:
+    """A triangular system by the general solver, which finds nothing to eliminate.
+
+    Below the diagonal of an upper triangle are zeros: no rows are exchanged, the factor `L` is the
+    identity, and only the substitution is left. A lower triangle is one read backwards.
+    """
+    triangle = np.triu(a) if upper else np.tril(a)
+    if unit:
+        places = np.arange(a.shape[-1])
+        triangle[..., places, places] = 1
+    if upper:
+        return np.linalg.solve(triangle, b)
+    turned = np.linalg.solve(triangle[..., ::-1, ::-1], b[..., ::-1, :])
+    return turned[..., ::-1, :]
 
 
 def lu_solve(lu: np.ndarray, pivots: np.ndarray, b: np.ndarray, adjoint: bool) -> np.ndarray:
