@@ -25,7 +25,7 @@ from pellucid.ops.nn.support import (
     settle,
     working,
 )
-from pellucid.tensor.dtype import float64, uint8
+from pellucid.tensor.dtype import REDUCED, float64, uint8
 from pellucid.tensor.tensor import Tensor, empty
 
 Axes = tuple[Axis, ...]
@@ -197,16 +197,18 @@ def _check_options(
         raise ValueError("Lanczos mode does not support align_corners=True")
 
 
-def _check_dtype(input: Tensor, mode: str, count: int) -> None:
+def _check_dtype(input: Tensor, kind: str, count: int) -> None:
     d = input.dtype
-    if not (d.is_floating_point or (d is uint8 and (mode.startswith("nearest") or count == 2))):
-        raise not_implemented(_KERNELS.get(mode, "compute_indices_weights_linear"), d)
+    if d in REDUCED and kind.endswith("-aa"):
+        raise not_implemented("compute_index_ranges_weights", d)
+    if not (d.is_floating_point or (d is uint8 and (kind.startswith("nearest") or count == 2))):
+        raise not_implemented(_KERNELS.get(kind, "compute_indices_weights_linear"), d)
 
 
 _KERNELS = {
     "nearest": "compute_indices_weights_nearest",
     "nearest-exact": "compute_indices_weights_nearest",
-    "bicubic": "compute_indices_weights_cubic",
+    "cubic": "compute_indices_weights_cubic",
 }
 
 
@@ -247,7 +249,7 @@ def interpolate(
         _refuse(input, mode, antialias)
     kind, resize = found  # type: ignore[misc]
     _check_sizes(input, out_size)
-    _check_dtype(input, mode, count)
+    _check_dtype(input, kind, count)
     single = input.dtype is not float64 and not (input.dtype is uint8 and kind[:7] != "nearest")
     axes = tuple(
         Axis(kind, s, o, factors[i] if factors else None, bool(align_corners), single)
