@@ -1,5 +1,6 @@
 """`gradcheck`, `gradgradcheck` and `torch.autograd.functional`, beside PyTorch."""
 
+import importlib
 import warnings
 
 import pytest
@@ -315,6 +316,12 @@ def test_the_input_is_as_before():
 def test_outputs_without_gradient_are_left_out():
     x = double(pellucid, 2, 3)
     assert checks(pellucid, lambda a: (a.argmax(), a * a, "text"), x) == [True] * 4
+
+
+def test_the_module_of_the_same_name_can_be_called():
+    module = importlib.import_module("pellucid.autograd.gradcheck")
+    assert module(lambda a: a * a, double(pellucid, 2))
+    assert issubclass(module.GradcheckError, RuntimeError)
 
 
 def test_forward_mode_is_refused():

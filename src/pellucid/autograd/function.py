@@ -45,6 +45,7 @@ class FunctionCtx:
         self._dirty: tuple[Tensor, ...] = ()
         self._non_differentiable: tuple[Tensor, ...] = ()
         self._materialize = True
+        self._tensors: tuple[bool, ...] = ()
         self._node: weakref.ref[Node] | None = None
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
@@ -231,7 +232,7 @@ class Function:
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run `forward` and record the call."""
         ctx = FunctionCtx()
-        ctx._tensors = tuple(isinstance(a, Tensor) for a in args)  # type: ignore[attr-defined]
+        ctx._tensors = tuple(isinstance(a, Tensor) for a in args)
         record = state.grad and any(isinstance(a, Tensor) and wants_grad(a) for a in args)
         ctx.needs_input_grad = tuple(
             record and isinstance(a, Tensor) and wants_grad(a) for a in args

@@ -7,9 +7,11 @@ float64 inputs: differences of float32 numbers are too coarse.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -370,3 +372,15 @@ def _in_slow_mode(
             "test might've passed in slow_mode!"
         )
     return message
+
+
+class _Called(ModuleType):
+    """The function and this module have one name in `torch.autograd`; importing the module puts it
+    in the function's place, so it answers calls.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> bool:
+        return gradcheck(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _Called

@@ -183,7 +183,7 @@ class Recorded(Node):
         if kept is RELEASED:
             raise RuntimeError(FREED)
         grad = grads[0]
-        values = {"grad": grad}
+        values: dict[str, Any] = {"grad": grad}
         for name, value in kept.items():
             if type(value) is SavedTensor and value.tensor._storage.version == value.version:
                 values[name] = value.tensor
