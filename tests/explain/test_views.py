@@ -9,6 +9,7 @@ import pellucid as torch
 from pellucid.explain.failure import product_shape
 from pellucid.explain.memory_facts import memory_format
 from pellucid.explain.steps import MOST_STEPS
+from pellucid.explain.text import duration, size
 from pellucid.tensor.events import listeners
 from pellucid.tensor.layout import Layout, channels_last, contiguous
 
@@ -194,3 +195,19 @@ def test_ctrl_c_is_not_swallowed():
 
     with pytest.raises(KeyboardInterrupt, match=r"^$"):
         pellucid.explain(interrupted)
+
+
+@pytest.mark.parametrize(
+    ("nbytes", "words"),
+    [(0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (4000, "3.91 KiB"), (3 << 30, "3 GiB")],
+)
+def test_sizes_read_well(nbytes, words):
+    assert size(nbytes) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 µs"), (0.0123, "12.3 ms"), (1.5, "1.50 s"), (99.96, "100 s"), (200, "3 min 20 s")],
+)
+def test_durations_read_well(seconds, words):
+    assert duration(seconds) == words

@@ -73,7 +73,7 @@ _NOTES = (
 def page(run: Session) -> str:
     """The whole page as text."""
     recorder = run.recorder
-    command = " ".join([sections.shown_file(run.script), *run.argv])
+    command = " ".join([run.script, *run.argv])
     body = [
         sections.worth_a_look(recorder),
         sections.memory(recorder),

@@ -141,7 +141,7 @@ def _line(found: Sum, longest: float) -> str:
         f'<details class="line"><summary><span class="src"><code class="code">{source}</code>'
         f"<small>{escape(where)}</small></span>{charts.bar(found.seconds, longest)}"
         f'<span class="num time">{duration(found.total)}</span>'
-        f'<span class="num calls">{found.calls:,}<span class="narrow"></span></span>'
+        f'<span class="num calls">{found.calls:,}</span>'
         f'<span class="num bytes">{size(found.allocated) if found.allocated else "–"}</span>'
         f'</summary><div class="inner">{_rows(found.rows)}</div></details>'
     )

@@ -31,7 +31,8 @@ def size(nbytes: float) -> str:
     """Bytes in binary units: `0 B`, `1.5 KiB`, `12 MiB`."""
     for step, unit in _STEPS:
         if nbytes >= step:
-            return f"{digits(nbytes / step)} {unit}"
+            number = nbytes / step
+            return f"{number:.0f} {unit}" if number.is_integer() else f"{digits(number)} {unit}"
     return f"{nbytes:.0f} B"
 
 
