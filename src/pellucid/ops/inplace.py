@@ -329,6 +329,8 @@ def write_outputs(spec: OpSpec, out: Any, args: Sequence[Any], kwargs: dict[str,
         rule.check(value.dtype, target.dtype)
         refuse_overlap(target)
         plain = rule.row_major is True or (rule.row_major and target._layout.numel)
+        if rule.row_major == "filled" and not target._layout.numel:
+            resize(target, value._layout)
         resize_output(target, contiguous(value._layout.shape) if plain else value._layout)
         if rule.apart:
             refuse_shared(target, *args, *kwargs.values())

@@ -30,8 +30,9 @@ class OutRule:
 
     `check(source, target)` refuses dtypes. With `apart` the target may not lie in memory that is
     read. With `row_major` a target that must be resized becomes row-major, whatever the strides of
-    the result; with "filled" only one that held elements does. `prepare(args, target, settings)` comes first and may change the settings, the
-    call's keywords: a sum is computed in the target's dtype.
+    the result; with "filled" only one that held elements does, and an empty one gets the result's
+    strides. `prepare(args, target, settings)` comes first and may change the settings, the call's
+    keywords: a sum is computed in the target's dtype.
     """
 
     check: Callable[[Any, Any], None]

@@ -394,7 +394,7 @@ def eig(A: Tensor) -> Any:
     return _Eig(rows(values.astype(d.numpy), d), columns(vectors.astype(d.numpy), d))
 
 
-@composite(where="linalg", out=True)
+@composite(where="linalg", out=LAPACK)
 def eigvals(A: Tensor) -> Tensor:
     """The complex eigenvalues of square matrices."""
     return eig(A)[0]

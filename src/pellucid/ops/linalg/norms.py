@@ -306,7 +306,7 @@ def cdist(
     product = compute_mode == "use_mm_for_euclid_dist" or (compute_mode in modes and many)
     if p == 2 and product and x1.shape[-1]:
         found = euclidean_distances(x1, x2)
-        return found.view(found.shape)
+        return found.view(found.shape) if found.numel() else found
     apart = x1.unsqueeze(-2) - x2.unsqueeze(-3)
     return differing(apart) if p == 0 else vector_norm(apart, p, -1)
 
