@@ -76,9 +76,11 @@ class AliasFinder(MetaPathFinder):
         return None if action is None else self._watched_spec(name, path, target, action)
 
     def _alias_spec(self, name: str) -> ModuleSpec | None:
-        if not names.is_module(name):
-            return None
         ours = aliases.target_of(name)
+        if not names.is_module(name):
+            if aliases.exists(ours):  # a room of Pellucid that PyTorch has no module for
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+            return None
         loader: Loader = AliasLoader(ours) if aliases.exists(ours) else StubLoader()
         return ModuleSpec(name, loader, origin=ours, is_package=True)
 

@@ -18,8 +18,8 @@ def share_as(cls: type[Any], data: Tensor, requires_grad: bool) -> Any:
     """A leaf of class `cls` over the memory of `data`."""
     if requires_grad and not (data.is_floating_point() or data.is_complex()):
         raise RuntimeError(
-            "Only Tensors of floating point and complex dtype can require gradients. "
-            f"These are {data.dtype}: pass requires_grad=False."
+            "Only Tensors of floating point and complex dtype can require gradients\n"
+            f"  These are {data.dtype}: pass requires_grad=False."
         )
     leaf = make(data._storage, data._layout, data.dtype)
     leaf.__class__ = cls

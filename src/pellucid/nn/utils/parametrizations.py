@@ -13,6 +13,7 @@ from pellucid.nn.utils.parametrize import register_parametrization
 from pellucid.nn.utils.spectral_norm import output_dim
 from pellucid.nn.utils.weight_norm import norm_except_dim, weight_from
 from pellucid.ops.api import F as api
+from pellucid.tensor.dtype import finfo
 from pellucid.tensor.tensor import Tensor
 
 
@@ -126,7 +127,7 @@ class _Orthogonal(Module):
 def _is_orthogonal(q: Tensor) -> bool:
     n, k = q.size(-2), q.size(-1)
     identity = ops.eye(k, dtype=q.dtype, device=q.device)
-    return ops.allclose(q.mH @ q, identity, atol=10.0 * n * ops.finfo(q.dtype).eps)
+    return ops.allclose(q.mH @ q, identity, atol=10.0 * n * finfo(q.dtype).eps)
 
 
 def orthogonal(
