@@ -104,6 +104,16 @@ def test_products_that_do_not_fit(program: Any) -> None:
     assert seen[0] == "RuntimeError"
 
 
+def test_products_with_what_is_no_tensor() -> None:
+    x = pellucid.ones(2, 2)
+    with pytest.raises(TypeError, match="unsupported operand type"):
+        x @ 2
+    with pytest.raises(TypeError, match=r"mm\(\): argument 'mat2' .* must be Tensor, not int"):
+        x.mm(3)
+    with pytest.raises(TypeError, match=r"matmul\(\): argument 'other' .* must be Tensor"):
+        pellucid.matmul(x, [1, 2])
+
+
 # --- norms ----------------------------------------------------------------------------------------
 
 

@@ -191,7 +191,12 @@ def test_covariance() -> None:
 
 def test_names_of_numpy() -> None:
     agree(
-        lambda lib, x: [x.sum(axis=1, keepdims=True), x.mean(axis=0), x.argmax(axis=1)],
+        lambda lib, x: [
+            x.sum(axis=1, keepdims=True),
+            x.mean(axis=0),
+            x.argmax(axis=1),
+            x.max(axis=0),
+        ],
         numbers(3, 4),
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.ops.api import F
+from pellucid.ops.arguments import wrong_type
 from pellucid.ops.dispatch import composite, operator, tracked
 from pellucid.ops.elementwise.arithmetic import conj
 from pellucid.ops.inplace import copy_array, scalar_type
@@ -88,6 +89,8 @@ def _mm_mat2(grad: Any, input: Any) -> Any:
 @operator(out=True, gradient={"input": _mm_input, "mat2": _mm_mat2})
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """The product of two matrices: (n, m) with (m, p) gives (n, p)."""
+    if not isinstance(mat2, Tensor):
+        raise wrong_type("mm", "mat2", 2, "Tensor", mat2)
     a, b = input._layout.shape, mat2._layout.shape
     if len(a) != 2:
         raise RuntimeError("self must be a matrix")
@@ -121,6 +124,8 @@ def _cannot_multiply(a: Tensor, b: Tensor) -> str:
 )
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """The products of two batches of matrices: (b, n, m) with (b, m, p) gives (b, n, p)."""
+    if not isinstance(mat2, Tensor):
+        raise wrong_type("bmm", "mat2", 2, "Tensor", mat2)
     a, b = input._layout.shape, mat2._layout.shape
     if len(a) != 3:
         raise RuntimeError("batch1 must be a 3D tensor")
@@ -144,6 +149,8 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
 )
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """The product of a matrix (n, m) and a vector (m)."""
+    if not isinstance(vec, Tensor):
+        raise wrong_type("mv", "vec", 2, "Tensor", vec)
     if len(input._layout.shape) != 2 or len(vec._layout.shape) != 1:
         raise RuntimeError(
             f"vector + matrix @ vector expected, got {vec.dim()}, {input.dim()}, {vec.dim()}"
@@ -169,6 +176,8 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
 )
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """The sum of the products of two vectors."""
+    if not isinstance(tensor, Tensor):
+        raise wrong_type("dot", "tensor", 2, "Tensor", tensor)
     a, b = input._layout.shape, tensor._layout.shape
     if len(a) != 1 or len(b) != 1:
         raise RuntimeError(f"1D tensors expected, but got {len(a)}D and {len(b)}D tensors")
@@ -194,6 +203,9 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     """The matrix product with NumPy's rules: vectors become rows and columns, leading dimensions
     broadcast.
     """
+    for position, x in enumerate((input, other), 1):
+        if not isinstance(x, Tensor):
+            raise wrong_type("matmul", ("input", "other")[position - 1], position, "Tensor", x)
     rank_a, rank_b = input.dim(), other.dim()
     if rank_a == 0 or rank_b == 0:
         raise RuntimeError(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.ops.api import F
-from pellucid.ops.arguments import dims_of, integer
+from pellucid.ops.arguments import dims_of, integer, wrong_type
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.inplace import EXACT, scalar_type
 from pellucid.ops.reduce import plan_of, reduce, run, unreduce, work_array
@@ -227,6 +227,12 @@ def _by_arguments(
     along: Any, whole: Any, pairwise: str, input: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """`max(x)`, `max(x, dim)` and `max(x, other)` are three operators under one name."""
+    if not isinstance(input, Tensor):
+        raise wrong_type(pairwise[:3], "input", 1, "Tensor", input)
+    if "axis" in kwargs:  # NumPy's name, which PyTorch takes as well
+        kwargs["dim"] = kwargs.pop("axis")
+    if "keepdims" in kwargs:
+        kwargs["keepdim"] = kwargs.pop("keepdims")
     if (args and isinstance(args[0], Tensor)) or "other" in kwargs:
         return getattr(F, pairwise)(input, *args, **kwargs)
     if args or "dim" in kwargs:
