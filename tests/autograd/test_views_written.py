@@ -308,6 +308,16 @@ def one_of_several_indirect(torch):
     return parts[1] * 2
 
 
+def view_of_one_of_several_written(torch):
+    with torch.no_grad():
+        outer = torch.ones(4, requires_grad=True) * 1
+    part = (torch.ones(4, requires_grad=True) * 1).split(2)[0]
+    with torch.no_grad():
+        inner = part[:1]
+    outer.add_(1)
+    inner.add_(1)
+
+
 def saved_output_written(torch):
     y = torch.ones(3, requires_grad=True).exp()
     y.add_(1)
@@ -378,6 +388,7 @@ def test_writes(program):
     no_grad_view_base_written,
     one_of_several_written,
     one_of_several_indirect,
+    view_of_one_of_several_written,
     saved_output_written,
     saved_input_written,
     saved_written_through_view,

@@ -30,6 +30,8 @@ Edge = tuple["Node", int, tuple[int, ...], dtype]
 there.
 """
 
+_ABSENT = object()
+_SEQUENCES = (list, tuple)
 _FROM_ENGINE = frozenset({"grad", "grads", "needs"})
 """What formulas may ask for that is known only when they run."""
 
@@ -364,11 +366,15 @@ def record(
         for want in formula.stored:
             if want in kept:
                 continue
-            value = bound.get(want)
-            if plain and isinstance(value, Tensor):
-                kept[want] = SavedTensor(value)
+            value = bound.get(want, _ABSENT)
+            if value is _ABSENT:
+                kept[want] = _keep(want, outputs, fields, node)
+            elif isinstance(value, Tensor):
+                kept[want] = SavedTensor(value) if plain else save(value, None, 0)
+            elif type(value) in _SEQUENCES:
+                kept[want] = save(value, None, 0)
             else:
-                kept[want] = _keep(want, bound, outputs, fields, node)
+                kept[want] = value
     if not active:
         return None
     if in_place:
@@ -407,11 +413,8 @@ def _connect(
     return places, wanted
 
 
-def _keep(
-    want: str, bound: dict[str, Any], outputs: Sequence[Tensor], fields: Sequence[str], node: Node
-) -> Any:
-    if want in bound:
-        return save(bound[want], None, 0)
+def _keep(want: str, outputs: Sequence[Tensor], fields: Sequence[str], node: Node) -> Any:
+    """What a formula asks for that is no parameter: an output, or all of them."""
     if want == "out":
         return save(outputs[0], node, 0)
     if want == "outs":

@@ -60,10 +60,10 @@ def save(value: Any, node: Any, output_nr: int) -> Any:
         if node is None:
             return SavedTensor(value)
         return SavedOutput(value, output_nr)
-    if isinstance(value, (list, tuple)) and any(isinstance(v, Tensor) for v in value):
-        return SavedList(
-            [save(v, node, output_nr + i if node is not None else 0) for i, v in enumerate(value)]
-        )
+    if isinstance(value, (list, tuple)):
+        for each in value:
+            if isinstance(each, Tensor):
+                return SavedList([save(v, node, i) for i, v in enumerate(value)])
     return value
 
 
