@@ -181,17 +181,19 @@ def _update(
     count: int,
     momentum: float,
 ) -> None:
-    """Running statistics move towards the batch's; the variance's estimate is unbiased."""
+    """Running statistics move towards the batch's; the variance's estimate is unbiased.
+
+    As in PyTorch this does not count as a write: a module may run several times before one
+    backward pass, whose nodes have saved these tensors.
+    """
     if running_mean is not None:
         array = running_mean._array
         copy_array(array, momentum * mean + (1 - momentum) * array)
-        running_mean._bump_version()
     if running_var is not None:
         array = running_var._array
         with np.errstate(all="ignore"):
             unbiased = variance * (count / (count - 1)) if count > 1 else variance * math.inf
             copy_array(array, momentum * unbiased + (1 - momentum) * array)
-        running_var._bump_version()
 
 
 def _check(
