@@ -45,6 +45,11 @@ RUNS = [
     Run(HERE / "char_gpt.py", ("--attention", "masked_fill", "--steps", "10")),
     Run(HERE / "char_gpt.py", ("--dropout", "0.2", "--attention", "masked_fill", "--steps", "5")),
     Run(HERE / "moco.py", ("--epochs", "1"), lines=15),
+    Run(HERE / "finetune.py"),
+    Run(HERE / "reverse_seq2seq.py"),
+    Run(HERE / "dcgan.py"),
+    Run(HERE / "derivatives.py"),
+    Run(HERE / "siamese.py"),
     Run(EXAMPLES / "digits_resnet18.py", ("--losses", "--epochs", "1", "--lr", "0.02"), lines=22),
 ]
 
@@ -83,7 +88,7 @@ def test_the_numbers_are_those_of_pytorch(run, tmp_path):
 def test_the_main_job_of_the_readme(tmp_path):
     """The command is the README's own, in another folder: it learns the digits and reports."""
     readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
-    (job,) = re.findall(r"pellucid (run .*--explain .*)$", readme, re.MULTILINE)
+    (job,) = re.findall(r"pellucid (run examples\S+ --explain \S+)$", readme, re.MULTILINE)
     words = [str(EXAMPLES.parent / word) if word.endswith(".py") else word for word in job.split()]
     done = subprocess.run([*PELLUCID, *words], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
