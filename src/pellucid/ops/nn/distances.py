@@ -60,7 +60,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     return (units[0] * units[1]).sum(dim)
 
 
-def _no_second(**_: Any) -> NoReturn:
+def _no_second(grad: Tensor) -> NoReturn:
     raise NotImplementedError("derivative for aten::_pdist_backward is not implemented")
 
 
@@ -69,7 +69,7 @@ def _no_second(**_: Any) -> NoReturn:
     name="pdist_backward",
     backward_name="PdistBackwardBackward0",
     gradient={
-        ("input", "x", "distances"): lambda grad: _no_second(grad=grad),
+        ("input", "x", "distances"): _no_second,
     },
 )
 def _pdist_backward(input: Tensor, x: Tensor, p: float, distances: Tensor) -> Tensor:
