@@ -17,6 +17,7 @@ from pellucid.ops import chains as _chains
 from pellucid.ops import cumulative as _cumulative
 from pellucid.ops import legacy as _legacy
 from pellucid.ops import einsum as _einsum
+from pellucid.ops import gamma_gradient as _gamma_gradient
 from pellucid.ops import gathering as _gathering
 from pellucid.ops import products as _products
 from pellucid.ops import differences as _differences

@@ -14,6 +14,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from pellucid.ops.api import F
 from pellucid.ops.arguments import integer, sizes, tensor
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.factory import Options, check_out, fit
@@ -230,7 +231,7 @@ def multinomial(
 @operator(
     where="torch",
     name="_standard_gamma",
-    gradient={"input": underivable("_standard_gamma")},
+    gradient={"input": lambda grad, input, out: grad * F._standard_gamma_grad(input, out)},
     backward_name="StandardGammaBackward0",
 )
 def standard_gamma(input: Tensor, generator: Generator | None = None) -> Tensor:

@@ -1,0 +1,3 @@
+"""`Geometric`, under PyTorch's module name."""
+
+from pellucid.distributions.bernoulli import Geometric as Geometric

@@ -1,0 +1,3 @@
+"""`LogNormal`, under PyTorch's module name."""
+
+from pellucid.distributions.normal import LogNormal as LogNormal
