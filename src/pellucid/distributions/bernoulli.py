@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pellucid.autograd.modes import no_grad
 from pellucid.distributions import constraints
@@ -50,7 +50,10 @@ class _Binary(Distribution):
 class Bernoulli(_Binary):
     """One with probability `probs` (log odds `logits`), else zero."""
 
-    arg_constraints = {"probs": constraints.unit_interval, "logits": constraints.real}
+    arg_constraints: ClassVar[dict[str, Any]] = {
+        "probs": constraints.unit_interval,
+        "logits": constraints.real,
+    }
     support = constraints.boolean
     has_enumerate_support = True
 
@@ -95,7 +98,10 @@ class Bernoulli(_Binary):
 class Geometric(_Binary):
     """The number of failures before the first success of probability `probs`."""
 
-    arg_constraints = {"probs": constraints.unit_interval, "logits": constraints.real}
+    arg_constraints: ClassVar[dict[str, Any]] = {
+        "probs": constraints.unit_interval,
+        "logits": constraints.real,
+    }
     support = constraints.nonnegative_integer
 
     def __init__(

@@ -4,7 +4,7 @@ single one.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pellucid.autograd.modes import no_grad
 from pellucid.distributions import constraints
@@ -22,7 +22,10 @@ class Categorical(Distribution):
     Raises: ValueError unless exactly one is given, with at least one dimension.
     """
 
-    arg_constraints = {"probs": constraints.simplex, "logits": constraints.real_vector}
+    arg_constraints: ClassVar[dict[str, Any]] = {
+        "probs": constraints.simplex,
+        "logits": constraints.real_vector,
+    }
     has_enumerate_support = True
 
     def __init__(
@@ -102,7 +105,10 @@ class Categorical(Distribution):
 class OneHotCategorical(Distribution):
     """Vectors with a one in the place of a `Categorical` sample: `(…, k)`."""
 
-    arg_constraints = {"probs": constraints.simplex, "logits": constraints.real_vector}
+    arg_constraints: ClassVar[dict[str, Any]] = {
+        "probs": constraints.simplex,
+        "logits": constraints.real_vector,
+    }
     support = constraints.one_hot
     has_enumerate_support = True
 

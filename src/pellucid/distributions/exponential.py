@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pellucid.distributions import constraints
 from pellucid.distributions.distribution import Distribution, Shape
@@ -14,7 +14,7 @@ from pellucid.tensor.tensor import Tensor
 class Exponential(Distribution):
     """Density `rate * exp(-rate x)` for x >= 0, rate > 0."""
 
-    arg_constraints = {"rate": constraints.positive}
+    arg_constraints: ClassVar[dict[str, Any]] = {"rate": constraints.positive}
     support = constraints.nonnegative
     has_rsample = True
 

@@ -6,7 +6,7 @@ refused when they are asked for.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pellucid.distributions import constraints
 from pellucid.distributions.distribution import Distribution, Shape
@@ -19,7 +19,10 @@ from pellucid.tensor.tensor import Tensor
 class Gamma(Distribution):
     """Density proportional to `x^(concentration - 1) exp(-rate x)`, both > 0."""
 
-    arg_constraints = {"concentration": constraints.positive, "rate": constraints.positive}
+    arg_constraints: ClassVar[dict[str, Any]] = {
+        "concentration": constraints.positive,
+        "rate": constraints.positive,
+    }
     support = constraints.nonnegative
     has_rsample = True
 
@@ -72,7 +75,9 @@ class Gamma(Distribution):
 class Dirichlet(Distribution):
     """Points of the simplex, density proportional to `prod x_i^(concentration_i - 1)`."""
 
-    arg_constraints = {"concentration": constraints.independent(constraints.positive, 1)}
+    arg_constraints: ClassVar[dict[str, Any]] = {
+        "concentration": constraints.independent(constraints.positive, 1)
+    }
     support = constraints.simplex
     has_rsample = True
 
@@ -130,7 +135,7 @@ class Beta(Distribution):
     x)^(concentration0 - 1)`.
     """
 
-    arg_constraints = {
+    arg_constraints: ClassVar[dict[str, Any]] = {
         "concentration1": constraints.positive,
         "concentration0": constraints.positive,
     }
@@ -162,10 +167,6 @@ class Beta(Distribution):
     @property
     def mean(self) -> Tensor:
         return self.concentration1 / (self.concentration1 + self.concentration0)
-
-    @property
-    def mode(self) -> Tensor:
-        return self._dirichlet.mode[..., 0]
 
     @property
     def mode(self) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pellucid.distributions import constraints
 from pellucid.distributions.distribution import Distribution, Shape
@@ -17,7 +17,7 @@ class Independent(Distribution):
     `log_prob` is summed over them. ValueError if there are not as many.
     """
 
-    arg_constraints: dict[str, Any] = {}
+    arg_constraints: ClassVar[dict[str, Any]] = {}
 
     def __init__(
         self,

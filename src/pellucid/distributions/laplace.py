@@ -5,7 +5,7 @@ numbers.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from pellucid.distributions import constraints
 from pellucid.distributions.distribution import Distribution, Shape
@@ -18,7 +18,10 @@ from pellucid.tensor.tensor import Tensor
 class Laplace(Distribution):
     """Density `exp(-|x - loc| / scale) / (2 scale)`, scale > 0."""
 
-    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
+    arg_constraints: ClassVar[dict[str, Any]] = {
+        "loc": constraints.real,
+        "scale": constraints.positive,
+    }
     support = constraints.real
     has_rsample = True
 
@@ -69,7 +72,10 @@ class Laplace(Distribution):
 class Cauchy(Distribution):
     """Density `1 / (pi scale (1 + ((x - loc) / scale)^2))`, scale > 0; it has no mean."""
 
-    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
+    arg_constraints: ClassVar[dict[str, Any]] = {
+        "loc": constraints.real,
+        "scale": constraints.positive,
+    }
     support = constraints.real
     has_rsample = True
 

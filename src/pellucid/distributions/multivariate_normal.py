@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from pellucid.distributions import constraints
 from pellucid.distributions.distribution import Distribution, Shape
@@ -21,7 +21,7 @@ class MultivariateNormal(Distribution):
     factor) is given, each `(…, k, k)`; ValueError otherwise.
     """
 
-    arg_constraints = {
+    arg_constraints: ClassVar[dict[str, Any]] = {
         "loc": constraints.real_vector,
         "covariance_matrix": constraints.positive_definite,
         "precision_matrix": constraints.positive_definite,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from pellucid.autograd.modes import no_grad
 from pellucid.distributions import constraints
@@ -16,7 +16,10 @@ from pellucid.tensor.tensor import Tensor
 class Normal(Distribution):
     """The normal distribution of mean `loc` and standard deviation `scale` > 0."""
 
-    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
+    arg_constraints: ClassVar[dict[str, Any]] = {
+        "loc": constraints.real,
+        "scale": constraints.positive,
+    }
     support = constraints.real
     has_rsample = True
 
@@ -73,7 +76,10 @@ class LogNormal(Distribution):
     0.
     """
 
-    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
+    arg_constraints: ClassVar[dict[str, Any]] = {
+        "loc": constraints.real,
+        "scale": constraints.positive,
+    }
     support = constraints.positive
     has_rsample = True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pellucid.autograd.modes import no_grad
 from pellucid.distributions import constraints
@@ -15,7 +15,7 @@ from pellucid.tensor.tensor import Tensor
 class Poisson(Distribution):
     """Counts of mean `rate` >= 0."""
 
-    arg_constraints = {"rate": constraints.nonnegative}
+    arg_constraints: ClassVar[dict[str, Any]] = {"rate": constraints.nonnegative}
     support = constraints.nonnegative_integer
 
     def __init__(self, rate: Any, validate_args: bool | None = None) -> None:
