@@ -7,7 +7,7 @@ Loss.cpp): their gradients are those of the operators they are made of.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from pellucid.autograd.modes import no_grad
 from pellucid.ops.api import F
