@@ -1,158 +1,215 @@
-"""`interpolate`: images, signals and volumes resampled to other sizes.
+"""Interpolation and upsampling: resizing the dimensions after (N, C).
 
-Every mode but "area" (which is adaptive average pooling) is linear in the input and separable, so
-one operator and its transpose do for all of them.
+Every mode is linear in the input and works along one axis at a time (`kernels_interpolation`), so
+one operator a mode is enough: its gradient is the same operator along the transposed axes, and so
+are all further gradients.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from pellucid.ops.api import F
 from pellucid.ops.dispatch import composite, operator
-from pellucid.ops.nn import kernels_resampling as kernels
-from pellucid.ops.nn.kernels_resampling import Rule
-from pellucid.ops.nn.support import Ints, finished, layout_for, not_implemented, working
-from pellucid.tensor.dtype import BOOL, float64, uint8
-from pellucid.tensor.tensor import Tensor
-
-Rules = tuple[Rule, ...]
-
-_MODES = "nearest | linear | bilinear | bicubic | trilinear | lanczos | area | nearest-exact"
-_RANKS = {"linear": 3, "bilinear": 4, "trilinear": 5, "bicubic": 4, "lanczos": 4}
-_ALONG = {"bilinear": "linear", "trilinear": "linear", "bicubic": "cubic"}
-
-
-def _spread(grad: Tensor, rules: Rules, input: Tensor) -> Tensor:
-    return resample_transpose(grad, tuple(input.shape[2:]), rules)
-
-
-@operator(where="internal", gradient={"input": _spread}, backward_name="UpsampleBackward0")
-def resample(input: Tensor, size: Ints, rules: Rules) -> Tensor:
-    """(N, C, *S) resampled to (N, C, *size), each dimension by its rule."""
-    array = working(input)
-    bytes_mixed = input.dtype is uint8 and not rules[0].mode.startswith("nearest")
-    for axis in reversed(range(2, array.ndim)):  # as in PyTorch, along rows first
-        if bytes_mixed:
-            array = array.astype(np.float32)
-        array = kernels.resample(array, axis, size[axis - 2], rules[axis - 2])
-        if bytes_mixed:  # each pass is rounded to bytes
-            array = np.clip(np.floor(array + 0.5), 0, 255)
-    return finished(array, input.dtype, layout_for(array.shape, input._layout))
-
-
-@operator(
-    where="internal",
-    gradient={"input": lambda grad, rules, input: resample(grad, tuple(input.shape[2:]), rules)},
-    backward_name="UpsampleBackwardBackward0",
+from pellucid.ops.nn import kernels_interpolation as kernels
+from pellucid.ops.nn.kernels_interpolation import Axis
+from pellucid.ops.nn.support import (
+    layout_for,
+    not_implemented,
+    require_tensor,
+    scratch_for,
+    settle,
+    working,
 )
-def resample_transpose(input: Tensor, size: Ints, rules: Rules) -> Tensor:
-    """The transpose of `resample`: from the outputs back to inputs of `size`."""
-    array = working(input)
-    for axis in range(2, array.ndim):
-        array = kernels.resample_transpose(array, axis, size[axis - 2], rules[axis - 2])
-    return finished(array, input.dtype, layout_for(array.shape, input._layout))
+from pellucid.tensor.dtype import REDUCED, float64, uint8
+from pellucid.tensor.tensor import Tensor, empty
+
+Axes = tuple[Axis, ...]
+_LETTERS = ("D", "H", "W")
+
+
+def _resampled(input: Tensor, axes: Axes) -> Tensor:
+    """`input` with its last dimensions resampled, in its memory format."""
+    shape = input._layout.shape
+    lead = len(shape) - len(axes)
+    sizes = tuple(axis.result_size for axis in axes)
+    layout = layout_for(shape[:lead] + sizes, input._layout)
+    out = empty(layout, input.dtype)
+    scratch = scratch_for(out)
+    source, target, first = working(input), scratch, lead
+    if not layout.is_row_major and layout.suggested_memory_format.startswith("channels_last"):
+        source, target, first = np.moveaxis(source, 1, -1), np.moveaxis(target, 1, -1), 1
+    by_dimension = {first + i: axis for i, axis in enumerate(axes)}
+    whole = input.dtype is uint8 and not axes[0].kind.startswith("nearest")
+    (kernels.resample_bytes if whole else kernels.resample)(source, by_dimension, target)
+    return settle(out, scratch)
+
+
+def _mode(label: str) -> Callable[[Tensor, Axes], Tensor]:
+    """The operator of one mode, and below it the one that its gradient is made with."""
+
+    def spread_gradient(grad: Tensor, axes: Axes) -> Tensor:
+        return forward(grad, tuple(axis.flipped() for axis in axes))
+
+    @operator(
+        where="internal",
+        name=f"upsample_{label.lower()}_backward",
+        gradient={"input": spread_gradient},
+        backward_name=f"Upsample{label}BackwardBackward0",
+    )
+    def spread(input: Tensor, axes: Axes) -> Tensor:
+        return _resampled(input, axes)
+
+    def gradient(grad: Tensor, axes: Axes) -> Tensor:
+        return spread(grad, tuple(axis.flipped() for axis in axes))
+
+    @operator(
+        where="internal",
+        name=f"upsample_{label.lower()}",
+        gradient={"input": gradient},
+        backward_name=f"Upsample{label}Backward0",
+    )
+    def forward(input: Tensor, axes: Axes) -> Tensor:
+        return _resampled(input, axes)
+
+    return forward
+
+
+_MODES: dict[tuple[str, int], tuple[str, Callable[[Tensor, Axes], Tensor]]] = {
+    **{("nearest", n): ("nearest", _mode(f"Nearest{n}D")) for n in (1, 2, 3)},
+    **{("nearest-exact", n): ("nearest-exact", _mode(f"NearestExact{n}D")) for n in (1, 2, 3)},
+    ("linear", 1): ("linear", _mode("Linear1D")),
+    ("bilinear", 2): ("linear", _mode("Bilinear2D")),
+    ("trilinear", 3): ("linear", _mode("Trilinear3D")),
+    ("bicubic", 2): ("cubic", _mode("Bicubic2D")),
+    ("bilinear-aa", 2): ("linear-aa", _mode("Bilinear2DAa")),
+    ("bicubic-aa", 2): ("cubic-aa", _mode("Bicubic2DAa")),
+    ("lanczos-aa", 2): ("lanczos-aa", _mode("Lanczos2DAa")),
+}
+"""Mode and number of spatial dimensions: the kind of each axis, the operator."""
+
+_DIMENSIONS = {"linear": 3, "bilinear": 4, "trilinear": 5}
 
 
 def _is_integer(value: Any) -> bool:
-    if isinstance(value, Tensor):
-        return not value.dtype.is_floating_point
-    return isinstance(value, (int, np.integer))
+    if isinstance(value, (int, np.integer)):
+        return True
+    return isinstance(value, Tensor) and not value.is_floating_point()
 
 
-def _sizes(
-    input: Tensor, size: Any, scale_factor: Any, recompute: bool
-) -> tuple[Ints, tuple[float, ...]]:
-    """The output's spatial sizes, and the factor of each dimension (0: the ratio of the sizes)."""
-    given = input._layout.shape[2:]
-    if size is not None and scale_factor is not None:
-        raise ValueError("only one of size or scale_factor should be defined")
-    if size is not None:
-        if recompute:
-            raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
-        return _read_size(given, size), (0.0,) * len(given)
-    if scale_factor is None:
-        raise ValueError("either size or scale_factor should be defined")
-    factors = scale_factor
-    if not isinstance(scale_factor, (list, tuple)):
-        factors = (scale_factor,) * len(given)
-    elif len(scale_factor) != len(given):
-        raise ValueError(
-            "Input and scale_factor must have the same number of spatial dimensions, but got input "
-            f"with spatial dimensions of {list(given)} and scale_factor of shape {scale_factor}. "
-            "Please provide input tensor in (N, C, d1, d2, ...,dK) format and scale_factor in (s1, "
-            "s2, ...,sK) format."
-        )
-    found = tuple(kernels.scaled_size(s, float(f)) for s, f in zip(given, factors, strict=True))
-    return found, (0.0,) * len(given) if recompute else tuple(float(f) for f in factors)
-
-
-def _read_size(given: Ints, size: Any) -> Ints:
+def _checked_size(input: Tensor, size: Any, count: int) -> list[int]:
     if not isinstance(size, (list, tuple)):
-        if not _is_integer(size):
-            raise TypeError(
-                "upsample() received an invalid combination of arguments - got size of type "
-                f"{type(size).__name__}, but expected ints"
-            )
-        return (int(size),) * len(given)
-    if len(size) != len(given):
+        return [int(size)] * count
+    if len(size) != count:
         raise ValueError(
             "Input and output must have the same number of spatial dimensions, but got input with "
-            f"spatial dimensions of {list(given)} and output size of {size}. Please provide input "
-            "tensor in (N, C, d1, d2, ...,dK) format and output size in (o1, o2, ...,oK) format."
+            f"spatial dimensions of {list(input.shape[2:])} and output size of {size}. Please "
+            "provide input tensor in (N, C, d1, d2, ...,dK) format and output size in "
+            "(o1, o2, ...,oK) format."
         )
-    if not all(_is_integer(x) for x in size):
+    if not all(_is_integer(each) for each in size):
         raise TypeError(
             "expected size to be one of int or Tuple[int] or Tuple[int, int] or Tuple[int, int, "
-            f"int], but got size with types {[type(x) for x in size]}"
+            f"int], but got size with types {[type(each) for each in size]}"
         )
-    return tuple(int(v) for v in size)
+    return [int(each) for each in size]
 
 
-def _refuse_mode(dims: int, mode: str) -> NotImplementedError:
-    if mode in ("linear", "bilinear", "trilinear") and 3 <= dims <= 5:
-        return NotImplementedError(
-            f"Got {dims}D input, but {mode} mode needs {_RANKS[mode]}D input"
+def _checked_factors(input: Tensor, factor: Any, count: int) -> list[float]:
+    if not isinstance(factor, (list, tuple)):
+        return [float(factor)] * count
+    if len(factor) != count:
+        raise ValueError(
+            "Input and scale_factor must have the same number of spatial dimensions, but got input "
+            f"with spatial dimensions of {list(input.shape[2:])} and scale_factor of shape "
+            f"{factor}. Please provide input tensor in (N, C, d1, d2, ...,dK) format and "
+            "scale_factor in (s1, s2, ...,sK) format."
         )
-    return NotImplementedError(
-        f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {dims}D) for the modes: "
-        f"{_MODES} (got {mode})"
-    )
+    return [float(each) for each in factor]
 
 
-def _check_sizes(input: Tensor, size: Ints) -> None:
+def _check_sizes(input: Tensor, out_size: Sequence[int]) -> None:
+    """Refuse empty images, and empty results."""
     shape = input._layout.shape
-    given = shape[2:]
-    letters = ("D", "H", "W")[3 - len(given) :]
-    if min(given) < 1 or min(size) < 1:
-        shown, wanted = (
-            ", ".join(f"{a}: {v}" for a, v in zip(letters, values, strict=True))
-            for values in (given, size)
+    count = len(out_size)
+    if min((*shape[2:], *out_size)) <= 0:
+        letters = _LETTERS[3 - count :]
+        given, wanted = (
+            ", ".join(f"{letter}: {s}" for letter, s in zip(letters, sizes, strict=True))
+            for sizes in (shape[2:], out_size)
         )
-        joint = " and" if len(given) == 1 else ""
         raise RuntimeError(
-            f"Input and output sizes should be greater than 0, but got input ({shown}){joint} "
-            f"output ({wanted})"
+            f"Input and output sizes should be greater than 0, but got input ({given})"
+            f"{' and' if count == 1 else ''} output ({wanted})"
         )
     if not shape[1]:
         raise RuntimeError(
-            f"Non-empty {len(shape)}D data tensor expected but got a tensor with sizes "
-            f"{list(shape)}"
+            f"Non-empty {count + 2}D data tensor expected but got a tensor with sizes {list(shape)}"
         )
 
 
-def _check_dtype(input: Tensor, mode: str, antialias: bool) -> None:
+def _refuse(input: Tensor, mode: str, antialias: bool) -> None:
+    """NotImplementedError for a mode that does not exist for this number of dimensions."""
+    rank = input.dim()
+    needed = _DIMENSIONS.get(mode)
+    if rank in (3, 4, 5) and needed is not None and needed != rank:
+        raise NotImplementedError(f"Got {rank}D input, but {mode} mode needs {needed}D input")
+    if mode == "lanczos" and rank == 4 and not antialias:
+        raise ValueError("Lanczos mode requires antialias=True")
+    raise NotImplementedError(
+        f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {rank}D) for the modes: "
+        "nearest | linear | bilinear | bicubic | trilinear | lanczos | area | nearest-exact (got "
+        f"{mode})"
+    )
+
+
+def _check_options(
+    input: Tensor,
+    size: Any,
+    scale_factor: Any,
+    mode: str,
+    align_corners: bool | None,
+    recompute: bool | None,
+    antialias: bool,
+) -> None:
+    """Refuse options that exclude one another."""
+    if mode in ("nearest", "area", "nearest-exact") and align_corners is not None:
+        raise ValueError(
+            "align_corners option can only be set with the interpolating modes: linear | bilinear "
+            "| bicubic | trilinear"
+        )
+    if size is not None and scale_factor is not None:
+        raise ValueError("only one of size or scale_factor should be defined")
+    if size is None and scale_factor is None:
+        raise ValueError("either size or scale_factor should be defined")
+    if recompute and size is not None:
+        raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
+    if antialias and not (mode in ("bilinear", "bicubic", "lanczos") and input.dim() == 4):
+        raise ValueError(
+            "Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires "
+            "a 4-D tensor as input"
+        )
+    if mode == "lanczos" and align_corners:
+        raise ValueError("Lanczos mode does not support align_corners=True")
+
+
+def _check_dtype(input: Tensor, kind: str, count: int) -> None:
     d = input.dtype
-    nearest = mode.startswith("nearest")
-    if d.is_floating_point or (d is uint8 and (nearest or input.dim() == 4)):
-        return
-    last = "_channels_last" if input.dim() > 3 and d.category != BOOL else ""
-    kind = {"linear": "linear", "bilinear": "bilinear", "trilinear": "trilinear"}.get(mode, mode)
-    kernel = "nearest" if nearest else kind
-    raise not_implemented(f"upsample_{kernel}{input.dim() - 2}d{last}", d)
+    if d in REDUCED and kind.endswith("-aa"):
+        raise not_implemented("compute_index_ranges_weights", d)
+    if not (d.is_floating_point or (d is uint8 and (kind.startswith("nearest") or count == 2))):
+        raise not_implemented(_KERNELS.get(kind, "compute_indices_weights_linear"), d)
+
+
+_KERNELS = {
+    "nearest": "compute_indices_weights_nearest",
+    "nearest-exact": "compute_indices_weights_nearest",
+    "cubic": "compute_indices_weights_cubic",
+}
 
 
 @composite(where="nn.functional")
@@ -165,42 +222,40 @@ def interpolate(
     recompute_scale_factor: bool | None = None,
     antialias: bool = False,
 ) -> Tensor:
-    """Resample the spatial dimensions of (N, C, *S) to `size`, or by `scale_factor`.
+    """Resize the dimensions after (N, C): to `size`, or by `scale_factor`, one or one for each.
 
-    Modes: "nearest", "nearest-exact", "area" (1 to 3 dimensions), "linear" (1), "bilinear",
-    "bicubic", "lanczos" (2), "trilinear" (3). `align_corners` maps corner elements onto each other,
-    not corners of pixels. `antialias` widens the kernel when an image shrinks.
+    Modes: "nearest", "nearest-exact", "area" (means), "linear" (1-d), "bilinear" and "bicubic"
+    (2-d), "trilinear" (3-d), "lanczos" (2-d, antialiased). `align_corners` puts the corner pixels'
+    centres on each other; else the corners' edges are. `antialias` widens the filter when the image
+    shrinks, as Pillow does.
     """
-    if align_corners is not None and mode in ("nearest", "area", "nearest-exact"):
-        raise ValueError(
-            "align_corners option can only be set with the interpolating modes: linear | "
-            "bilinear | bicubic | trilinear"
-        )
-    out_size, factors = _sizes(
-        input, size, scale_factor, bool(recompute_scale_factor) or (mode == "area" and size is None)
+    require_tensor("interpolate", "input", 1, input)
+    _check_options(
+        input, size, scale_factor, mode, align_corners, recompute_scale_factor, antialias
     )
-    dims = input.dim()
-    if antialias and not (mode in ("bilinear", "bicubic", "lanczos") and dims == 4):
-        raise ValueError(
-            "Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires "
-            "a 4-D tensor as input"
-        )
-    if not 3 <= dims <= 5 or _RANKS.get(mode, dims) != dims or mode not in _MODES.split(" | "):
-        raise _refuse_mode(dims, mode)
-    if mode == "area":
-        pool = getattr(F.nn, f"adaptive_avg_pool{dims - 2}d")
-        return pool(input, out_size)
-    if mode == "lanczos" and align_corners:
-        raise ValueError("Lanczos mode does not support align_corners=True")
-    if mode == "lanczos" and not antialias:
-        raise ValueError("Lanczos mode requires antialias=True")
+    count = input.dim() - 2
+    factors: list[float] | None = None
+    if size is not None:
+        out_size = _checked_size(input, size, count)
+    else:
+        factors = _checked_factors(input, scale_factor, count)
+        out_size = [int(s * f) for s, f in zip(input._layout.shape[2:], factors, strict=True)]
+        if recompute_scale_factor or mode == "area":
+            factors = None
+    if mode == "area" and count in (1, 2, 3):
+        return getattr(F.nn, f"adaptive_avg_pool{count}d")(input, out_size)
+    found = _MODES.get((f"{mode}-aa" if antialias else mode, count))
+    if found is None:
+        _refuse(input, mode, antialias)
+    kind, resize = found  # type: ignore[misc]
     _check_sizes(input, out_size)
-    _check_dtype(input, mode, antialias)
-    kind = "float64" if input.dtype is float64 and not mode.startswith("nearest") else "float32"
-    rules = tuple(
-        Rule(_ALONG.get(mode, mode), bool(align_corners), f, antialias, kind) for f in factors
+    _check_dtype(input, kind, count)
+    single = input.dtype is not float64 and not (input.dtype is uint8 and kind[:7] != "nearest")
+    axes = tuple(
+        Axis(kind, s, o, factors[i] if factors else None, bool(align_corners), single)
+        for i, (s, o) in enumerate(zip(input._layout.shape[2:], out_size, strict=True))
     )
-    return resample(input, out_size, rules)
+    return resize(input, axes)
 
 
 def _deprecated(name: str) -> None:
@@ -218,20 +273,20 @@ def upsample(
     mode: str = "nearest",
     align_corners: bool | None = None,
 ) -> Tensor:
-    """`interpolate` under its old name."""
+    """`interpolate`, by its old name."""
     _deprecated("upsample")
     return interpolate(input, size, scale_factor, mode, align_corners)
 
 
 @composite(where="nn.functional")
 def upsample_nearest(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
-    """`interpolate` with mode "nearest"."""
+    """`interpolate` with mode "nearest", by its old name."""
     _deprecated("upsample_nearest")
     return interpolate(input, size, scale_factor, mode="nearest")
 
 
 @composite(where="nn.functional")
 def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
-    """`interpolate` with mode "bilinear" and aligned corners."""
+    """`interpolate` with mode "bilinear" and aligned corners, by its old name."""
     _deprecated("upsample_bilinear")
     return interpolate(input, size, scale_factor, mode="bilinear", align_corners=True)
