@@ -34,7 +34,10 @@ from pellucid.tensor.tensor import empty as allocate
 
 def _filled(name: str, value: int) -> Callable[..., Tensor]:
     def make(*size: Any, out: Tensor | None = None, **options: Unpack[Options]) -> Tensor:
-        result = place(name, read_sizes(name, size, options), None, out, options)
+        shape = read_sizes(name, size, options)
+        if not value and min(shape, default=0) < 0:
+            raise RuntimeError(f"zeros: Dimension size must be non-negative.\n  Got {list(shape)}.")
+        result = place(name, shape, None, out, options)
         result._array.fill(value)
         return finish(name, result, options)
 

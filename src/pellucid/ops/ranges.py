@@ -205,12 +205,15 @@ def _space(
     name: str, start: Any, end: Any, steps: Any, out: Tensor | None, options: Options
 ) -> tuple[Any, Any, int, Tensor]:
     """The ends as numbers, the number of steps, and the tensor to fill."""
-    dims = [len(v._layout.shape) if isinstance(v, Tensor) else 0 for v in (start, end)]
-    if any(dims):
+    dims = {
+        which: len(value._layout.shape)
+        for which, value in (("start", start), ("end", end))
+        if isinstance(value, Tensor)
+    }
+    if any(dims.values()):
+        told = " and ".join(f"{which} with {count} dimension(s)" for which, count in dims.items())
         raise RuntimeError(
-            f"{name} only supports 0-dimensional start and end tensors, but got start with "
-            f"{dims[0]} "
-            f"dimension(s) and end with {dims[1]} dimension(s)."
+            f"{name} only supports 0-dimensional start and end tensors, but got {told}."
         )
     start, end = _number(name, "start", 1, start), _number(name, "end", 2, end)
     if isinstance(steps, bool) or not isinstance(steps, (int, np.integer, Tensor)):
