@@ -1,7 +1,9 @@
 """One expression, evaluated with PyTorch as `torch` and with Pellucid: both must show the same.
 
-Seen are: type, dtype, shape, strides, offset, autograd flags and the bits of the values of tensors; the
-`repr` of anything else; the type and the first sentence of an error; the category and first sentence
+Seen are: type, dtype, shape, strides, offset, autograd flags and the bits of the values of tensors;
+the
+`repr` of anything else; the type and the first sentence of an error; the category and first
+sentence
 of warnings. Both sides start from `manual_seed(0)`.
 """
 

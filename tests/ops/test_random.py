@@ -1,4 +1,6 @@
-"""Random tensors against PyTorch: the same seed gives the same bits, in any layout; refusals too."""
+"""Random tensors against PyTorch: the same seed gives the same bits, in any layout; refusals
+too.
+"""
 
 from __future__ import annotations
 

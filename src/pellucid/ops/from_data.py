@@ -50,15 +50,15 @@ def build(data: Any, kind: dtype | None, copy: bool = True) -> Tensor:
     return result
 
 
-def _warn_copy_construct(data: Any, stacklevel: int) -> None:
+def _warn_copy_construct(data: Any, call: str) -> None:
     if isinstance(data, Tensor):
         warnings.warn(
             "To copy construct from a tensor, it is recommended to use "
             "sourceTensor.detach().clone() "
             "or sourceTensor.detach().clone().requires_grad_(True), rather than "
-            "torch.tensor(sourceTensor).",
+            f"{call}(sourceTensor).",
             UserWarning,
-            stacklevel=stacklevel + 1,
+            stacklevel=3,
         )
 
 
@@ -73,7 +73,7 @@ def tensor(data: Any, **options: Unpack[Options]) -> Tensor:
     if options:
         check_options("tensor", options)
         kind = read_dtype("tensor", options.get("dtype"), None, None)  # type: ignore[arg-type]
-    _warn_copy_construct(data, 2)
+    _warn_copy_construct(data, "torch.tensor")
     return finish("tensor", build(data, kind), options)
 
 
@@ -84,7 +84,7 @@ def new_tensor(self: Tensor, data: Any, **options: Unpack[Options]) -> Tensor:
     """
     check_options("new_tensor", options)
     kind = read_dtype("new_tensor", options.get("dtype"), None, self.dtype)
-    _warn_copy_construct(data, 2)
+    _warn_copy_construct(data, "tensor.new_tensor")
     return finish("new_tensor", build(data, kind), options)
 
 

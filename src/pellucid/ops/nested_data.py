@@ -248,12 +248,17 @@ def _real(value: Any) -> float:
     return float(value)
 
 
+def _truth(value: Any) -> bool:
+    plain = isinstance(value, (float, complex, np.bool_))
+    return bool(value) if plain else bool(to_index(value))
+
+
 def _complex(value: Any) -> complex:
     return complex(value) if hasattr(value, "__complex__") else complex(_real(value))
 
 
 CONVERTERS: dict[int, Callable[[dtype], Callable[[Any], Any]]] = {
-    BOOL: lambda kind: bool,
+    BOOL: lambda kind: _truth,
     INTEGER: _integer_of,
     FLOATING: lambda kind: _real,
     FLOATING + 1: lambda kind: _complex,
