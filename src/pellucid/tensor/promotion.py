@@ -42,6 +42,8 @@ def promote_types(type1: dtype, type2: dtype) -> dtype:
     """The smallest dtype that both can be promoted to: `promote_types(uint8, int8)` is int16."""
     if type1 is type2:
         return type1
+    if _is_wide_unsigned(type1) or _is_wide_unsigned(type2):
+        return _beside_wide_unsigned(type1, type2)
     low, high = sorted((type1, type2), key=lambda d: d.category)
     if low.category == BOOL:
         return high
@@ -59,24 +61,27 @@ def promote_types(type1: dtype, type2: dtype) -> dtype:
     return _FLOATS[max(_FLOATS.index(low), _FLOATS.index(high))]
 
 
+def _is_wide_unsigned(d: dtype) -> bool:
+    return d.category == INTEGER and not d.is_signed and d is not uint8
+
+
+def _beside_wide_unsigned(a: dtype, b: dtype) -> dtype:
+    """The other one if it is floating: nothing else is promoted with uint16, uint32 and uint64."""
+    for d in (a, b):
+        if d.category == FLOATING:
+            return d
+    names = " and ".join(d.tensor_type.removesuffix("Tensor") for d in (a, b))
+    raise RuntimeError(
+        "Promotion for uint16, uint32, uint64 types is not supported, attempted to promote "
+        f"{names}\n  Convert one of them first: x.to(torch.int64) holds every value of uint32."
+    )
+
+
 def _promote_integers(a: dtype, b: dtype) -> dtype:
-    for wide in (a, b):
-        if not wide.is_signed and wide is not uint8:
-            raise RuntimeError(
-                "Promotion for uint16, uint32, uint64 types is not supported, attempted to "
-                f"promote {_long_name(a)} "
-                f"and {_long_name(b)}"
-            )
     if a.is_signed and b.is_signed:
         return _SIGNED[max(_SIGNED.index(a), _SIGNED.index(b))]
     signed = a if a.is_signed else b
     return int16 if signed is int8 else signed
-
-
-def _long_name(d: dtype) -> str:
-    return {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int"}.get(
-        d.name, d.name.capitalize().replace("Uint", "UInt")
-    )
 
 
 def number_dtype(value: Any) -> dtype:
@@ -122,6 +127,8 @@ def _raise_category(strong: dtype, weak: dtype) -> dtype:
     """
     if strong.category >= weak.category:
         return strong
+    if strong is bool_:
+        return promote_types(strong, weak)
     if weak.category == COMPLEX and strong.category == FLOATING:
         return promote_types(strong, complex64) if strong is not float64 else complex128
     return weak
