@@ -14,6 +14,7 @@ import numpy as np
 from pellucid.ops.api import F
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.nn.embedding import embedding_renorm_, embedding_spread
+from pellucid.ops.nn.kernels_bags import reduce_runs
 from pellucid.ops.nn.support import finished, require_tensor, working
 from pellucid.ops.returns import return_type
 from pellucid.tensor.dtype import int32, int64
@@ -30,7 +31,7 @@ def _per_bag(ufunc: np.ufunc, rows: np.ndarray, bags: np.ndarray, out: np.ndarra
     """
     if rows.size:
         starts = np.flatnonzero(np.diff(bags, prepend=-1))
-        out[bags[starts]] = ufunc.reduceat(rows, starts, axis=0)
+        reduce_runs(ufunc, rows, starts, out, bags[starts])
     return out
 
 

@@ -253,7 +253,7 @@ def resample_bytes(x: np.ndarray, axes: dict[int, Axis], out: np.ndarray) -> Non
         along, bits = _fixed_point(axes[dimension])
         shape = [1] * x.ndim
         shape[dimension] = -1
-        total = np.int32(1 << (bits - 1))
+        total = np.full((1,) * x.ndim, 1 << (bits - 1), np.int32)
         for positions, weight in zip(*along, strict=True):
             total = total + x.take(positions, axis=dimension) * weight.reshape(shape)
         x = np.clip(total >> bits, 0, 255).astype(np.uint8)
