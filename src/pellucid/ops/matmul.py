@@ -317,7 +317,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if weight.dim() != 2:
         raise RuntimeError(f"linear: weight must be a matrix, but it has {weight.dim()} dimensions")
     found = affine(input, weight, bias)
-    if bias is None or rank == 2 or not input._layout.is_row_major:
+    flat = bias is not None and input._layout.is_row_major and bias._layout.is_row_major
+    if rank == 2 or not flat:
         return found
     return found.view(found._layout.shape)
 

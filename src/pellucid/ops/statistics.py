@@ -34,7 +34,7 @@ def _settings(dim: Any, unbiased: Any, correction: Any) -> tuple[Any, float]:
 
 def _squares(array: np.ndarray, mean: np.ndarray, plan: Plan) -> np.ndarray:
     """The sums of the squared distances from `mean`, corrected for the rounding of `mean`."""
-    distance = array - mean
+    distance = np.asarray(array - mean)
     total, left = np.empty(plan.kept, mean.dtype), np.empty(plan.kept, mean.dtype)
     add_up(distance, plan.axes, left)
     np.multiply(distance, distance, out=distance)

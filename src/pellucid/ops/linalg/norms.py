@@ -167,13 +167,20 @@ def matrix_norm(
     smallest = ord < 0
     if abs(ord) == 2:
         values = _singular_values(input, first, second, dtype)
-        return _kept((values.amin if smallest else values.amax)(-1), first, second, keepdim)
+        return _kept(_extreme(values, -1, False, smallest), first, second, keepdim)
     if abs(ord) == math.inf:
         first, second = second, first
     sums = vector_norm(input, 1, first, keepdim, dtype=dtype)
     if not keepdim and first < second:
         second -= 1
-    return (sums.amin if smallest else sums.amax)(second, keepdim)
+    return _extreme(sums, second, keepdim, smallest)
+
+
+def _extreme(values: Tensor, dim: int, keepdim: bool, smallest: bool) -> Tensor:
+    """The smallest or largest of numbers that are not negative; the largest of none is 0."""
+    if smallest:
+        return values.amin(dim, keepdim)
+    return values.amax(dim, keepdim) if values.shape[dim] else values.sum(dim, keepdim)
 
 
 def _singular_values(input: Tensor, first: int, second: int, d: dtype | None) -> Tensor:

@@ -142,7 +142,7 @@ def _logits(
     reduction: str,
 ) -> Tensor:
     """(1 - t) x + (1 + (p - 1) t) log(1 + exp(-x)), the logarithm without overflow."""
-    (x, t), d, layout = operands(input, target)
+    (t, x), d, layout = operands(target, input)
     with np.errstate(all="ignore"):
         softplus = np.log1p(np.exp(-np.abs(x))) + np.maximum(-x, 0)
         if pos_weight is not None:
