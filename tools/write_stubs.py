@@ -111,14 +111,19 @@ def _from_signature(body: Callable[..., Any], spec: Any) -> Iterator[str]:
 
 def result(call: Callable[..., Any], name: str) -> str:
     """What an operator returns, as far as its body says."""
+    if name in SEVERAL:
+        return "tuple[Tensor, ...]"
     if name.endswith("_") and not name.endswith("__"):
         return "Tensor"
     spec = getattr(call, "spec", None)
     if spec is not None and spec.kind == "pointwise":
         return "Tensor"
     if spec is not None and spec.kind == "view":
-        return "tuple[Tensor, ...]" if name in SEVERAL else "Tensor"
-    return annotation(inspect.signature(inspect.unwrap(call)).return_annotation)
+        return "Tensor"
+    text = annotation(inspect.signature(inspect.unwrap(call)).return_annotation)
+    if spec is not None and text == "None":  # the body writes; its call returns what was written
+        return "Tensor"
+    return text
 
 
 def function(name: str, call: Callable[..., Any], method: bool = False) -> str:
@@ -136,16 +141,15 @@ def _body(place: dict[str, Callable[..., Any]], method: bool = False) -> str:
 def methods_stub() -> str:
     """`tensor/methods.pyi`: what the operators and the tape attach to `Tensor`."""
     spec = importlib.import_module("pellucid.ops.spec")
-    dunders = importlib.import_module("pellucid.ops.dunders")
     tensor = importlib.import_module("pellucid.tensor.tensor").Tensor
     place = spec.namespace("Tensor")
-    text = HEADER + IMPORTS + "from pellucid.tensor.tensor import Tensor\n\nclass Methods:\n"
-    text += _body({n: c for n, c in place.items() if n not in BUILTIN_SHADOWS}, method=True)
+    text = _body({n: c for n, c in place.items() if n not in BUILTIN_SHADOWS}, method=True)
     special = sorted(
         n for n in vars(tensor) if n.startswith("__") and n.endswith("__") and n in SPECIAL
     )
     for name in special:
-        text += f"    def {name}(self{SPECIAL[name]}: ...\n"
+        signature, _, remark = SPECIAL[name].partition("  #")
+        text += f"    def {name}(self{signature}: ...{remark and '  #' + remark}\n"
     for name in sorted(n for n in place if n in BUILTIN_SHADOWS):
         text += function(name, place[name], method=True)
     for name, value in sorted(vars(tensor).items()):
@@ -156,10 +160,17 @@ def methods_stub() -> str:
             text += (
                 f"    def {name}(self, *args: Any, **kwargs: Any) -> {TAPE_METHODS[name]}: ...\n"
             )
-    del dunders
-    return text
+    head = HEADER + "import builtins\n" + IMPORTS + "from pellucid.tensor.tensor import Tensor\n\n"
+    return head + "class Methods:\n" + _builtins_named(text, BUILTIN_SHADOWS & set(place))
 
 
+def _builtins_named(text: str, shadowed: set[str]) -> str:
+    """`text` of a class with methods called `bool`, `int`, …: its annotations mean the builtins."""
+    names = "|".join(sorted(shadowed))
+    return re.sub(rf"(?<=[:>|\[,] )({names})\b|(?<=\[)({names})\b", r"builtins.\1\2", text)
+
+
+ELEMENTWISE = "  # type: ignore[override]  # compares elements: object.__eq__ answers one bool"
 SPECIAL = {
     **{
         f"__{r}{name}__": ", other: Any) -> Tensor"
@@ -181,8 +192,9 @@ SPECIAL = {
         for r in ("", "r", "i")
     },
     **{f"__{name}__": ", other: Any) -> Tensor" for name in ["lt", "le", "gt", "ge"]},
-    "__eq__": ", other: object) -> Tensor",
-    "__ne__": ", other: object) -> Tensor",
+    **{f"__{name}__": ", other: Any) -> Tensor" + ELEMENTWISE for name in ("eq", "ne")},
+    "__hash__": ") -> int",
+    "__reversed__": ") -> Tensor",
     **{f"__{name}__": ") -> Tensor" for name in ["neg", "pos", "abs", "invert"]},
     "__getitem__": ", index: Any) -> Tensor",
     "__setitem__": ", index: Any, value: Any) -> None",

@@ -13,7 +13,7 @@ from pellucid.version import PELLUCID
 
 def show() -> str:
     """What computes, as text."""
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[index]
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return (
         f"PyTorch built with:\n  - Pellucid {PELLUCID} over NumPy {np.__version__}, no C++\n"
         f"  - Python {sys.version.split()[0]}\n"

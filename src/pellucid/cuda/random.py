@@ -10,6 +10,6 @@ from pellucid.cuda import seed as seed
 from pellucid.cuda import seed_all as seed_all
 from pellucid.cuda import set_rng_state_all as set_rng_state_all
 
-get_rng_state = _cuda.get_rng_state  # type: ignore[attr-defined]
-set_rng_state = _cuda.set_rng_state  # type: ignore[attr-defined]
-initial_seed = _cuda.initial_seed  # type: ignore[attr-defined]
+get_rng_state = _cuda.get_rng_state
+set_rng_state = _cuda.set_rng_state
+initial_seed = _cuda.initial_seed

@@ -146,7 +146,8 @@ def _reduce(tensor: Tensor) -> Any:
     if not memory.flags.c_contiguous:
         order = list(range(array.ndim))
         memory = np.ascontiguousarray(array)
-    raw = pickle.PickleBuffer(memory.reshape(-1).view(np.uint8))
+    # An array is a buffer; its stub says so from Python 3.12 on.
+    raw = pickle.PickleBuffer(memory.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
     shape = memory.shape if array.ndim else ()
     return _rebuild, (raw, memory.dtype, shape, order, tensor.requires_grad)
 

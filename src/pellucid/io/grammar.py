@@ -115,7 +115,7 @@ class AllowList:
             return VALUES[name]
         if name in (TENSOR, PARAMETER, "torch.nn.Parameter"):
             self.named.append((offset, name, "allowed"))
-            found = self.classes[TENSOR if name == TENSOR else PARAMETER]
+            found: Any = self.classes[TENSOR if name == TENSOR else PARAMETER]
             self.known_parameter = self.known_parameter if name == TENSOR else found
             return found
         if name in self.user:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from pellucid.autograd.api import grad
 from pellucid.autograd.modes import enable_grad
@@ -20,7 +20,7 @@ def _of_input(
     with enable_grad():
         input = grad_output.new_zeros(tuple(input_size)).requires_grad_()
         output = getattr(F, f"conv{dimensions}d")(input, weight.detach(), None, *options)
-        return grad(output, input, grad_output)[0]
+        return cast(Tensor, grad(output, input, grad_output)[0])
 
 
 def _of_weight(
@@ -30,7 +30,7 @@ def _of_weight(
     with enable_grad():
         weight = grad_output.new_zeros(tuple(weight_size)).requires_grad_()
         output = getattr(F, f"conv{dimensions}d")(input.detach(), weight, None, *options)
-        return grad(output, weight, grad_output)[0]
+        return cast(Tensor, grad(output, weight, grad_output)[0])
 
 
 def conv1d_input(

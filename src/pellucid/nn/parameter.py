@@ -7,7 +7,7 @@ that `parameters()`, `state_dict()` and `to()` find them.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pellucid import ops
 from pellucid.autograd.modes import no_grad
@@ -65,15 +65,17 @@ class Parameter(Tensor, metaclass=_MarkedTensorMeta):
                 f"{type(leaf).__name__} was found instead. Let {type(data).__name__}.detach() "
                 "return its own class, or pass a plain tensor."
             )
-        leaf._is_param = True
-        return leaf
+        parameter: Any = leaf
+        parameter._is_param = True
+        return parameter
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
         if id(self) not in memo:
             memo[id(self)] = type(self)(self.detach().clone(), self.requires_grad)
         return memo[id(self)]
 
-    def __repr__(self, *, tensor_contents: str | None = None) -> str:
+    # mypy drops the names of a dunder's keywords and finds no two alike.
+    def __repr__(self, *, tensor_contents: str | None = None) -> str:  # type: ignore[override]
         text = super().__repr__()
         if type(self) is not Parameter:
             text = f"Parameter({text})"
@@ -105,13 +107,19 @@ class Buffer(Tensor, metaclass=_MarkedTensorMeta):
     def __new__(cls, data: Tensor | None = None, *, persistent: bool = True) -> Any:
         if data is None:
             data = ops.empty(0)
-        marked = data.detach().requires_grad_(data.requires_grad)
+        marked: Any = data.detach().requires_grad_(data.requires_grad)
         marked.persistent = persistent
         marked._is_buffer = True
         return marked
 
 
-class UninitializedTensorMixin:
+if TYPE_CHECKING:
+    _TensorToBe = Tensor  # what the mixin is mixed with
+else:
+    _TensorToBe = object
+
+
+class UninitializedTensorMixin(_TensorToBe):
     """What the tensors of a lazy module share: no shape until the first input has been seen."""
 
     cls_to_become: type[Tensor]
@@ -123,7 +131,7 @@ class UninitializedTensorMixin:
             self.data = ops.empty(
                 shape, device=device, dtype=plain.dtype if dtype is None else dtype
             )
-        self.__class__ = self.cls_to_become
+        self.__class__ = self.cls_to_become  # type: ignore[assignment]  # it stops being lazy
 
     @property
     def shape(self) -> Any:
@@ -140,7 +148,8 @@ class UninitializedTensorMixin:
             "initialize the parameters before calling `module.share_memory()`."
         )
 
-    def __repr__(self, *, tensor_contents: str | None = None) -> str:
+    # mypy drops the names of a dunder's keywords and finds no two alike.
+    def __repr__(self, *, tensor_contents: str | None = None) -> str:  # type: ignore[override]
         return f"<{type(self).__name__}>"
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
@@ -152,7 +161,7 @@ def is_lazy(param: object) -> bool:
     return isinstance(param, UninitializedTensorMixin)
 
 
-class UninitializedParameter(UninitializedTensorMixin, Parameter):
+class UninitializedParameter(UninitializedTensorMixin, Parameter):  # type: ignore[misc]  # __repr__
     """A parameter whose shape the first input decides; see `LazyModuleMixin`."""
 
     _mark = ""

@@ -162,7 +162,7 @@ def run(
         outputs = []
         for direction in range(directions):
             position = layer * directions + direction
-            arguments: tuple[Any, ...] = (
+            arguments = (
                 STEPS[mode],
                 input,
                 tuple(s[position] for s in state),
@@ -172,7 +172,7 @@ def run(
             if batch_sizes is None:
                 output, final = run_layer(*arguments)
             else:
-                output, final = run_packed_layer(*arguments, batch_sizes=batch_sizes)
+                output, final = run_packed_layer(*arguments, batch_sizes)
             outputs.append(output)
             last.append(final)
         input = outputs[0] if directions == 1 else ops.cat(outputs, outputs[0].dim() - 1)

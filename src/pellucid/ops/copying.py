@@ -31,7 +31,7 @@ def _fields(cls: type) -> frozenset[str]:
 
 def user_attributes(tensor: Tensor) -> dict[str, Any]:
     """What a program put on a tensor (`x.name = "weights"`), without the tensor's own fields."""
-    own = _fields(type(tensor))
+    own = _fields(type(tensor))  # type: ignore[arg-type]  # a class can be hashed
     return {name: value for name, value in vars(tensor).items() if name not in own}
 
 
@@ -122,7 +122,8 @@ def _reduce_storage(storage: Storage) -> tuple[Any, ...]:
     return rebuild_storage, (storage.buffer[: storage.nbytes()].tobytes(),)
 
 
-Tensor.__reduce_ex__ = _reduce  # type: ignore[method-assign]
+# Pickle alone calls this, with the protocol as an integer.
+Tensor.__reduce_ex__ = _reduce  # type: ignore[method-assign, assignment]
 copyreg.pickle(Storage, _reduce_storage)
 
 

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from pellucid.autograd.node import wants_grad
+from pellucid.ops.arguments import type_name
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.inplace import (
     after_write,
     before_write,
     copy_array,
+    refuse_shared,
     resize,
     shares_memory,
     tell_write,
@@ -130,11 +132,12 @@ def _set_data(self: Tensor, value: Tensor) -> None:
     self.__dict__.pop("_array", None)
 
 
-Tensor.data = property(
+# A property, which the stub declares as the attribute that it looks like.
+Tensor.data = property(  # type: ignore[assignment]
     _get_data,
     _set_data,
     doc="The same memory without history and with a version counter of its own.",
-)  # type: ignore[attr-defined]
+)
 
 
 def _zeros_for(grad: Tensor) -> Tensor:
@@ -146,11 +149,16 @@ def empty_as(input: Tensor) -> Tensor:
     return empty(empty_like_layout(input._layout), input.dtype)
 
 
+def laid_over(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors of one storage show the same elements at the same places."""
+    return a._layout == b._layout and a.dtype is b.dtype
+
+
 def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     """Copy `src` into this tensor: broadcast to its shape, converted to its dtype."""
     if not isinstance(src, Tensor):
         raise TypeError(
-            f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}"
+            f"copy_(): argument 'other' (position 1) must be Tensor, not {type_name(src)}"
         )
     start = perf_counter() if listeners else 0.0
     old = before_write(_COPY, self, (src,), {})
@@ -164,6 +172,8 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
             layouts.expand(src._layout, shape)  # raises, naming the dimension
     source = src._array
     if source is not self._array:
+        if src._storage is self._storage and not laid_over(self, src):
+            refuse_shared(self, src)
         if src.dtype is self.dtype:
             np.copyto(self._array, source)
         else:

@@ -161,7 +161,8 @@ def _check_plain(name: str, *tensors: Tensor) -> None:
 def apply_(self: Tensor, callable: Callable[[Any], Any]) -> Tensor:
     """Replace every element by `callable(element)`: slow, one Python call each."""
     _check_plain("apply_", self)
-    with np.nditer(self._array, flags=["zerosize_ok"], op_flags=[["readwrite"]]) as elements:
+    element: Any
+    with np.nditer(self._array, flags=["zerosize_ok"], op_flags=["readwrite"]) as elements:
         for element in elements:
             element[...] = callable(element.item())
     self._storage.version += 1
@@ -174,8 +175,11 @@ def map_(self: Tensor, tensor: Tensor, callable: Callable[[Any, Any], Any]) -> T
     """
     _check_plain("map_", self, tensor)
     spread = np.broadcast_to(tensor._array, self._array.shape)
-    flags = [["readwrite"], ["readonly"]]
-    with np.nditer([self._array, spread], flags=["zerosize_ok"], op_flags=flags) as pairs:
+    with np.nditer(
+        [self._array, spread],
+        flags=["zerosize_ok"],
+        op_flags=[["readwrite"], ["readonly"]],
+    ) as pairs:
         for element, other in pairs:
             element[...] = callable(element.item(), other.item())
     self._storage.version += 1
@@ -199,5 +203,6 @@ def _reversed(self: Tensor) -> Tensor:
     return self if not self._layout.shape else self.flip(0)
 
 
-Tensor.__contains__ = _contains  # type: ignore[attr-defined]
-Tensor.__reversed__ = _reversed  # type: ignore[attr-defined]
+# The stub of the methods declares both, so that a program knows them.
+Tensor.__contains__ = _contains  # type: ignore[method-assign, assignment]
+Tensor.__reversed__ = _reversed  # type: ignore[method-assign, assignment]

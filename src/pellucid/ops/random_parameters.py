@@ -99,9 +99,9 @@ def _normal_of(mean: Any, std: Any, generator: Generator) -> Tensor:
     if isinstance(std, Tensor) and std.dtype.is_complex:
         raise RuntimeError("normal expects standard deviation to be non-complex")
     broadcast_shapes(*(each._layout.shape for each in tensors))
-    arrays = [each._array if isinstance(each, Tensor) else each for each in (mean, std)]
+    mean, std = (each._array if isinstance(each, Tensor) else each for each in (mean, std))
     kind = tensors[0].dtype
-    return adopt(draw.normal_of(generator, *arrays, kind), kind)
+    return adopt(draw.normal_of(generator, mean, std, kind), kind)
 
 
 def _normal_operator(number: int, *parameters: str) -> Callable[..., Tensor]:

@@ -52,7 +52,7 @@ def _number(name: str, parameter: str, position: int, value: Any) -> Any:
 
 def _bounds(name: str, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Any, Any]:
     """start, end and step of `f(end)`, `f(start, end)`, `f(start, end, step)`, any by keyword."""
-    found = {key: options.pop(key) for key in ("start", "end", "step") if key in options}
+    found: dict[str, Any] = {key: options.pop(key) for key in ("start", "end", "step") if key in options}
     names = [key for key in ("start", "end", "step") if key not in found]
     if len(args) == 1 and "end" in names:
         names = ["end"]
@@ -150,11 +150,11 @@ def range_values(start: Any, step: Any, count: int, kind: dtype) -> np.ndarray:
         return (int(start) + index * int(step)).astype(kind.numpy)
     wide = np.float32 if kind in REDUCED else np.float64
     first, stride = float(wide(start)), float(wide(step))
-    index = np.arange(count, dtype=np.float64)
+    places = np.arange(count, dtype=np.float64)
     if kind is not float64:
-        scalar = (first + index * stride).astype(kind.numpy)
+        scalar = (first + places * stride).astype(kind.numpy)
     else:
-        scalar = fused_multiply_add(index, stride, first)
+        scalar = fused_multiply_add(places, stride, first)
     lanes = _LANES[kind.name]
     vectors = count // (2 * lanes) * 2 * lanes
     if not vectors or (first.is_integer() and stride.is_integer() and kind not in REDUCED):
@@ -263,12 +263,14 @@ def linear_values(start: Any, end: Any, steps: int, kind: dtype) -> np.ndarray:
     """
     if steps <= 1:
         return np.full(steps, start)
+    first: Any
+    last: Any
     if kind.category < FLOATING:
         first, last, work = int(start), int(end), np.dtype(np.float64)
         step = (float(last) - float(first)) / (steps - 1)
     else:
         work = kind.numpy
-        cut = complex if kind.is_complex else float
+        cut: type[Any] = complex if kind.is_complex else float
         first, last = work.type(cut(start)), work.type(cut(end))
         step = (last - first) / work.type(steps - 1)
     half = steps // 2

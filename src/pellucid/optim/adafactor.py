@@ -129,7 +129,7 @@ def _rms(tensor: Tensor) -> float:
 def _average(grad: Tensor, state: dict[str, Any], weight: float, eps: float) -> Tensor:
     """Take `grad²` into the averages with `weight`; returns the second moment they stand for."""
     if "variance" in state:
-        return state["variance"].lerp_(grad * grad, weight)  # type: ignore[no-any-return]
+        return state["variance"].lerp_(grad * grad, weight)
     rows, columns = state["row_var"], state["col_var"]
     for average, dim in ((rows, -1), (columns, -2)):
         norm = ops.norm(grad, dim=dim, keepdim=True)

@@ -90,7 +90,7 @@ class LBFGS(Optimizer):
     # -- one step
 
     @no_grad()
-    def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any]) -> Any:
         """Run the iterations. Returns what `closure` returned at the start."""
         closure = enable_grad()(closure)
         group = self.param_groups[0]

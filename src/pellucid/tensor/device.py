@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pellucid.tensor.layout_rules import MemoryFormat
+
 _TYPES = (
     "cpu", "cuda", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga", "maia",
     "xla", "lazy", "vulkan", "mps", "meta", "hpu", "mtia", "privateuseone",
@@ -19,12 +21,14 @@ class device:
 
     def __init__(self, type: str | device | int = "cpu", index: int | None = None) -> None:
         if isinstance(type, device):
-            type, index = type.type, type.index
+            index, type = type.index, type.type
         if isinstance(type, int):
             raise RuntimeError(
                 "Cannot access accelerator device when none is available.\n"
                 f"  device({type}) means the accelerator of that number; use device('cpu')."
             )
+        if not type:
+            raise RuntimeError("Device string must not be empty")
         name, colon, number = type.partition(":")
         if name not in _TYPES:
             known = ", ".join(_TYPES)
@@ -91,7 +95,7 @@ class memory_format:
 
     __slots__ = ("name",)
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: MemoryFormat) -> None:
         self.name = name
 
     def __repr__(self) -> str:
@@ -105,7 +109,7 @@ contiguous_format = memory_format("contiguous_format")
 channels_last = memory_format("channels_last")
 channels_last_3d = memory_format("channels_last_3d")
 preserve_format = memory_format("preserve_format")
-_FORMATS = {
+_FORMATS: dict[str, memory_format] = {
     f.name: f for f in (contiguous_format, channels_last, channels_last_3d, preserve_format)
 }
 

@@ -97,6 +97,10 @@ class Storage:
     """
 
     __slots__ = ("__weakref__", "_address", "_class", "_nbytes", "buffer", "owner", "version", "writer")
+    owner: Any
+    buffer: np.ndarray
+    version: int
+    writer: str
 
     def __init__(self, nbytes: int) -> None:
         self._nbytes = nbytes

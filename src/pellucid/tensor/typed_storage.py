@@ -13,6 +13,7 @@ import numpy as np
 
 from pellucid.tensor.device import CPU, device
 from pellucid.tensor.dtype import all_dtypes, default, dtype
+from pellucid.tensor.dtype import dtype as ElementType
 from pellucid.tensor.storage import Storage
 
 
@@ -23,14 +24,14 @@ class TypedStorage:
     or `wrap_storage=` an untyped storage to share; `dtype`: of the elements.
     """
 
-    dtype: dtype
+    dtype: ElementType
     is_cuda = is_sparse = False
 
     def __init__(
         self,
         *args: Any,
         wrap_storage: Storage | None = None,
-        dtype: dtype | None = None,
+        dtype: ElementType | None = None,
         device: Any = None,
         _internal: bool = False,
     ) -> None:

@@ -208,7 +208,7 @@ def _compare_numbers(actual: Any, expected: Any, rules: Rules) -> Exception | No
 
 def _compare_tensors(actual: Tensor, expected: Tensor, rules: Rules) -> Exception | None:
     rtol, atol = rules.tolerances(actual.dtype, expected.dtype)
-    attributes = [("shape", actual.shape, expected.shape)]
+    attributes: list[tuple[str, Any, Any]] = [("shape", actual.shape, expected.shape)]
     if rules.check_stride:
         attributes.append(("stride()", actual.stride(), expected.stride()))
     if rules.check_dtype:

@@ -37,7 +37,7 @@ class ConversionMixin:
             grad = parameter.grad
             parameter.grad = None  # a gradient must never stand beside data of another dtype
             parameter.data = new_data
-            if grad is not None:
+            if grad is not None and new_grad is not None:
                 grad.data = new_grad
                 parameter.grad = grad
         for name, buffer in self._buffers.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import namedtuple
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pellucid import ops
@@ -74,7 +74,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     def reset_parameters(self) -> None:
         """Draw all weights again."""
         self.head.reset_parameters()
-        for first, second in self.tail:
+        clusters: Iterable[Any] = self.tail
+        for first, second in clusters:
             first.reset_parameters()
             second.reset_parameters()
 

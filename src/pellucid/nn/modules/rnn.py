@@ -91,7 +91,10 @@ class RNNBase(Module):
         real_hidden = self.proj_size or self.hidden_size
         directions = 2 if self.bidirectional else 1
         input_size = self.input_size if layer == 0 else real_hidden * directions
-        shapes = {"weight_ih": (gates, input_size), "weight_hh": (gates, real_hidden)}
+        shapes: dict[str, tuple[int, ...]] = {
+            "weight_ih": (gates, input_size),
+            "weight_hh": (gates, real_hidden),
+        }
         if self.bias:
             shapes |= {"bias_ih": (gates,), "bias_hh": (gates,)}
         if self.proj_size:
@@ -243,15 +246,16 @@ class RNNBase(Module):
             hx = self.permute_hidden(hx, sorted_indices)
         self.check_forward_args(data, hx, batch_sizes)
         output, state = self._run(data, hx, batch_sizes.tolist())
-        output = PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices)
-        return output, self.permute_hidden(state, unsorted_indices)
+        packed = PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices)
+        return packed, self.permute_hidden(state, unsorted_indices)
 
     def _run(self, input: Tensor, hx: Any, batch_sizes: list[int] | None) -> tuple[Tensor, Any]:
         weights = []
         for names in self._all_weights:
             values = {name.partition("_l")[0]: getattr(self, name) for name in names}
             kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
-            weights.append(recurrent.CellWeights(*(values.get(kind) for kind in kinds)))
+            parts: list[Any] = [values.get(kind) for kind in kinds]
+            weights.append(recurrent.CellWeights(*parts))
         output, state = recurrent.run(
             self.mode,
             input,

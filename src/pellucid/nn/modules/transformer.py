@@ -74,7 +74,7 @@ class TransformerEncoder(Module):
         output = src
         for layer in self.layers:
             output = layer(output, src_mask=mask, is_causal=is_causal, src_key_padding_mask=padding)
-        if drop_padding:
+        if padding is not None and drop_padding:
             output = output.masked_fill(_is_padding(padding).unsqueeze(-1), 0.0)
         return output if self.norm is None else self.norm(output)
 

@@ -10,7 +10,7 @@ query's sum of exponentials, from which the backward pass makes the same scores 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,7 @@ _BLOCK_BYTES = 1 << 20
 class Block(NamedTuple):
     """Some heads (an index into the leading dimensions), some queries, and the keys they see."""
 
-    heads: tuple[object, ...]
+    heads: tuple[Any, ...]
     queries: slice
     keys: slice
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -276,7 +276,7 @@ def _input_depthwise(grad: np.ndarray, w: np.ndarray, out: np.ndarray, slide: Sl
             np.add(target, product, out=target)
 
 
-def _filters(w: np.ndarray, block: tuple[object, ...]) -> np.ndarray:
+def _filters(w: np.ndarray, block: tuple[Any, ...]) -> np.ndarray:
     """The filters (taps, channels, 1, ...) of a block: `blocks` cuts the batch first."""
     chosen = w[block[1]] if len(block) > 1 else w
     dims = w.ndim - 2

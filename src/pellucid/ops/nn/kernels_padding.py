@@ -8,7 +8,7 @@ borders back where they came from.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,7 +41,7 @@ def positions(size: int, low: int, high: int, mode: str) -> Run:
     return Run(tuple(left), (first, max(first, end)), tuple(right))
 
 
-def _along(axis: int, index: object) -> tuple[object, ...]:
+def _along(axis: int, index: Any) -> tuple[Any, ...]:
     return (slice(None),) * axis + (index,)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,8 +32,8 @@ class Tap(NamedTuple):
     """One place of the window: its number, the outputs that have it, the inputs they meet."""
 
     number: int
-    outputs: tuple[object, ...]
-    inputs: tuple[object, ...]
+    outputs: tuple[Any, ...]
+    inputs: tuple[Any, ...]
 
 
 @lru_cache(maxsize=512)
@@ -41,8 +41,8 @@ def plan(size: Ints, out_size: Ints, window: Window) -> tuple[Tap, ...]:
     """The taps that meet the input anywhere, in the order of memory."""
     taps = []
     for number, tap in enumerate(np.ndindex(*window.kernel)):
-        outputs: list[object] = [Ellipsis]
-        inputs: list[object] = [Ellipsis]
+        outputs: list[Any] = [Ellipsis]
+        inputs: list[Any] = [Ellipsis]
         for s, o, i, t, p, d in zip(size, out_size, tap, *window[1:], strict=True):
             shift = i * d - p
             first, end = max(0, -(shift // t)), min(o, (s - 1 - shift) // t + 1)
@@ -68,7 +68,7 @@ def lowest(d: np.dtype) -> float:
     return -np.inf if d.kind == "f" else int(np.iinfo(d).min)
 
 
-def blocks(x: np.ndarray, spatial: int) -> Iterator[tuple[object, ...]]:
+def blocks(x: np.ndarray, spatial: int) -> Iterator[tuple[Any, ...]]:
     """Indices of the leading dimensions that cut `x` into parts which fit in cache.
 
     Every tap goes over the whole part again. A dimension is cut only where it is the outermost one
@@ -276,7 +276,8 @@ def adaptive_max(x: np.ndarray, out: np.ndarray, places: np.ndarray, spatial: in
     ranges = [bins(s, o) for s, o in zip(size, out_size, strict=True)]
     for cell in np.ndindex(*out_size):
         limits = [r[i] for r, i in zip(ranges, cell, strict=True)]
-        part = x[(Ellipsis, *(slice(a, b) for a, b in limits))]
+        bin_of: tuple[Any, ...] = (Ellipsis, *(slice(a, b) for a, b in limits))
+        part = x[bin_of]
         shape = part.shape[lead:]
         flat = part.reshape(*part.shape[:lead], -1)
         chosen = _last_nan_or_argmax(flat)

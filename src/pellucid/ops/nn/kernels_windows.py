@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -116,7 +116,8 @@ class _Planes:
             self.view = self.x[part]
             return
         whole = self.whole[: part.stop - part.start]
-        whole[(Ellipsis, *self.target)] = self.x[(part, slice(None), *self.source)]
+        inside: tuple[Any, ...] = (Ellipsis, *self.target)
+        whole[inside] = self.x[(part, slice(None), *self.source)]
         self.view = self._by_phase(whole) if self.phases else whole
 
     def _by_phase(self, whole: np.ndarray) -> np.ndarray:

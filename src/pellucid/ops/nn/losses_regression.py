@@ -61,7 +61,7 @@ def _pair(gradient: Any) -> Any:
 def _mse(input: Tensor, target: Tensor, setting: None, reduction: str) -> Tensor:
     (x, y), d, layout = operands(input, target)
     z = x - y
-    return reduced(np.square(z, out=z), reduction, d, layout)
+    return reduced(np.square(z), reduction, d, layout)
 
 
 def _smooth_slope(z: Tensor, beta: float) -> Tensor:
@@ -163,7 +163,8 @@ def l1_loss(
         input, target = F.broadcast_tensors(input, target)
         return _weighted(F.abs(input - target), weight, input, reduction)
     reduction = reduction_named(reduction, size_average, reduce)
-    return _l1(*F.broadcast_tensors(input, target), reduction)
+    input, target = F.broadcast_tensors(input, target)
+    return _l1(input, target, reduction)
 
 
 @composite(where="nn.functional")

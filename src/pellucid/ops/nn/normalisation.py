@@ -65,7 +65,7 @@ def _gradient(
         training,
         None if scratch is None else kernels.by_channel(scratch),
     )
-    if to_input is not None and scratch is not to_input._array:
+    if to_input is not None and scratch is not None and scratch is not to_input._array:
         copy_array(to_input._array, scratch)
     kind = (weight if weight is not None else input).dtype.numpy
     return (
@@ -360,10 +360,11 @@ def instance_norm(
             "Expected running_mean and running_var to be defined when use_input_stats is false"
         )
     n, c = shape[:2]
-    repeated = [None if t is None else t.repeat(n) for t in (weight, bias)]
+    weight, bias = (None if t is None else t.repeat(n) for t in (weight, bias))
     statistics = [None if t is None else t.detach().repeat(n) for t in (running_mean, running_var)]
     merged = input.contiguous().view(1, n * c, *shape[2:])
-    out = _batch_norm(merged, *repeated, *statistics, use_input_stats, momentum, eps)
+    mean, var = statistics
+    out = _batch_norm(merged, weight, bias, mean, var, use_input_stats, momentum, eps)
     if use_input_stats:
         for old, new in zip((running_mean, running_var), statistics, strict=True):
             if old is not None and new is not None:

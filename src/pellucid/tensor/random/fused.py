@@ -18,7 +18,7 @@ _SPLITTER = float(2**27 + 1)
 """Veltkamp's constant: splits 53 bits into two halves whose products are exact."""
 
 
-def fused_multiply_add(x: np.ndarray, scale: float, shift: float) -> np.ndarray:
+def fused_multiply_add(x: np.ndarray, scale: float, shift: np.ndarray | float) -> np.ndarray:
     """`x * scale + shift` with one rounding to the dtype of `x`, float32 or float64; shape of `x`.
 
     `scale` and `shift` must be values of that dtype.
