@@ -79,6 +79,7 @@ from pellucid.ops.nn import sampling as _sampling
 from pellucid.ops.nn import interpolation as _interpolation
 from pellucid.ops import inplace_functions
 from pellucid.ops.nn import normalisation_rows as _normalisation_rows
+from pellucid.ops.nn import normalisation_groups as _normalisation_groups
 from pellucid.ops.spec import namespace, registry
 
 

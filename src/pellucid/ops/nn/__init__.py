@@ -1,1 +1,1 @@
-"""Operators of neural networks (PyTorch's `nn.functional`): convolution, pooling, normalisation, losses, …"""
+"""Operators of neural networks (PyTorch's `nn.functional`), one family a file."""

@@ -24,7 +24,7 @@ from pellucid.ops.nn.support import (
     working,
 )
 from pellucid.ops.returns import return_type
-from pellucid.tensor.dtype import BOOL, bool_, dtype, float32
+from pellucid.tensor.dtype import BOOL, REDUCED, bool_, dtype, float32
 from pellucid.tensor.layout import (
     Layout,
     broadcast_shapes,
@@ -269,6 +269,9 @@ def scaled_dot_product_attention(
         raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {dropout_p:g}")
     factor = 1 / math.sqrt(max(query.size(-1), 1)) if scale is None else float(scale)
     if dropout_p > 0:
+        kind = query.dtype
+        if kind in REDUCED:  # computed in float32 throughout, and rounded once
+            query, key, value = (x.to(float32) for x in (query, key, value))
         found = _probabilities(query, key, attn_mask, factor, is_causal)
-        return F.matmul(F.dropout(found, dropout_p, True), value)
+        return F.matmul(F.dropout(found, dropout_p, True), value).to(kind)
     return _attend(query, key, value, attn_mask, factor, bool(is_causal))[0]

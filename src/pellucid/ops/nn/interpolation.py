@@ -32,6 +32,17 @@ Axes = tuple[Axis, ...]
 _LETTERS = ("D", "H", "W")
 
 
+def _rounds_weights(input: Tensor, axes: Axes) -> bool:
+    """Whether weights are in half precision if the input is, as PyTorch has them for row-major
+    signals and volumes, and for cubic interpolation.
+    """
+    if input.dtype not in REDUCED or axes[0].transposed:
+        return False
+    kind = axes[0].kind
+    plain = input._layout.suggested_memory_format == "contiguous_format"
+    return plain and (kind == "cubic" or (kind == "linear" and len(axes) != 2))
+
+
 def _resampled(input: Tensor, axes: Axes) -> Tensor:
     """`input` with its last dimensions resampled, in its memory format."""
     shape = input._layout.shape
@@ -45,7 +56,11 @@ def _resampled(input: Tensor, axes: Axes) -> Tensor:
         source, target, first = np.moveaxis(source, 1, -1), np.moveaxis(target, 1, -1), 1
     by_dimension = {first + i: axis for i, axis in enumerate(axes)}
     whole = input.dtype is uint8 and not axes[0].kind.startswith("nearest")
-    (kernels.resample_bytes if whole else kernels.resample)(source, by_dimension, target)
+    if whole:
+        kernels.resample_bytes(source, by_dimension, target)
+    else:
+        rounded = input.dtype.numpy if _rounds_weights(input, axes) else None
+        kernels.resample(source, by_dimension, target, rounded)
     return settle(out, scratch)
 
 

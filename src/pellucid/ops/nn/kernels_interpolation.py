@@ -182,11 +182,13 @@ def tables(axis: Axis) -> Tables:
     return _cubic(axis, real) if axis.kind == "cubic" else _antialiased(axis, real)
 
 
-def resample(x: np.ndarray, axes: dict[int, Axis], out: np.ndarray) -> None:
+def resample(
+    x: np.ndarray, axes: dict[int, Axis], out: np.ndarray, rounded: np.dtype | None = None
+) -> None:
     """Write `x`, resampled along each of `axes` (dimension to `Axis`), into `out`.
 
     Axes that shrink come first, then the innermost: steps along inner axes are the slow ones, and
-    are taken while the array is small.
+    are taken while the array is small. Weights are rounded to the dtype `rounded`, if given.
     """
     order = sorted(axes, key=lambda d: (axes[d].result_size > x.shape[d], -d))
     for number, dimension in enumerate(order):
@@ -194,7 +196,10 @@ def resample(x: np.ndarray, axes: dict[int, Axis], out: np.ndarray) -> None:
         shape[dimension] = axes[dimension].result_size
         last = number == len(order) - 1 and out.flags.c_contiguous
         target = out if last else np.empty(shape, x.dtype)
-        _along(x, dimension, tables(axes[dimension]), target)
+        along = tables(axes[dimension])
+        if rounded is not None:
+            along = along._replace(weights=along.weights.astype(rounded))
+        _along(x, dimension, along, target)
         x = target
     if x is not out:
         np.copyto(out, x)

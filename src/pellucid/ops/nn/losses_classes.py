@@ -20,6 +20,7 @@ from pellucid.ops.api import F
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.inplace import copy_array, scalar_type
 from pellucid.ops.nn import kernels_classes as kernels
+from pellucid.ops.nn.losses_classes_checks import check_classes, check_log_softmax
 from pellucid.ops.nn.reduction import combine, reduction_named
 from pellucid.ops.nn.support import (
     finished,
@@ -29,7 +30,6 @@ from pellucid.ops.nn.support import (
     working,
 )
 from pellucid.ops.returns import return_type
-from pellucid.tensor.dtype import int64, uint8
 from pellucid.tensor.layout import contiguous, empty_like_layout
 from pellucid.tensor.tensor import Tensor, adopt, empty
 
@@ -214,69 +214,6 @@ def _cross_entropy(
     )
 
 
-# -- checks
-
-
-def _check(input: Tensor, target: Tensor, weight: Tensor | None) -> None:
-    """PyTorch's checks of `nll_loss`, in its order."""
-    shape, given = input._layout.shape, target._layout.shape
-    if not shape:
-        raise ValueError("Expected 1 or more dimensions (got 0)")
-    if len(shape) != 1 and (not given or shape[0] != given[0]):
-        raise ValueError(
-            f"Expected input batch_size ({shape[0]}) to match target batch_size "
-            f"({given[0] if given else 1}).\n"
-            f"  Scores are (N, C, ...), targets (N, ...): got {shape} and {given}."
-        )
-    if len(shape) <= 2:
-        if len(given) > 1:
-            raise RuntimeError(
-                "0D or 1D target tensor expected, multi-target not supported\n"
-                "  A target is one class index per sample: use .squeeze(1), or .argmax(1) if it is "
-                "one-hot."
-            )
-        if len(shape) == 1 and given and given != (1,):
-            raise RuntimeError(f"size mismatch (got input: {list(shape)}, target: {list(given)})")
-    elif len(shape) == 4:
-        if len(given) != 3:
-            raise RuntimeError(
-                "only batches of spatial targets supported (3D tensors) but got targets of "
-                f"dimension: {len(given)}"
-            )
-        if given[1:] != shape[2:]:
-            raise RuntimeError(f"size mismatch (got input: {list(shape)} , target: {list(given)}")
-    elif given[1:] != shape[2:]:
-        raise RuntimeError(f"Expected target size {[shape[0], *shape[2:]]}, got {list(given)}")
-    _check_classes(input, target, weight, shape[0] if len(shape) == 1 else shape[1])
-
-
-def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None, classes: int) -> None:
-    if target.dtype is not int64 and target.dtype is not uint8:
-        raise RuntimeError(
-            "expected target dtype to be Long or Byte, but got "
-            f"{scalar_type(target.dtype)}\n  Class indices are int64: use .long()."
-        )
-    if weight is None:
-        return
-    if weight._layout.shape != (classes,):
-        raise RuntimeError(
-            f"weight tensor should be defined either for all {classes} classes or no classes but "
-            f"got weight tensor of shape: {list(weight.shape)}"
-        )
-    if weight.dtype is not input.dtype:
-        raise RuntimeError(
-            f"expected scalar type {scalar_type(input.dtype)} but found {scalar_type(weight.dtype)}"
-        )
-
-
-def _log_softmax_dtype(input: Tensor, dim: int) -> None:
-    if not input.dtype.is_floating_point:
-        last = dim == max(input.dim() - 1, 0)
-        raise not_implemented(
-            "log_softmax_lastdim_kernel_impl" if last else "softmax_kernel_impl", input.dtype
-        )
-
-
 # -- the public names
 
 
@@ -297,7 +234,7 @@ def nll_loss(
     kind = reduction_named(reduction, size_average, reduce)
     require_tensor("nll_loss_nd", "input", 1, input)
     require_tensor("nll_loss_nd", "target", 2, target)
-    _check(input, target, weight)
+    check_classes(input, target, weight)
     if not input.dtype.is_floating_point:
         raise not_implemented("nll_loss_out_frame", input.dtype)
     return _nll(input, target, weight, kind, ignore_index)[0]
@@ -332,8 +269,8 @@ def cross_entropy(
             )
         label_smoothing = 0.0
     if input.dim():
-        _log_softmax_dtype(input, dim)
-    _check(input, target, weight)
+        check_log_softmax(input, dim)
+    check_classes(input, target, weight)
     if label_smoothing > 0:
         return _smoothed(input, target, weight, kind, ignore_index, label_smoothing, dim)
     return _cross_entropy(input, target, weight, kind, ignore_index)[0]
@@ -363,7 +300,7 @@ def _with_probabilities(
             f"cross_entropy: weight tensor should be defined either for all {classes} classes or "
             f"no classes but got weight tensor of shape: {list(weight.shape)}"
         )
-    _log_softmax_dtype(input, dim)
+    check_log_softmax(input, dim)
     log_probabilities = F.log_softmax(input, dim)
     if label_smoothing > 0:
         target = target * (1 - label_smoothing) + label_smoothing / classes

@@ -65,7 +65,7 @@ def _mse(input: Tensor, target: Tensor, setting: None, reduction: str) -> Tensor
 
 
 def _smooth_slope(z: Tensor, beta: float) -> Tensor:
-    return F.clamp(z / beta, -1, 1)
+    return F.where(z.abs() < beta, z / beta, F.sign(z))
 
 
 @operator(
@@ -82,7 +82,7 @@ def _smooth_l1(input: Tensor, target: Tensor, setting: float, reduction: str) ->
 
 
 def _huber_slope(z: Tensor, delta: float) -> Tensor:
-    return F.clamp(z, -delta, delta)
+    return F.where(z.abs() < delta, z, delta * F.sign(z))
 
 
 @operator(
