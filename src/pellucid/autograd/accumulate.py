@@ -41,7 +41,8 @@ def accumulate_grad(node: AccumulateGrad, grads: list[Tensor | None], create_gra
             variable._grad = _copy_like(variable, grad)
         if variable._post_accumulate_hooks:
             for hook in tuple(variable._post_accumulate_hooks.values()):
-                hook(variable)
+                if hook(variable) is not None:
+                    raise RuntimeError("Tensor post accumulate grad hooks should return None.")
     if node.hooks:
         run_node_hooks(node.hooks.values(), (), ((grad,),))
 

@@ -13,14 +13,24 @@ from pellucid.tensor.layout import normalize_dim, normalize_dims
 from pellucid.tensor.tensor import Tensor
 
 _INT = {int}
+_HEAP_TYPE = 1 << 9
+"""The flag of types that are written in Python: their C name has no module in front."""
 _NEED_SIZES = {"flip", "reshape", "permute"}
+
+
+def type_name(value: Any) -> str:
+    """The type of an argument as PyTorch names it: "int", "Tensor", "numpy.ndarray"."""
+    kind = type(value)
+    in_c = not kind.__flags__ & _HEAP_TYPE
+    named = in_c and kind.__module__ != "builtins"
+    return f"{kind.__module__}.{kind.__qualname__}" if named else kind.__name__
 
 
 def wrong_type(name: str, parameter: str, position: int, wanted: str, value: Any) -> TypeError:
     """The TypeError for an argument of another type than `wanted`."""
     return TypeError(
         f"{name}(): argument '{parameter}' (position {position}) must be {wanted}, "
-        f"not {type(value).__name__}"
+        f"not {type_name(value)}"
     )
 
 
@@ -100,7 +110,7 @@ def tensors(name: str, value: Any, parameter: str = "tensors", position: int = 1
         if not isinstance(each, Tensor):
             raise TypeError(
                 f"expected Tensor as element {place} in argument {position - 1}, "
-                f"but got {type(each).__name__}"
+                f"but got {type_name(each)}"
             )
     return list(value)
 

@@ -49,6 +49,14 @@ def convert(
     )
 
 
+_PYTHON_TYPES = {
+    float: dtypes.float64,
+    int: dtypes.int64,
+    bool: dtypes.bool_,
+    complex: dtypes.complex128,
+}
+
+
 @composite(where="Tensor")
 def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """`to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)`, with `non_blocking`, `copy`,
@@ -73,6 +81,8 @@ def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             require_cpu(value)
         elif isinstance(value, bool):
             flags.append(value)
+        elif isinstance(value, type) and value in _PYTHON_TYPES:
+            dtype = _PYTHON_TYPES[value]
         elif value is not None:
             raise TypeError(
                 "to() received an invalid combination of arguments - got "

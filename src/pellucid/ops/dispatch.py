@@ -14,6 +14,7 @@ from typing import Any
 from pellucid.autograd.modes import state
 from pellucid.autograd.node import record, wants_grad
 from pellucid.autograd.views import INFERENCE_VIEW, MULTI_VIEW, NO_GRAD_VIEW
+from pellucid.ops.arguments import type_name
 from pellucid.ops.autocast import casting
 from pellucid.ops.inplace import make_inplace, write_outputs
 from pellucid.ops.spec import Gradient, OpSpec, OutRule, describe, registry
@@ -96,8 +97,15 @@ def _not_a_tensor(spec: OpSpec, args: Sequence[Any], kwargs: dict[str, Any]) -> 
         " (make one with torch.tensor(...))" if isinstance(value, (list, tuple, int, float)) else ""
     )
     return TypeError(
-        f"{name}(): argument 'input' (position 1) must be Tensor, not {type(value).__name__}{hint}"
+        f"{name}(): argument 'input' (position 1) must be Tensor, not {type_name(value)}{hint}"
     )
+
+
+def _other_names(spec: OpSpec) -> dict[str, str]:
+    """What NumPy calls this operator's arguments; the functions of `nn` know only their own."""
+    if spec.where and spec.where[0] == "nn.functional":
+        return {}
+    return {other: own for other, own in _NUMPY_NAMES.items() if own in spec.parameters}
 
 
 def _public(spec: OpSpec, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -142,7 +150,7 @@ def operator(
             backward_name=backward_name,
             fields=fields,
         )
-        renamed = {other: own for other, own in _NUMPY_NAMES.items() if own in spec.parameters}
+        renamed = _other_names(spec)
         takes_input = bool(spec.parameters) and spec.parameters[0] == "input"
 
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -223,7 +231,11 @@ def view_operator(
             backward_name=backward_name,
         )
 
+        renamed = _other_names(spec)
+
         def call(*args: Any, **kwargs: Any) -> Any:
+            if kwargs and renamed and not renamed.keys().isdisjoint(kwargs):
+                kwargs = {renamed.get(key, key): value for key, value in kwargs.items()}
             if not args or not isinstance(args[0], Tensor):
                 if not isinstance(kwargs.get("input"), Tensor):
                     raise _not_a_tensor(spec, args, kwargs)
@@ -258,11 +270,16 @@ def composite(
             out=out,
             aliases=aliases,
         )
-        if not out:
+        renamed = _other_names(spec)
+        if not out and not renamed:
             body.spec = spec  # type: ignore[attr-defined]
             return _enter(spec, casting(spec.name, body))
 
         def call(*args: Any, **kwargs: Any) -> Any:
+            if kwargs and renamed and not renamed.keys().isdisjoint(kwargs):
+                kwargs = {renamed.get(key, key): value for key, value in kwargs.items()}
+            if not out:
+                return body(*args, **kwargs)
             target = kwargs.pop("out", None)
             if target is not None:
                 return write_outputs(spec, target, args, kwargs)

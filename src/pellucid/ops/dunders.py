@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from pellucid.ops.spec import registry
 from pellucid.tensor.dtype import BOOL, INTEGER
-from pellucid.tensor.tensor import Tensor
+from pellucid.tensor.tensor import Tensor, from_numpy
 
 BINARY = {
     "add": "add",
@@ -71,6 +73,20 @@ def _polite(operator: Callable[..., Any]) -> Callable[..., Any]:
     return special
 
 
+def _equal(operator: Callable[..., Any]) -> Callable[..., Any]:
+    """`==`, which compares with the elements of a NumPy array of numbers as well."""
+
+    def special(self: Tensor, other: Any) -> Any:
+        try:
+            if isinstance(other, np.ndarray):
+                other = from_numpy(other)
+            return operator(self, other)
+        except TypeError:
+            return NotImplemented
+
+    return special
+
+
 def _symmetric(operator: Callable[..., Any]) -> Callable[..., Any]:
     def special(self: Tensor, other: Any) -> Any:
         if not isinstance(self, Tensor):
@@ -118,7 +134,7 @@ def attach() -> None:
         setattr(Tensor, f"__{name}__", function)
 
     for name, method in BINARY.items():
-        give(name, _polite(methods[method]))
+        give(name, (_equal if name == "eq" else _polite)(methods[method]))
         if name not in COMPARISONS and method + "_" in methods:
             give("i" + name, _polite(methods[method + "_"]))
     for name, method in REFLECTED.items():

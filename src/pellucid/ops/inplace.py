@@ -162,7 +162,8 @@ def before_write(
     """
     others = state.grad and (_wants(args) or (bool(kwargs) and _wants(tuple(kwargs.values()))))
     check_write(self, others)
-    refuse_overlap(self)
+    if spec.name != "fill":  # which writes the same value everywhere
+        refuse_overlap(self)
     if not state.grad or not (others or wants_grad(self)):
         return None
     if any(spec.parameters[0] in rule.wants for rule in spec.gradient):
@@ -325,6 +326,11 @@ def write_outputs(spec: OpSpec, out: Any, args: Sequence[Any], kwargs: dict[str,
         rule.prepare(args, targets[0], kwargs)
     result = spec.body(*args, **kwargs)
     results = result if isinstance(result, (tuple, list)) else (result,)
+    if len(targets) != len(results):
+        raise TypeError(
+            f"{spec.name}() received an invalid combination of arguments - got "
+            f"{len(targets)} tensors as out=, but its results are {len(results)}"
+        )
     for target, value in zip(targets, results, strict=True):
         rule.check(value.dtype, target.dtype)
         refuse_overlap(target)

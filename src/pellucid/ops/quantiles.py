@@ -96,6 +96,8 @@ def _median(name: str, skip: bool) -> Callable[..., Any]:
         return out
 
     def by_arguments(input: Tensor, *args: Any, **kwargs: Any) -> Any:
+        if "axis" in kwargs:  # NumPy's name, which PyTorch takes as well
+            kwargs["dim"] = kwargs.pop("axis")
         if args or "dim" in kwargs:
             return along(input, *args, **kwargs)
         return whole(input, **kwargs)

@@ -75,7 +75,7 @@ class Tensor(Methods):
     @property
     def shape(self) -> Size:
         """The sizes of the dimensions."""
-        return Size(self._layout.shape)
+        return _new_size(Size, self._layout.shape)
 
     @property
     def ndim(self) -> int:
@@ -91,7 +91,7 @@ class Tensor(Methods):
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the size of dimension `dim`."""
         if dim is None:
-            return Size(self._layout.shape)
+            return _new_size(Size, self._layout.shape)
         shape = self._layout.shape
         return shape[layouts.normalize_dim(dim, len(shape))]
 
@@ -233,6 +233,15 @@ class Tensor(Methods):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
+    def __array_wrap__(
+        self, array: np.ndarray, context: Any = None, return_scalar: bool = False
+    ) -> Tensor:
+        """What a NumPy function computed of this tensor, as a tensor: `np.sin(t)`, `t * array`.
+
+        Booleans become `uint8`, as in PyTorch.
+        """
+        return from_numpy(array.astype(np.uint8) if array.dtype == bool else array)
+
     __array_priority__ = 1000
 
     def _scalar(self) -> Any:
@@ -318,6 +327,7 @@ def make_array(storage: Storage, layout: Layout, dtype: dtype) -> np.ndarray:
 
 
 _new = object.__new__
+_new_size = tuple.__new__  # no look at sizes that are known to be ints
 
 
 def make(storage: Storage, layout: Layout, dtype: dtype) -> Tensor:
@@ -335,10 +345,23 @@ def empty(layout: Layout, dtype: dtype) -> Tensor:
     `layout` must start at offset 0 and be dense (or be made so by the caller).
     """
     t = _new(Tensor)
-    t._storage = Storage(layout.numel * dtype.itemsize)
+    try:
+        t._storage = Storage(layout.numel * dtype.itemsize)
+    except (MemoryError, ValueError):
+        raise _no_memory(layout, layout.numel * dtype.itemsize) from None
     t._layout = layout
     t.dtype = dtype
     return t
+
+
+def _no_memory(layout: Layout, nbytes: int) -> RuntimeError:
+    if nbytes >= 1 << 63:
+        return RuntimeError(f"Storage size calculation overflowed with sizes={list(layout.shape)}")
+    return RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate "
+        f"memory: you tried to allocate {nbytes} bytes. Error code 12 (Cannot allocate memory)\n"
+        f"  A tensor of shape {tuple(layout.shape)} needs {nbytes / 2**30:,.1f} GiB."
+    )
 
 
 def adopt(array: np.ndarray, own: dtype | None = None) -> Tensor:
