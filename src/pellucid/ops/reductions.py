@@ -276,6 +276,8 @@ def sum_to_size(input: Tensor, *size: Any) -> Tensor:
         *range(lead),
         *(lead + i for i, s in enumerate(shape) if s == 1 and own[lead + i] != 1),
     ]
+    if not shape:
+        return sum(input)
     if dims:
         input = sum(input, dims, keepdim=True)
     return input.view(shape) if lead else input

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.ops.api import F
-from pellucid.ops.arguments import integer, integers
+from pellucid.ops.arguments import integer, integers, tensor
 from pellucid.ops.dispatch import composite, operator, view_operator
 from pellucid.ops.embed import embed
 from pellucid.ops.spec import registry
@@ -316,6 +316,12 @@ def _diagonal_grad(grad: Tensor, input_layout: Layout, offset: int, dim1: int, d
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Layout:
     """The diagonal of dimensions `dim1` and `dim2` as the last dimension."""
     return layouts.diagonal(input._layout, offset, dim1, dim2)
+
+
+@composite(where="linalg", name="diagonal")
+def linalg_diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """The diagonals of matrices (*, m, n) as (*, k): `diagonal` of the last two dimensions."""
+    return diagonal(tensor("linalg_diagonal", "A", 1, A), offset, dim1, dim2)
 
 
 def _unfold_grad(

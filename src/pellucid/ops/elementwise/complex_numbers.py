@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from pellucid.ops.api import F
+from pellucid.ops.arguments import tensor
 from pellucid.ops.dispatch import operator
 from pellucid.ops.elementwise.rounding import only_bool
 from pellucid.ops.inplace import scalar_type
 from pellucid.ops.masks import keep
 from pellucid.ops.pointwise import elementwise, magnitude, pointwise
 from pellucid.ops.refusals import BOOL, WIDE, kernel
-from pellucid.ops.spec import registry
+from pellucid.ops.spec import OutRule, registry
 from pellucid.tensor.dtype import FLOATING, default, dtype, float16, float32, float64
 from pellucid.tensor.layout import elementwise_layout
 from pellucid.tensor.tensor import Tensor, empty
@@ -82,6 +83,14 @@ def sgn(input: Any) -> Any:
     return ((input > 0).astype(np.int8) - (input < 0)).astype(input.dtype)
 
 
+def _same_type(source: dtype, target: dtype) -> None:
+    if source is not target:
+        raise RuntimeError(
+            f"Expected object of scalar type {scalar_type(source)} but got scalar type "
+            f"{scalar_type(target)} for argument 'out'"
+        )
+
+
 def _check_parts(first: Tensor, second: Tensor) -> None:
     if first.dtype not in (float16, float32, float64) or second.dtype not in (
         float16,
@@ -102,12 +111,12 @@ def _check_parts(first: Tensor, second: Tensor) -> None:
 
 @operator(
     where="torch",
-    out=True,
+    out=OutRule(check=_same_type),
     gradient={"real": lambda grad: F.real(grad), "imag": lambda grad: F.imag(grad)},
 )
 def complex(real: Tensor, imag: Tensor) -> Tensor:
     """real + i · imag. Both must have one dtype, float32 or float64."""
-    _check_parts(real, imag)
+    _check_parts(tensor("complex", "real", 1, real), tensor("complex", "imag", 2, imag))
     out = empty(elementwise_layout(real._layout, imag._layout), real.dtype.to_complex())
     out._array.real = real._array
     out._array.imag = imag._array
@@ -123,7 +132,7 @@ def _polar_grad(grad: Any, abs: Any, angle: Any) -> Any:
 @operator(where="torch", out=True, gradient={("abs", "angle"): _polar_grad})
 def polar(abs: Tensor, angle: Tensor) -> Tensor:
     """abs · (cos(angle) + i · sin(angle)). Both must have one dtype, float32 or float64."""
-    _check_parts(abs, angle)
+    _check_parts(tensor("polar", "abs", 1, abs), tensor("polar", "angle", 2, angle))
     if abs.dtype is float16:
         raise NotImplementedError("\"polar_cpu\" not implemented for 'Half'")
     out = empty(elementwise_layout(abs._layout, angle._layout), abs.dtype.to_complex())
