@@ -254,6 +254,7 @@ def test_a_listed_difference_that_agrees_now_is_a_complaint() -> None:
 
 def test_too_many_listed_differences_are_a_complaint() -> None:
     assert "at least 98% must" in judge([report_with("strides", passed=9)], [row()])[0]
+    assert judge([report_with("strides", passed=9)], [row(below=True)]) == []
 
 
 @pytest.mark.parametrize(
