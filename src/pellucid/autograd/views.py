@@ -8,9 +8,11 @@ views of the base find their new `grad_fn` when it is next asked for (`node.curr
 
 from __future__ import annotations
 
+from copy import copy
+
 from pellucid.autograd.arithmetic import arithmetic, show
 from pellucid.autograd.modes import state
-from pellucid.autograd.node import Node, edge_of, move_retained, wants_grad
+from pellucid.autograd.node import Node, Recorded, edge_of, move_retained, wants_grad
 from pellucid.autograd.refusals import INFERENCE_VIEW, MULTI_VIEW, NO_GRAD_VIEW, refuse_view
 from pellucid.tensor.layout import Layout
 from pellucid.tensor.tensor import Tensor
@@ -70,7 +72,10 @@ class CopySlices(Node):
         whole = arithmetic.empty_strided(self.shape, self.strides, dtype=grad.dtype)
         whole = arithmetic.copy_(whole, grad)
         part = show(whole, self.part, self.part_dtype)
-        passed = list(self.inner.apply([arithmetic.clone(part)]))
+        # A twin, because a saved output comes from the node that gives it: a walk over second
+        # derivatives reaches that node by itself, and must not free what this one still needs.
+        inner = copy(self.inner) if isinstance(self.inner, Recorded) else self.inner
+        passed = list(inner.apply([arithmetic.clone(part)]))
         if self.edges[0] is not None:
             if passed[0] is None:
                 arithmetic.zero_(part)

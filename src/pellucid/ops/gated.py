@@ -35,7 +35,7 @@ from pellucid.tensor.tensor import Tensor, adopt, empty
     refuse=kernel("prelu_cpu", *EXACT, COMPLEX),
     gradient={
         "input": lambda grad, input, weight: F.internal._prelu_kernel_backward(grad, input, weight),
-        "weight": lambda grad, input: keep(grad * input, F.logical_not(input > 0)),
+        "weight": lambda grad, input: keep(grad * input, F.logical_not(input >= 0)),
     },
 )
 def _bent(input: Any, weight: Any, out: Any) -> None:
@@ -55,7 +55,7 @@ def _bent(input: Any, weight: Any, out: Any) -> None:
         ),
         "input": lambda grad: F.zeros_like(grad),
         "weight": lambda grad, grad_output, input: keep(
-            grad * grad_output, F.logical_not(input > 0)
+            grad * grad_output, F.logical_not(input >= 0)
         ),
     },
 )
