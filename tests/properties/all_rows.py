@@ -26,7 +26,8 @@ WITHOUT_ROWS: dict[str, str] = {
         """,
         RANDOM: """
             rand_like randn_like randint_like bernoulli normal poisson binomial multinomial
-            _standard_gamma _sample_dirichlet nn.functional.gumbel_softmax nn.functional.dropout
+            _standard_gamma _standard_gamma_grad _sample_dirichlet
+            nn.functional.gumbel_softmax nn.functional.dropout
             nn.functional.alpha_dropout nn.functional.feature_alpha_dropout
             nn.functional.dropout1d nn.functional.dropout2d nn.functional.dropout3d
         """,
@@ -34,6 +35,9 @@ WITHOUT_ROWS: dict[str, str] = {
             detach_ zero_ resize_ resize_as_ set_ cpu cuda type new_tensor as_tensor asarray
             empty_like new_empty new_empty_strided is_nonzero is_distributed is_set_to dense_dim
             sparse_dim pin_memory
+        """,
+        "takes offsets and lengths that belong together; tests/ops and tests/parity": """
+            ctc_loss nn.functional.ctc_loss embedding_bag nn.functional.embedding_bag
         """,
         "PyTorch refuses inputs that are not contiguous; group_norm calls it": "native_group_norm",
         "takes the factors that linalg.lu_factor made; tests/parity": """

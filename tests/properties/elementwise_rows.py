@@ -80,6 +80,7 @@ SPECIAL = [
     row("nn.functional.glu", "n4", -1),
     row("nn.functional.gelu", "*", approximate="tanh"),
     row("rrelu", "*"),
+    row("nn.functional.hardsigmoid", "*", orders=1),
 ]
 
 _own = {"add", "sub", "div", "nan_to_num", "round", "nn.functional.leaky_relu"}

@@ -25,7 +25,7 @@ NORMS = [
     row("nn.functional.rms_norm", "n4", (4,), "4"),
     row("nn.functional.group_norm", "n4k", 2, "4", "4"),
     row("nn.functional.group_norm", "2433", 4),
-    row("nn.functional.batch_norm", "3c", "c:any!", "c:positive!"),
+    row("nn.functional.batch_norm", "3c", "c:any!", "c:positive!", orders=1),
     row("nn.functional.batch_norm", "3c34", None, None, "c", "c", True),
     row("nn.functional.instance_norm", "2c5"),
     row("nn.functional.local_response_norm", "2434", 2),
@@ -85,9 +85,9 @@ LOSSES = [
     *reductions("gaussian_nll_loss", "nm", "nm", "nm:positive"),
     *reductions("kl_div", "nm", "nm:open"),
     *reductions("nll_loss", "n4", "n:index4"),
-    *reductions("nll_loss", "243m", "23m:index4", weight=tensor("4:positive!")),
+    *reductions("nll_loss", "243m:own", "23m:index4", weight=tensor("4:positive!")),
     *reductions("cross_entropy", "n4", "n:index4", label_smoothing=0.1),
-    *reductions("cross_entropy", "243m", "23m:index4", weight=tensor("4:positive!")),
+    *reductions("cross_entropy", "243m:own", "23m:index4", weight=tensor("4:positive!")),
     *reductions("cross_entropy", "n4", "n4:open"),
     *reductions("binary_cross_entropy", "nm:open", "nm:open", weight=tensor("nm:any!")),
     *reductions("binary_cross_entropy_with_logits", "nm", "nm:open", pos_weight=tensor("m:any!")),
@@ -95,8 +95,26 @@ LOSSES = [
     *reductions("multilabel_soft_margin_loss", "nm", "nm:open"),
     *reductions("hinge_embedding_loss", "nm", "nm:sign!"),
     *reductions("margin_ranking_loss", "n", "n", "n:sign!"),
-    *reductions("multi_margin_loss", "n4", "n:index4", empty=False),
-    *reductions("multilabel_margin_loss", "n4", "n4:index4", empty=False),
+    *reductions("multi_margin_loss", "n4", "n:index4", empty=False, orders=1),
+    *reductions("multilabel_margin_loss", "n4", "n4:index4", empty=False, orders=1),
+]
+
+DISTANCES = [
+    row("pairwise_distance", "nm", "nm"),
+    row("cosine_similarity", "nmk", "nmk", dim=1),
+    row("pdist", "4m", empty=False, orders=1),
+    *reductions("cosine_embedding_loss", "nm", "nm", "n:sign!"),
+    *reductions("triplet_margin_loss", "nm", "nm", "nm", swap=True),
+    *reductions("triplet_margin_with_distance_loss", "nm", "nm", "nm"),
+]
+
+SAMPLING = [
+    row("affine_grid_generator", "223", (2, 1, 3, 4), False),
+    row("nn.functional.affine_grid", "223", (2, 1, 3, 4), align_corners=True),
+    row("grid_sampler", "2344", "2322:unit", 0, 0, False, orders=1),
+    row("grid_sampler_2d", "2344", "2322:unit", 0, 1, True, orders=1),
+    row("grid_sampler_3d", "12333", "12223:unit", 0, 0, False, orders=1),
+    row("nn.functional.grid_sample", "2344", "2322:unit", align_corners=False, orders=1),
 ]
 
 OTHERS = [
@@ -134,4 +152,4 @@ OTHERS = [
     row("nn.functional.upsample_bilinear", "2345", scale_factor=2),
 ]
 
-ROWS = [*NORMS, *POOLS, *LOSSES, *OTHERS]
+ROWS = [*NORMS, *POOLS, *LOSSES, *DISTANCES, *SAMPLING, *OTHERS]
