@@ -198,7 +198,10 @@ def resample(
         target = out if last else np.empty(shape, x.dtype)
         along = tables(axes[dimension])
         if rounded is not None:
-            along = along._replace(weights=along.weights.astype(rounded))
+            weights = along.weights.astype(rounded)
+            if axes[dimension].kind == "linear":
+                weights[0] = rounded.type(1) - weights[1]
+            along = along._replace(weights=weights)
         _along(x, dimension, along, target)
         x = target
     if x is not out:
