@@ -38,6 +38,8 @@ KNOWN = {
     "Sequence",
 }
 BUILTIN_SHADOWS = {"bool", "int", "float", "complex", "str", "tuple", "list"}
+KEYWORD_ONLY = {"alpha", "rounding_mode", "value"}
+"""Parameters with a default that PyTorch takes by keyword alone, except in activations."""
 SEVERAL = {
     "split",
     "split_with_sizes",
@@ -66,20 +68,32 @@ def parameters(call: Callable[..., Any], method: bool) -> str:
     body = inspect.unwrap(call)
     pieces: list[str] = []
     if spec is not None and spec.kind == "pointwise":
-        for number, name in enumerate(spec.parameters):
-            if name in spec.defaults:
-                continue
-            pieces.append(f"{name}: Tensor" if number == 0 and not method else f"{name}: Any")
-        keywords = [f"{name}: Any = ..." for name in spec.defaults]
-        if spec.out:
-            keywords.append("out: Tensor | None = ...")
-        if keywords:
-            pieces += ["*", *keywords]
+        pieces = list(_from_description(call, spec, method))
     else:
         pieces = list(_from_signature(body, spec))
     if method:
         pieces = ["self", *pieces[1:]]
     return ", ".join(pieces)
+
+
+def _from_description(call: Callable[..., Any], spec: Any, method: bool) -> Iterator[str]:
+    """The parameters of an elementwise operator: first a tensor, then tensors or numbers."""
+    names = list(spec.parameters)
+    flag = "inplace" in getattr(getattr(call, "__signature__", None), "parameters", ())
+    keywords = []
+    for number, name in enumerate(names + ["inplace"] * flag):
+        required = name not in spec.defaults and not (flag and number == len(names))
+        text = f"{name}: {'bool' if name == 'inplace' else 'Any'}{'' if required else ' = ...'}"
+        if number == 0 and not method:
+            yield f"{name}: Tensor"
+        elif name in KEYWORD_ONLY and not required and not flag:
+            keywords.append(text)
+        else:
+            yield text
+    if spec.out and not method and not call.__name__.endswith("_"):
+        keywords.append("out: Tensor | None = ...")
+    if keywords:
+        yield from ("*", *keywords)
 
 
 def _from_signature(body: Callable[..., Any], spec: Any) -> Iterator[str]:

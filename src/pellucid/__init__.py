@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pellucid import ops as ops
 from pellucid.autograd.modes import enable_grad as enable_grad
@@ -47,10 +47,118 @@ from pellucid.tensor.promotion import promote_types as promote_types
 from pellucid.tensor.size import Size as Size
 from pellucid.tensor.storage import Storage as UntypedStorage  # noqa: F401
 from pellucid.tensor.tensor import Tensor as Tensor
-from pellucid.tensor.tensor import from_numpy as from_numpy
 from pellucid.tensor.typed_storage import TypedStorage as TypedStorage
 from pellucid.tensor.typed_storage import storage_types as _storage_types
 from pellucid.version import __version__ as __version__
+
+if TYPE_CHECKING:  # what a type checker cannot see: names that come from tables, or late
+    from pellucid import accelerator as accelerator
+    from pellucid import amp as amp
+    from pellucid import autograd as autograd
+    from pellucid import backends as backends
+    from pellucid import compat as compat
+    from pellucid import cpu as cpu
+    from pellucid import cuda as cuda
+    from pellucid import data as data
+    from pellucid import distributions as distributions
+    from pellucid import hub as hub
+    from pellucid import instrument as instrument
+    from pellucid import io as io
+    from pellucid import jit as jit
+    from pellucid import linalg as linalg
+    from pellucid import mps as mps
+    from pellucid import multiprocessing as multiprocessing
+    from pellucid import nn as nn
+    from pellucid import optim as optim
+    from pellucid import overrides as overrides
+    from pellucid import random as random
+    from pellucid import return_types as return_types
+    from pellucid import serialization as serialization
+    from pellucid import special as special
+    from pellucid import storage as storage
+    from pellucid import testing as testing
+    from pellucid import types as types
+    from pellucid import utils as utils
+    from pellucid import version as version
+    from pellucid import xpu as xpu
+    from pellucid.amp import GradScaler as GradScaler
+    from pellucid.amp.autocast_mode import autocast as autocast
+    from pellucid.amp.autocast_mode import clear_autocast_cache as clear_autocast_cache
+    from pellucid.amp.autocast_mode import get_autocast_cpu_dtype as get_autocast_cpu_dtype
+    from pellucid.amp.autocast_mode import get_autocast_dtype as get_autocast_dtype
+    from pellucid.amp.autocast_mode import get_autocast_gpu_dtype as get_autocast_gpu_dtype
+    from pellucid.amp.autocast_mode import is_autocast_cache_enabled as is_autocast_cache_enabled
+    from pellucid.amp.autocast_mode import is_autocast_cpu_enabled as is_autocast_cpu_enabled
+    from pellucid.amp.autocast_mode import is_autocast_enabled as is_autocast_enabled
+    from pellucid.amp.autocast_mode import set_autocast_cache_enabled as set_autocast_cache_enabled
+    from pellucid.amp.autocast_mode import set_autocast_cpu_dtype as set_autocast_cpu_dtype
+    from pellucid.amp.autocast_mode import set_autocast_cpu_enabled as set_autocast_cpu_enabled
+    from pellucid.amp.autocast_mode import set_autocast_dtype as set_autocast_dtype
+    from pellucid.amp.autocast_mode import set_autocast_enabled as set_autocast_enabled
+    from pellucid.autograd.anomaly import (
+        is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled,
+    )
+    from pellucid.autograd.anomaly import is_anomaly_enabled as is_anomaly_enabled
+    from pellucid.autograd.anomaly import set_anomaly_enabled as set_anomaly_enabled
+    from pellucid.explain import explain as explain
+    from pellucid.io.dlpack import from_dlpack as from_dlpack
+    from pellucid.io.dlpack import to_dlpack as to_dlpack
+    from pellucid.ops.functions import *  # noqa: F403
+    from pellucid.random import Generator as Generator
+    from pellucid.random import default_generator as default_generator
+    from pellucid.random import get_rng_state as get_rng_state
+    from pellucid.random import initial_seed as initial_seed
+    from pellucid.random import manual_seed as manual_seed
+    from pellucid.random import seed as seed
+    from pellucid.random import set_rng_state as set_rng_state
+    from pellucid.serialization import load as load
+    from pellucid.serialization import save as save
+    from pellucid.switches import (
+        are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled,
+    )
+    from pellucid.switches import compiled_with_cxx11_abi as compiled_with_cxx11_abi
+    from pellucid.switches import get_default_device as get_default_device
+    from pellucid.switches import get_deterministic_debug_mode as get_deterministic_debug_mode
+    from pellucid.switches import get_float32_matmul_precision as get_float32_matmul_precision
+    from pellucid.switches import (
+        is_deterministic_algorithms_warn_only_enabled as is_deterministic_algorithms_warn_only_enabled,  # noqa: E501
+    )
+    from pellucid.switches import is_vulkan_available as is_vulkan_available
+    from pellucid.switches import is_warn_always_enabled as is_warn_always_enabled
+    from pellucid.switches import set_default_device as set_default_device
+    from pellucid.switches import set_deterministic_debug_mode as set_deterministic_debug_mode
+    from pellucid.switches import set_float32_matmul_precision as set_float32_matmul_precision
+    from pellucid.switches import set_flush_denormal as set_flush_denormal
+    from pellucid.switches import set_warn_always as set_warn_always
+    from pellucid.switches import typename as typename
+    from pellucid.switches import use_deterministic_algorithms as use_deterministic_algorithms
+    from pellucid.tensor.dtype import bfloat16 as bfloat16
+    from pellucid.tensor.dtype import bool_ as bool  # noqa: F401
+    from pellucid.tensor.dtype import complex64 as cfloat  # noqa: F401
+    from pellucid.tensor.dtype import complex64 as complex64
+    from pellucid.tensor.dtype import complex128 as cdouble  # noqa: F401
+    from pellucid.tensor.dtype import complex128 as complex128
+    from pellucid.tensor.dtype import float16 as float16
+    from pellucid.tensor.dtype import float16 as half  # noqa: F401
+    from pellucid.tensor.dtype import float32 as float  # noqa: F401
+    from pellucid.tensor.dtype import float32 as float32
+    from pellucid.tensor.dtype import float64 as double  # noqa: F401
+    from pellucid.tensor.dtype import float64 as float64
+    from pellucid.tensor.dtype import int8 as int8
+    from pellucid.tensor.dtype import int16 as int16
+    from pellucid.tensor.dtype import int16 as short  # noqa: F401
+    from pellucid.tensor.dtype import int32 as int  # noqa: F401
+    from pellucid.tensor.dtype import int32 as int32
+    from pellucid.tensor.dtype import int64 as int64
+    from pellucid.tensor.dtype import int64 as long  # noqa: F401
+    from pellucid.tensor.dtype import uint8 as uint8
+    from pellucid.tensor.dtype import uint16 as uint16
+    from pellucid.tensor.dtype import uint32 as uint32
+    from pellucid.tensor.dtype import uint64 as uint64
+    from pellucid.tensor.threads import get_num_interop_threads as get_num_interop_threads
+    from pellucid.tensor.threads import get_num_threads as get_num_threads
+    from pellucid.tensor.threads import set_num_interop_threads as set_num_interop_threads
+    from pellucid.tensor.threads import set_num_threads as set_num_threads
 
 globals().update(_namespace("torch"))
 globals().update({d.name: d for d in _dtypes.all_dtypes()} | _dtypes.ALIASES)
@@ -149,17 +257,19 @@ for _method, _function in (("__dlpack__", "capsule_of"), ("__dlpack_device__", "
         setattr(Tensor, _method, _dlpack(_function))
 
 
-def __getattr__(name: str) -> Any:
-    if name in _LATE:
-        value = getattr(importlib.import_module(_LATE[name]), name)
-    elif name in _ROOMS:
-        try:
-            value = importlib.import_module(f"pellucid.{name}")
-        except ModuleNotFoundError as error:
-            if error.name != f"pellucid.{name}":
-                raise
-            raise AttributeError(f"module 'pellucid' has no attribute {name!r}") from None
-    else:
-        raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # to a type checker a name that is not listed above is an error
+
+    def __getattr__(name: str) -> Any:
+        if name in _LATE:
+            value = getattr(importlib.import_module(_LATE[name]), name)
+        elif name in _ROOMS:
+            try:
+                value = importlib.import_module(f"pellucid.{name}")
+            except ModuleNotFoundError as error:
+                if error.name != f"pellucid.{name}":
+                    raise
+                raise AttributeError(f"module 'pellucid' has no attribute {name!r}") from None
+        else:
+            raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
+        globals()[name] = value
+        return value

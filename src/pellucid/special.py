@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pellucid.ops.spec import namespace as _namespace
+
+if TYPE_CHECKING:
+    from pellucid.ops.special_functions import *  # noqa: F403
 
 _functions = _namespace("special")
 globals().update(_functions)
 __all__ = sorted(_functions)
 
 
-def __getattr__(name: str) -> Any:
-    raise AttributeError(f"module 'pellucid.special' has no attribute {name!r}")
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise AttributeError(f"module 'pellucid.special' has no attribute {name!r}")

@@ -4,7 +4,7 @@ The operators come from the registry; `pellucid.nn.functional.softmax` is descri
 """
 
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pellucid.nn._functional_attention import _canonical_mask as _canonical_mask
 from pellucid.nn._functional_attention import _mha_shape_check as _mha_shape_check
@@ -17,11 +17,16 @@ from pellucid.nn._functional_linear_cross_entropy import (
 )
 from pellucid.ops.spec import namespace
 
+if TYPE_CHECKING:
+    from pellucid.nn.operators import *  # noqa: F403
+
 globals().update(namespace("nn.functional"))
 
 
-def __getattr__(name: str) -> Any:
-    """Name the functions that a name may have been meant for."""
-    close = get_close_matches(name, globals(), n=3)
-    meant = f"; did you mean {', '.join(close)}?" if close else ""
-    raise AttributeError(f"module 'torch.nn.functional' has no attribute '{name}'{meant}")
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Name the functions that a name may have been meant for."""
+        close = get_close_matches(name, globals(), n=3)
+        meant = f"; did you mean {', '.join(close)}?" if close else ""
+        raise AttributeError(f"module 'torch.nn.functional' has no attribute '{name}'{meant}")

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pellucid import data as data
+    from pellucid.utils import benchmark as benchmark
+    from pellucid.utils import checkpoint as checkpoint
+    from pellucid.utils import dlpack as dlpack
+    from pellucid.utils import hooks as hooks
 
 _MODULES = frozenset({"_pytree", "benchmark", "checkpoint", "dlpack", "hooks"})
 
