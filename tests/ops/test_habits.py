@@ -97,3 +97,22 @@ def test_hooks_after_accumulation_return_nothing():
 def test_groups_of_an_optimizer_stand_apart():
     groups = [{"params": [pellucid.ones(1, requires_grad=True)]} for _ in range(2)]
     assert "\n\nParameter Group 1\n" in repr(pellucid.optim.SGD(groups, lr=0.1))
+
+
+WRONG = {
+    "None in a layer": lambda lib, x: lib.nn.ReLU()(None),
+    "an array in a layer": lambda lib, x: lib.nn.Linear(3, 2)(x.numpy()),
+    "another dtype": lambda lib, x: lib.nn.Linear(3, 2)(x.double()),
+    "a vector of another dtype": lambda lib, x: lib.nn.Linear(3, 2)(x[0].double()),
+    "a function of an array": lambda lib, x: lib.exp(x.numpy()),
+}
+
+
+@pytest.mark.parametrize("program", WRONG.values(), ids=WRONG)
+def test_wrong_arguments(program):
+    agree(program, numbers(4, 3, dtype="float32"))
+
+
+def test_a_storage_that_was_never_made_leaves_quietly():
+    unmade = pellucid.UntypedStorage.__new__(pellucid.UntypedStorage)
+    assert unmade.__del__() is None

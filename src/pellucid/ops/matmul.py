@@ -74,7 +74,7 @@ def check_dtypes(name: str, *tensors: Tensor) -> None:
 
 
 def _c(d: dtype) -> str:
-    names = {"float32": "float", "float64": "double", "int64": "long long", "int32": "int"}
+    names = {"float32": "float", "float64": "double", "int64": "long int", "int32": "int"}
     return names.get(d.name, f"c10::{scalar_type(d)}" if d.category > 1 else d.name)
 
 
@@ -305,7 +305,16 @@ def affine(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 @composite(where="nn.functional", out=True)
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`input @ weight.T + bias`: (*, in) with a weight (out, in) gives (*, out)."""
+    for place, (name, value) in enumerate((("input", input), ("weight", weight)), 1):
+        if not isinstance(value, Tensor):
+            raise wrong_type("linear", name, place, "Tensor", value)
     rank = len(input._layout.shape)
+    if rank and input.dtype is not weight.dtype:
+        raise RuntimeError(
+            "mat1 and mat2 must have the same dtype, but got "
+            f"{scalar_type(input.dtype)} and {scalar_type(weight.dtype)}\n"
+            f"  Convert the input with .to({weight.dtype!r}), or the layer."
+        )
     if not rank or not weight._layout.shape:
         raise RuntimeError(
             "both arguments to linear need to be at least 1D, but they are "

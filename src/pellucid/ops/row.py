@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.ops.arguments import type_name
 from pellucid.ops.inplace import copy_array, store
 from pellucid.ops.operands import as_array, check_alpha, rounded
 from pellucid.ops.overlap import apart, refuse_partial_overlap
@@ -131,7 +132,7 @@ class Row:
                 name = self.spec.parameters[position]
                 raise TypeError(
                     f"{self.name}(): argument '{name}' (position {position + 1}) must be Tensor, "
-                    f"not {type(value).__name__}"
+                    f"not {type_name(value)}"
                 )
         if "any" in self.tensors and not dimensioned and not zero_dim:
             raise TypeError(

@@ -96,7 +96,16 @@ class Storage:
     memory alive. `writer`, once set, is the name of the operator that wrote last.
     """
 
-    __slots__ = ("__weakref__", "_address", "_class", "_nbytes", "buffer", "owner", "version", "writer")
+    __slots__ = (
+        "__weakref__",
+        "_address",
+        "_class",
+        "_nbytes",
+        "buffer",
+        "owner",
+        "version",
+        "writer",
+    )
     owner: Any
     buffer: np.ndarray
     version: int
@@ -105,9 +114,9 @@ class Storage:
     def __init__(self, nbytes: int) -> None:
         self._nbytes = nbytes
         size = (nbytes + 63) & -64 if 0 < nbytes <= _SMALL else size_class(nbytes)
-        self._class = size
         self.version = 0
         self.owner, self.buffer, self._address = _reused_block(size) or _fresh_block(size)
+        self._class = size  # last: from here on there is something to give back
 
     @classmethod
     def adopt(cls, array: np.ndarray) -> Storage:
@@ -145,7 +154,10 @@ class Storage:
         return other
 
     def __del__(self) -> None:
-        size = self._class
+        try:
+            size = self._class
+        except AttributeError:  # interrupted, or out of memory, while it was made
+            return
         if size and statistics.cached_bytes + size <= _limit:
             statistics.cached_bytes += size
             block = (self.owner, self.buffer, self._address)
