@@ -221,7 +221,9 @@ _LATE = {
     for module, names in {
         "autograd.anomaly": "is_anomaly_check_nan_enabled is_anomaly_enabled set_anomaly_enabled",
         "explain": "explain",
-        "random": "Generator default_generator get_rng_state initial_seed manual_seed seed set_rng_state",
+        "random": (
+            "Generator default_generator get_rng_state initial_seed manual_seed seed set_rng_state"
+        ),
         "serialization": "load save",
         "amp": "GradScaler",
         "amp.autocast_mode": (
@@ -233,12 +235,15 @@ _LATE = {
         "switches": (
             "are_deterministic_algorithms_enabled compiled_with_cxx11_abi get_default_device "
             "get_deterministic_debug_mode get_float32_matmul_precision "
-            "is_deterministic_algorithms_warn_only_enabled is_vulkan_available is_warn_always_enabled "
+            "is_deterministic_algorithms_warn_only_enabled is_vulkan_available "
+            "is_warn_always_enabled "
             "set_default_device set_deterministic_debug_mode set_float32_matmul_precision "
             "set_flush_denormal set_warn_always typename use_deterministic_algorithms"
         ),
         "io.dlpack": "from_dlpack to_dlpack",
-        "tensor.threads": "get_num_interop_threads get_num_threads set_num_interop_threads set_num_threads",
+        "tensor.threads": (
+            "get_num_interop_threads get_num_threads set_num_interop_threads set_num_threads"
+        ),
     }.items()
     for name in names.split()
 }
