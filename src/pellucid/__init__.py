@@ -56,7 +56,6 @@ if TYPE_CHECKING:  # what a type checker cannot see: names that come from tables
     from pellucid import amp as amp
     from pellucid import autograd as autograd
     from pellucid import backends as backends
-    from pellucid import compat as compat
     from pellucid import cpu as cpu
     from pellucid import cuda as cuda
     from pellucid import data as data
