@@ -39,6 +39,7 @@ WITHOUT_ROWS: dict[str, str] = {
         "takes offsets and lengths that belong together; tests/ops and tests/parity": """
             ctc_loss nn.functional.ctc_loss embedding_bag nn.functional.embedding_bag
         """,
+        "PyTorch refuses some transposed inputs; tests/parity": "kron",
         "PyTorch refuses inputs that are not contiguous; group_norm calls it": "native_group_norm",
         "takes the factors that linalg.lu_factor made; tests/parity": """
             linalg.lu_solve lu_solve lu_unpack

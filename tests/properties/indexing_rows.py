@@ -75,6 +75,7 @@ VIEWS = [
     row("unsafe_split_with_sizes", "n5", [2, 3], 1),
     row("unsafe_chunk", "n5", 2, 1),
     row("unbind", "3m", 0),
+    row("linalg.diagonal", "bnm"),
     row("diagonal", "nmk", 1, 0, 2),
     row("unfold", "n5", 1, 2, 2),
     row("view", "nm4", (-1, 4), empty=False),

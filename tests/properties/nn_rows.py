@@ -85,12 +85,14 @@ LOSSES = [
     *reductions("gaussian_nll_loss", "nm", "nm", "nm:positive"),
     *reductions("kl_div", "nm", "nm:open"),
     *reductions("nll_loss", "n4", "n:index4"),
-    *reductions("nll_loss", "243m:own", "23m:index4", weight=tensor("4:positive!")),
+    *reductions("nll_loss", "243m:own", "23m:index4", weight=tensor("4:positive!"), orders=0),
     *reductions("cross_entropy", "n4", "n:index4", label_smoothing=0.1),
     *reductions("cross_entropy", "243m:own", "23m:index4", weight=tensor("4:positive!")),
     *reductions("cross_entropy", "n4", "n4:open"),
     *reductions("binary_cross_entropy", "nm:open", "nm:open", weight=tensor("nm:any!")),
-    *reductions("binary_cross_entropy_with_logits", "nm", "nm:open", pos_weight=tensor("m:any!")),
+    *reductions("binary_cross_entropy_with_logits", "nm", "nm:open", pos_weight=tensor("m:any!"))[
+        :2
+    ],
     *reductions("soft_margin_loss", "nm", "nm:sign!"),
     *reductions("multilabel_soft_margin_loss", "nm", "nm:open"),
     *reductions("hinge_embedding_loss", "nm", "nm:sign!"),
