@@ -342,7 +342,7 @@ def refuse(row: Row, call: Any, found: dict[str, str]) -> None:
         raise AssertionError("\n  ".join([f"{row}", *lines, f"given {given}"]))
 
 
-def check_layouts(row: Row, count: int = 8) -> None:
+def check_layouts(row: Row, count: int = 5) -> None:
     """The row agrees with PyTorch in `count` drawn layouts."""
 
     @examples(count)
@@ -353,7 +353,7 @@ def check_layouts(row: Row, count: int = 8) -> None:
     agrees()
 
 
-def check_gradients(row: Row, count: int = 3) -> None:
+def check_gradients(row: Row, count: int = 2) -> None:
     """Its gradients, first and second, agree in `count` drawn layouts."""
 
     @examples(count)

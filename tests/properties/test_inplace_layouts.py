@@ -46,7 +46,7 @@ def written(library: types.ModuleType, row: Row, call: Any) -> tuple[Any, Any]:
 
 @pytest.mark.parametrize("row", FORMS, ids=str)
 def test_writing_through_a_view_writes_the_base(row: Row) -> None:
-    @examples(6)
+    @examples(4)
     @given(call=calls(row))
     def agrees(call: Any) -> None:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
