@@ -14,7 +14,7 @@ from typing import Any
 
 from pellucid.autograd.modes import decorate
 from pellucid.ops.autocast import cast, current, switched
-from pellucid.tensor.device import _TYPES as DEVICE_TYPES
+from pellucid.tensor.device import device as Device
 from pellucid.tensor.dtype import bfloat16, dtype, float16
 
 _HALVES = (bfloat16, float16)
@@ -46,7 +46,7 @@ class autocast:
     ) -> None:
         if not isinstance(device_type, str):
             raise ValueError(f"Expected `device_type` of type `str`, got: `{type(device_type)}`")
-        if device_type not in DEVICE_TYPES or not is_autocast_available(device_type):
+        if not is_autocast_available(Device(device_type).type):
             raise RuntimeError(
                 f"User specified an unsupported autocast device_type '{device_type}'"
             )

@@ -101,10 +101,9 @@ class ProcessContext:
         after
         stopping the others.
         """
-        alive = {
-            process.sentinel: i for i, process in enumerate(self.processes) if process.is_alive()
-        }
-        _connection.wait(list(alive), timeout)
+        running = [process.sentinel for process in self.processes if process.is_alive()]
+        if running:  # waiting for none would last for ever
+            _connection.wait(running, timeout)
         failed = [
             i for i, process in enumerate(self.processes) if process.exitcode not in (None, 0)
         ]
