@@ -237,7 +237,7 @@ def nll_loss(
     check_classes(input, target, weight)
     if not input.dtype.is_floating_point:
         raise not_implemented("nll_loss_out_frame", input.dtype)
-    return _nll(input, target, weight, kind, ignore_index)[0]
+    return _shaped(_nll(input, target, weight, kind, ignore_index)[0])
 
 
 @composite(where="nn.functional")
@@ -273,7 +273,12 @@ def cross_entropy(
     check_classes(input, target, weight)
     if label_smoothing > 0:
         return _smoothed(input, target, weight, kind, ignore_index, label_smoothing, dim)
-    return _cross_entropy(input, target, weight, kind, ignore_index)[0]
+    return _shaped(_cross_entropy(input, target, weight, kind, ignore_index)[0])
+
+
+def _shaped(loss: Tensor) -> Tensor:
+    """PyTorch answers the losses of places along other dimensions than two as a view."""
+    return loss if loss.dim() in (0, 1, 3) else loss.view(loss.shape)
 
 
 def _with_probabilities(

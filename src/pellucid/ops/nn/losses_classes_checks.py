@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pellucid.ops.inplace import scalar_type
-from pellucid.ops.nn.support import not_implemented
+from pellucid.ops.nn.support import not_implemented, refuse_gradient
 from pellucid.tensor.dtype import int64, uint8
 from pellucid.tensor.tensor import Tensor
 
@@ -47,6 +47,7 @@ def _check_weights(input: Tensor, target: Tensor, weight: Tensor | None, classes
             "expected target dtype to be Long or Byte, but got "
             f"{scalar_type(target.dtype)}\n  Class indices are int64: use .long()."
         )
+    refuse_gradient("nll_loss_forward", weight=weight)
     if weight is None:
         return
     if weight._layout.shape != (classes,):

@@ -13,7 +13,12 @@ from pellucid.ops.api import F
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.inplace import scalar_type
 from pellucid.ops.nn.reduction import combine, operands, reduced, reduction_named, share
-from pellucid.ops.nn.support import not_implemented, require_tensor, working
+from pellucid.ops.nn.support import (
+    not_implemented,
+    refuse_gradient,
+    require_tensor,
+    working,
+)
 from pellucid.tensor.dtype import int64
 from pellucid.tensor.layout import broadcast_shapes
 from pellucid.tensor.tensor import Tensor, adopt
@@ -91,6 +96,7 @@ def binary_cross_entropy(
             f"Found dtype {scalar_type(target.dtype)} but expected {scalar_type(input.dtype)}\n"
             f"  Convert the target with .to({input.dtype!r})."
         )
+    refuse_gradient("binary_cross_entropy", weight=weight)
     return _bce(input, target, weight, kind)
 
 
@@ -113,7 +119,7 @@ def _logits_gradient(
 ) -> Any:
     grad = share(grad, reduction, input.numel())
     plain = grad if weight is None else grad * weight
-    found: dict[str, Tensor | None] = dict.fromkeys(("input", "target", "weight", "pos_weight"))
+    found: dict[str, Tensor | None] = dict.fromkeys(("input", "target"))
     if "input" in needs:
         found["input"] = plain * _logits_slope(input, target, pos_weight)
     if "target" in needs:
@@ -121,17 +127,13 @@ def _logits_gradient(
         if pos_weight is not None:
             positive = positive * pos_weight
         found["target"] = plain * (F.nn.logsigmoid(-input) - positive)
-    if "weight" in needs:
-        found["weight"] = grad * _logits(input, target, None, pos_weight, "none")
-    if "pos_weight" in needs:
-        found["pos_weight"] = -plain * target * F.nn.logsigmoid(input)
     return tuple(found.values())
 
 
 @operator(
     where="internal",
     name="binary_cross_entropy_with_logits",
-    gradient={("input", "target", "weight", "pos_weight"): _logits_gradient},
+    gradient={("input", "target"): _logits_gradient},
     backward_name="BinaryCrossEntropyWithLogitsBackward0",
 )
 def _logits(
@@ -179,6 +181,8 @@ def binary_cross_entropy_with_logits(
     for given in (pos_weight, weight):
         if given is not None:
             broadcast_shapes(tuple(given.shape), tuple(input.shape))
+    name = "binary_cross_entropy_with_logits"
+    refuse_gradient(name, weight=weight, pos_weight=pos_weight)
     return _logits(input, target, weight, pos_weight, kind)
 
 
@@ -214,6 +218,7 @@ def soft_margin_loss(
         raise RuntimeError(
             f"result type Float can't be cast to the desired output type {scalar_type(input.dtype)}"
         )
+    refuse_gradient("soft_margin_loss", target=target)
     return _soft_margin(input, target, kind)
 
 
@@ -380,4 +385,5 @@ def multi_margin_loss(
         raise not_implemented("multi_margin_loss", input.dtype)
     if target.dtype is not int64:
         raise RuntimeError(f"expected scalar type Long but found {scalar_type(target.dtype)}")
+    refuse_gradient("multi_margin_loss", weight=weight)
     return _multi_margin(input, target, int(p), float(margin), weight, kind)

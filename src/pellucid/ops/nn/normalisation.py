@@ -16,7 +16,14 @@ from pellucid.autograd.modes import state
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.inplace import copy_array, scalar_type
 from pellucid.ops.nn import kernels_normalisation as kernels
-from pellucid.ops.nn.support import finished, layout_for, not_implemented, tie, working
+from pellucid.ops.nn.support import (
+    finished,
+    layout_for,
+    not_implemented,
+    refuse_gradient,
+    tie,
+    working,
+)
 from pellucid.ops.returns import return_type
 from pellucid.tensor.dtype import REDUCED, dtype, float32, float64
 from pellucid.tensor.layout import contiguous
@@ -231,6 +238,7 @@ def _check(
             )
     if not input.dtype.is_floating_point:
         raise not_implemented("batch_norm", input.dtype)
+    refuse_gradient("native_batch_norm", running_mean=running_mean, running_var=running_var)
 
 
 def _normalise_empty(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:

@@ -18,6 +18,7 @@ from pellucid.ops.nn.support import (
     layout_for,
     not_implemented,
     require_tensor,
+    sizes,
     working,
 )
 from pellucid.tensor.dtype import BOOL
@@ -46,15 +47,20 @@ def constant_pad_nd(input: Tensor, pad: Any, value: Any = 0) -> Tensor:
     shape = input._layout.shape
     _check_length(pad, len(shape))
     amounts = _amounts(pad, len(shape))
-    sizes = tuple(s + low + high for s, (low, high) in zip(shape, amounts, strict=True))
-    for dim, (size, given) in enumerate(zip(sizes, amounts, strict=True)):
+    result = tuple(s + low + high for s, (low, high) in zip(shape, amounts, strict=True))
+    for dim, (size, given) in enumerate(zip(result, amounts, strict=True)):
         if size < 0:
+            if max(pad) <= 0:
+                raise RuntimeError(
+                    "narrow(): length must be non-negative.\n"
+                    f"  Dimension {dim} of size {shape[dim]} is cut by {-given[0]} and {-given[1]}."
+                )
             raise RuntimeError(
                 f"The input size {shape[dim]}, plus negative padding {given[0]} and {given[1]} "
                 "resulted in a negative output size, which is invalid. Check dimension "
                 f"{dim} of your input."
             )
-    out = empty(layout_for(sizes, input._layout), input.dtype)
+    out = empty(layout_for(result, input._layout), input.dtype)
     array = out._array
     inside = tuple(
         slice(max(low, 0), max(low, 0) + s + min(low, 0) + min(high, 0))
@@ -207,7 +213,9 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
     or 3). Negative amounts cut.
     """
     require_tensor("pad", "input", 1, input)
-    amounts = integers("pad", "pad", 2, _sequence(pad))
+    if isinstance(pad, int):
+        raise TypeError("pad(): argument 'pad' (position 2) must be tuple of ints, not int")
+    amounts = sizes("pad", "pad", 2, pad)
     _check_length(amounts, input.dim())
     if mode == "constant":
         return constant_pad_nd(input, amounts, 0 if value is None else value)
@@ -217,9 +225,3 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     _check_borders(input, amounts, mode)
     return pad_borders(input, amounts, mode)
-
-
-def _sequence(pad: Any) -> Any:
-    if isinstance(pad, int):
-        raise TypeError("pad(): argument 'pad' (position 2) must be tuple of ints, not int")
-    return tuple(pad)

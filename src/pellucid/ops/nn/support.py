@@ -8,7 +8,6 @@ import numpy as np
 
 from pellucid.autograd.modes import state
 from pellucid.autograd.node import wants_grad
-from pellucid.ops.api import F
 from pellucid.ops.arguments import wrong_type
 from pellucid.ops.dispatch import operator
 from pellucid.ops.inplace import copy_array, scalar_type
@@ -73,6 +72,17 @@ def differentiable(*operands: Tensor | None) -> bool:
     return state.grad and any(x is not None and wants_grad(x) for x in operands)
 
 
+def refuse_gradient(function: str, **arguments: Tensor | None) -> None:
+    """PyTorch's error for an argument that asks for a gradient which the function does not have."""
+    for name, value in arguments.items():
+        if differentiable(value):
+            raise RuntimeError(
+                f"The function '{function}' is not differentiable with respect to argument "
+                f"'{name}'. This input cannot have requires_grad True.\n"
+                f"  Give it {name}.detach()."
+            )
+
+
 def not_implemented(kernel: str, d: dtype) -> NotImplementedError:
     """PyTorch's error for a dtype that a kernel does not compute in."""
     return NotImplementedError(f"\"{kernel}\" not implemented for '{scalar_type(d)}'")
@@ -109,15 +119,12 @@ def sizes(name: str, parameter: str, position: int, value: Any) -> Ints:
 
 @operator(
     where="internal",
-    gradient={
-        "input": lambda grad: grad,
-        "others": lambda others: [F.zeros_like(other) for other in others],
-    },
+    gradient={"input": lambda grad: grad, "others": lambda: None},
 )
 def tie(input: Tensor, others: tuple[Tensor, ...]) -> Tensor:
     """A copy of `input` that counts as computed from `others` too, though its value is not.
 
-    PyTorch's gradient functions take all of an operator's inputs, so a gradient of a gradient can
-    be asked for with respect to each of them; where it is zero, this makes it zero, not missing.
+    PyTorch's gradient functions take all of an operator's inputs, so each gradient requires a
+    gradient if one of them does; where it does not depend on them, that one is undefined.
     """
     return adopt(input._array.copy(), input.dtype)

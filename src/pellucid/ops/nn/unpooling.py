@@ -15,6 +15,7 @@ from pellucid.ops.nn.support import (
     finished,
     layout_for,
     not_implemented,
+    refuse_gradient,
     require_tensor,
     sizes,
     working,
@@ -287,6 +288,7 @@ def _fractional(
     if samples is None:
         lead = _lead2(shape[:-count])
         samples = F.rand(*lead, count, dtype=input.dtype)
+    refuse_gradient(name, random_samples=samples)
     out, indices = fractional_max(input, kernel, out_size, samples)
     return out, indices
 
