@@ -147,7 +147,9 @@ def _integer_bounds(
     name: str, args: tuple[Any, ...], options: dict[str, Any]
 ) -> tuple[int, int, tuple[int, ...]]:
     """low, high and size of `(high, size)` and `(low, high, size)`, with any of them by keyword."""
-    found: dict[str, Any] = {key: options.pop(key) for key in ("low", "high", "size") if key in options}
+    found: dict[str, Any] = {
+        key: options.pop(key) for key in ("low", "high", "size") if key in options
+    }
     names = [key for key in ("low", "high", "size") if key not in found]
     if "low" in names and len(args) == len(names) - 1:
         names.remove("low")

@@ -52,7 +52,9 @@ def _number(name: str, parameter: str, position: int, value: Any) -> Any:
 
 def _bounds(name: str, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Any, Any]:
     """start, end and step of `f(end)`, `f(start, end)`, `f(start, end, step)`, any by keyword."""
-    found: dict[str, Any] = {key: options.pop(key) for key in ("start", "end", "step") if key in options}
+    found: dict[str, Any] = {
+        key: options.pop(key) for key in ("start", "end", "step") if key in options
+    }
     names = [key for key in ("start", "end", "step") if key not in found]
     if len(args) == 1 and "end" in names:
         names = ["end"]
