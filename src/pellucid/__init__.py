@@ -17,8 +17,8 @@ from pellucid.autograd.modes import is_grad_enabled as is_grad_enabled
 from pellucid.autograd.modes import is_inference_mode_enabled as is_inference_mode_enabled
 from pellucid.autograd.modes import no_grad as no_grad
 from pellucid.autograd.modes import set_grad_enabled as set_grad_enabled
-from pellucid.ops.legacy import set_default_tensor_type as set_default_tensor_type
-from pellucid.ops.legacy import tensor_types as _tensor_types
+from pellucid.ops.creation.legacy import set_default_tensor_type as set_default_tensor_type
+from pellucid.ops.creation.legacy import tensor_types as _tensor_types
 from pellucid.ops.spec import namespace as _namespace
 from pellucid.tensor import dtype as _dtypes
 from pellucid.tensor.device import channels_last as channels_last

@@ -37,7 +37,7 @@ LATE_HERE: dict[str, set[str]] = {
     "pellucid.cli.entry": {"pellucid.cli.app"},
     "pellucid.cli.check": {"rich.console", "rich.table"},
     # Gradients of views are written with operators of the room that is just being imported.
-    "pellucid.ops.views": {"pellucid.ops"},
+    "pellucid.ops.views.every": {"pellucid.ops"},
 }
 """Modules that may be imported inside a function of one module: {module: {imported module}}."""
 

@@ -53,7 +53,9 @@ def test_without_the_word_it_is_refused():
         pellucid.load(saved(Net()))
 
 
-@pytest.mark.parametrize("value", [os.system, eval, pellucid.load, io.BytesIO], ids=["system", "eval", "load", "BytesIO"])
+@pytest.mark.parametrize(
+    "value", [os.system, eval, pellucid.load, io.BytesIO], ids=["system", "eval", "load", "BytesIO"]
+)
 def test_other_code_stays_out_of_reach(value):
     file = saved({"x": value})
     with pytest.raises(pellucid.serialization.UnpicklingError, match=r"Nothing was run"):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import pellucid
 from pellucid.nn import functional as ours
-from pellucid.ops.blocks import BLOCK, blocked
+from pellucid.ops.elementwise.blocks import BLOCK, blocked
 from tests.parity.bridge import TensorRecipe, values
 from tests.parity.tolerances import words
 from tests.strategies import both, tensors

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from ops.sides import agree, drawn, numbers, with_gradients
 
 import pellucid
-from pellucid.ops.contraction import lower
-from pellucid.ops.einsum import einsum_plan
-from pellucid.ops.einsum_plan import plan
+from pellucid.ops.einsum.contraction import lower
+from pellucid.ops.einsum.einsum import einsum_plan
+from pellucid.ops.einsum.plan import plan
 from pellucid.tensor.events import Event, listening
 from pellucid.tensor.layout import Layout, contiguous
 
-einsum_module = sys.modules["pellucid.ops.einsum"]
-einsum_plan_module = sys.modules["pellucid.ops.einsum_plan"]
+einsum_module = sys.modules["pellucid.ops.einsum.einsum"]
+einsum_plan_module = sys.modules["pellucid.ops.einsum.plan"]
 
 # --- what it computes -----------------------------------------------------------------------------
 

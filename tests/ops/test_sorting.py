@@ -11,7 +11,7 @@ import torch
 from hypothesis import strategies as st
 
 import pellucid
-from pellucid.ops import selection
+from pellucid.ops.sorting import selection
 from tests.ops.sides import agree, drawn, numbers, with_gradients
 from tests.parity.bridge import TensorRecipe, values
 from tests.strategies import both, tensors

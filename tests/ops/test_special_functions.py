@@ -1,5 +1,4 @@
-"""The special functions of `ops/numerics` against PyTorch's in double precision, over wide ranges.
-"""
+"""The special functions of `ops/numerics` against PyTorch's in float64, over wide ranges."""
 
 from __future__ import annotations
 

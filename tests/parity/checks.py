@@ -105,7 +105,9 @@ def subject_side(op: Any, library: ModuleType) -> Side:
         find(op.op, op.name),
         find(op.method_variant, f"Tensor.{op.name}"),
         find(op.inplace_variant, f"Tensor.{op.name}_"),
-        tuple((alias.name, find(alias.op, alias.name.removeprefix("torch."))) for alias in op.aliases),
+        tuple(
+            (alias.name, find(alias.op, alias.name.removeprefix("torch."))) for alias in op.aliases
+        ),
     )
 
 

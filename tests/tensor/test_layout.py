@@ -9,11 +9,11 @@ import pytest
 import torch
 from hypothesis import example
 from hypothesis import strategies as st
+from tensor.layout_cases import agree, dense, dims, drawn, of, outcome, strided, tensors
 
 from pellucid.tensor import layout as L
 from pellucid.tensor import layout_axes, layout_rules, layout_value, layout_view
 from pellucid.tensor.layout import Layout, NoView
-from tensor.layout_cases import agree, dense, dims, drawn, of, outcome, strided, tensors
 
 # --- the value ------------------------------------------------------------------------------------
 

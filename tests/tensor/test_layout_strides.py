@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import strategies as st
+from tensor.layout_cases import agree, dense, dims, drawn, of, strided, tensors
 
 from pellucid.tensor import layout as L
-from tensor.layout_cases import agree, dense, dims, drawn, of, strided, tensors
 
 # --- the other views ------------------------------------------------------------------------------
 
@@ -53,7 +53,8 @@ def test_expand_says_which_size_is_in_the_way():
     with pytest.raises(
         RuntimeError,
         match=r"^The expanded size of the tensor \(6\) must match the existing size \(3\) at "
-        r"non-singleton dimension 1\.  Target sizes: \[2, 6\]\.  Tensor sizes: \[1, 3\]\n  Only a dimension of size 1 can be expanded",
+        r"non-singleton dimension 1\.  Target sizes: \[2, 6\]\.  Tensor sizes: \[1, 3\]\n"
+        r"  Only a dimension of size 1 can be expanded",
     ):
         L.expand(L.contiguous((1, 3)), (2, 6))
 

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
-from pellucid.ops.legacy import tensor_types
+from pellucid.ops.creation.legacy import tensor_types
 from pellucid.tensor.tensor import Tensor
 
 has_half = True

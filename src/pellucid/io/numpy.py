@@ -1,5 +1,5 @@
-"""NumPy arrays as tensors over the same memory: `from_numpy`, which is described with the operators."""
+"""NumPy arrays as tensors over the same memory: `from_numpy`, described with the operators."""
 
 from __future__ import annotations
 
-from pellucid.ops.from_data import from_numpy as from_numpy
+from pellucid.ops.creation.data import from_numpy as from_numpy

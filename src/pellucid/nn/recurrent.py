@@ -7,7 +7,7 @@ the whole sequence at once; only the hidden state's part has to wait for the ste
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pellucid import ops
 from pellucid.nn import functional as F

@@ -1,7 +1,8 @@
-"""NumPy's floating-point warnings, off while an operator computes: PyTorch divides by zero in silence.
+"""NumPy's floating-point warnings, off while an operator computes: PyTorch divides by 0 in silence.
 
-`np.errstate` costs 0.9 microseconds, more than a small addition. NumPy keeps the setting in a context variable; setting that
-directly takes 0.2. Where a NumPy version hides it, `np.errstate` does the same.
+`np.errstate` costs 0.9 microseconds, more than a small addition. NumPy keeps the setting in a
+context variable; setting that directly takes 0.2. Where a NumPy version hides it, `np.errstate`
+does the same.
 """
 
 from __future__ import annotations

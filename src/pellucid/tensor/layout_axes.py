@@ -111,8 +111,8 @@ def expand(layout: Layout, sizes: Ints, kind: str = "torch.FloatTensor") -> Layo
                 raise RuntimeError(
                     f"The expanded size of the tensor ({shape[axis]}) must match the existing "
                     f"size ({size}) at non-singleton dimension {axis}.  Target sizes: "
-                    f"{list(sizes)}.  Tensor sizes: {list(old_shape)}\n  Only a dimension of size 1 "
-                    f"can be expanded: -1 keeps the size {size}, repeat() copies."
+                    f"{list(sizes)}.  Tensor sizes: {list(old_shape)}\n  Only a dimension of size "
+                    f"1 can be expanded: -1 keeps the size {size}, repeat() copies."
                 )
             stride = 0
         strides[axis] = stride

@@ -87,8 +87,8 @@ def _broadcast_pair(a: Ints, b: Ints) -> Ints:
             raise RuntimeError(
                 f"The size of tensor a ({size_a}) must match the size of tensor b ({size_b}) "
                 f"at non-singleton dimension {axis}\n"
-                f"  Shapes {a} and {b} are aligned at their last dimensions; two sizes must be equal, "
-                f"or one of them 1.{_broadcast_hint(a, b)}"
+                f"  Shapes {a} and {b} are aligned at their last dimensions; two sizes must be "
+                f"equal, or one of them 1.{_broadcast_hint(a, b)}"
             )
     return tuple(q if p == 1 else p for p, q in zip(a_sizes, b_sizes, strict=True))
 

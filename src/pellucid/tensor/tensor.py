@@ -421,4 +421,4 @@ def from_numpy(array: np.ndarray) -> Tensor:
 
 
 def _legacy_constructor(cls: type[Tensor], *args: Any, **kwargs: Any) -> Tensor:
-    raise NotImplementedError  # replaced by pellucid.ops.creation, which can convert Python data
+    raise NotImplementedError  # replaced by pellucid.ops.creation.legacy

@@ -1,1 +1,1 @@
-"""Elementwise operators, one table a family. The machinery they share is `ops/pointwise.py`."""
+"""Elementwise operators, one table a family. What they share stands in `pointwise.py`."""

@@ -12,9 +12,9 @@ import numpy as np
 
 from pellucid.ops.api import F
 from pellucid.ops.dispatch import composite
-from pellucid.ops.pointwise import elementwise, floating, pointwise
-from pellucid.ops.refusals import BOOL, COMPLEX, EXACT, WIDE, either, kernel, words
-from pellucid.ops.row import Row
+from pellucid.ops.elementwise.pointwise import elementwise, floating, pointwise
+from pellucid.ops.elementwise.refusals import BOOL, COMPLEX, EXACT, WIDE, either, kernel, words
+from pellucid.ops.elementwise.row import Row
 from pellucid.ops.spec import NoGradient
 from pellucid.tensor.dtype import dtype, int64
 from pellucid.tensor.tensor import Tensor

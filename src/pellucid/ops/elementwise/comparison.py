@@ -8,8 +8,8 @@ import numpy as np
 
 from pellucid.ops.arguments import wrong_type
 from pellucid.ops.dispatch import composite
-from pellucid.ops.pointwise import elementwise, pointwise, truth
-from pellucid.ops.refusals import COMPLEX, WIDE, kernel, words
+from pellucid.ops.elementwise.pointwise import elementwise, pointwise, truth
+from pellucid.ops.elementwise.refusals import COMPLEX, WIDE, kernel, words
 from pellucid.ops.spec import NoGradient
 from pellucid.tensor.tensor import Tensor
 

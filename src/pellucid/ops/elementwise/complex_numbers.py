@@ -10,11 +10,11 @@ import numpy as np
 from pellucid.ops.api import F
 from pellucid.ops.arguments import tensor
 from pellucid.ops.dispatch import operator
+from pellucid.ops.elementwise.masks import keep
+from pellucid.ops.elementwise.pointwise import elementwise, magnitude, pointwise
+from pellucid.ops.elementwise.refusals import BOOL, WIDE, kernel
 from pellucid.ops.elementwise.rounding import only_bool
 from pellucid.ops.inplace import scalar_type
-from pellucid.ops.masks import keep
-from pellucid.ops.pointwise import elementwise, magnitude, pointwise
-from pellucid.ops.refusals import BOOL, WIDE, kernel
 from pellucid.ops.spec import OutRule, registry
 from pellucid.tensor.dtype import FLOATING, default, dtype, float16, float32, float64
 from pellucid.tensor.layout import elementwise_layout

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from pellucid.ops.api import F
-from pellucid.ops.blocks import one_pass
 from pellucid.ops.elementwise.arithmetic import conj
-from pellucid.ops.pointwise import elementwise, floating, pointwise
-from pellucid.ops.refusals import COMPLEX, EXACT, kernel
+from pellucid.ops.elementwise.blocks import one_pass
+from pellucid.ops.elementwise.pointwise import elementwise, floating, pointwise
+from pellucid.ops.elementwise.refusals import COMPLEX, EXACT, kernel
 
 _LN2 = math.log(2)
 

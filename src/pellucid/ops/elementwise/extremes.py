@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from pellucid.ops.api import F
-from pellucid.ops.blocks import larger, smaller
+from pellucid.ops.elementwise.blocks import larger, smaller
+from pellucid.ops.elementwise.masks import keep
+from pellucid.ops.elementwise.pointwise import elementwise, pointwise
+from pellucid.ops.elementwise.refusals import BOOL, COMPLEX, INTEGER, WIDE, either, kernel, words
 from pellucid.ops.inplace import scalar_type
-from pellucid.ops.masks import keep
-from pellucid.ops.memory import as_scalar
-from pellucid.ops.pointwise import elementwise, pointwise
-from pellucid.ops.refusals import BOOL, COMPLEX, INTEGER, WIDE, either, kernel, words
+from pellucid.ops.memory.memory import as_scalar
 
 
 def _extreme(name: str, compute: Callable[..., None]) -> Any:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.ops.elementwise.pointwise import elementwise, pointwise, truth
+from pellucid.ops.elementwise.refusals import BOOL, COMPLEX, FLOATING, WIDE, kernel
 from pellucid.ops.elementwise.rounding import only_bool
-from pellucid.ops.pointwise import elementwise, pointwise, truth
-from pellucid.ops.refusals import BOOL, COMPLEX, FLOATING, WIDE, kernel
 from pellucid.ops.spec import NoGradient
 
 _TRUTH = NoGradient("answers in bool")

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from pellucid.ops.api import F
-from pellucid.ops.conversion import convert
 from pellucid.ops.dispatch import composite
 from pellucid.ops.elementwise.arithmetic import conj
-from pellucid.ops.masks import keep
-from pellucid.ops.memory import as_scalar
-from pellucid.ops.pointwise import elementwise, floating, pointwise
-from pellucid.ops.refusals import BOOL, WIDE, kernel
+from pellucid.ops.elementwise.masks import keep
+from pellucid.ops.elementwise.pointwise import elementwise, floating, pointwise
+from pellucid.ops.elementwise.refusals import BOOL, WIDE, kernel
+from pellucid.ops.memory.conversion import convert
+from pellucid.ops.memory.memory import as_scalar
 from pellucid.tensor.dtype import FLOATING, complex128, float64
 from pellucid.tensor.tensor import Tensor
 

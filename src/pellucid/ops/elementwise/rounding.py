@@ -8,12 +8,21 @@ from typing import Any
 import numpy as np
 
 from pellucid.ops.api import F
-from pellucid.ops.blocks import one_pass
 from pellucid.ops.dispatch import composite
+from pellucid.ops.elementwise.blocks import one_pass
+from pellucid.ops.elementwise.masks import keep
+from pellucid.ops.elementwise.pointwise import elementwise, floating, pointwise, truth
+from pellucid.ops.elementwise.refusals import (
+    BOOL,
+    COMPLEX,
+    EXACT,
+    INTEGER,
+    WIDE,
+    either,
+    kernel,
+    words,
+)
 from pellucid.ops.inplace import scalar_type
-from pellucid.ops.masks import keep
-from pellucid.ops.pointwise import elementwise, floating, pointwise, truth
-from pellucid.ops.refusals import BOOL, COMPLEX, EXACT, INTEGER, WIDE, either, kernel, words
 from pellucid.ops.spec import NoGradient
 from pellucid.tensor.dtype import dtype
 from pellucid.tensor.tensor import Tensor

@@ -10,11 +10,11 @@ import numpy as np
 from pellucid.ops.api import F
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.elementwise.arithmetic import no_derivative
-from pellucid.ops.masks import keep
+from pellucid.ops.elementwise.masks import keep
+from pellucid.ops.elementwise.pointwise import elementwise, floating, pointwise
+from pellucid.ops.elementwise.refusals import COMPLEX, EXACT, HALF, kernel
 from pellucid.ops.numerics import bessel, gamma, normal
 from pellucid.ops.numerics import erf as error_functions
-from pellucid.ops.pointwise import elementwise, floating, pointwise
-from pellucid.ops.refusals import COMPLEX, EXACT, HALF, kernel
 from pellucid.ops.spec import registry
 from pellucid.tensor.dtype import finfo
 from pellucid.tensor.tensor import Tensor

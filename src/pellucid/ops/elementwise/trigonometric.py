@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from pellucid.ops.api import F
-from pellucid.ops.blocks import one_pass
 from pellucid.ops.elementwise.arithmetic import conj
-from pellucid.ops.masks import keep
-from pellucid.ops.pointwise import elementwise, floating, pointwise
-from pellucid.ops.refusals import COMPLEX, EXACT, kernel, words
+from pellucid.ops.elementwise.blocks import one_pass
+from pellucid.ops.elementwise.masks import keep
+from pellucid.ops.elementwise.pointwise import elementwise, floating, pointwise
+from pellucid.ops.elementwise.refusals import COMPLEX, EXACT, kernel, words
 
 sin = pointwise(
     "sin", np.sin, rule=floating, gradient={"input": lambda grad, input: grad * conj(F.cos(input))}

@@ -16,7 +16,7 @@ from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.elementwise.arithmetic import conj
 from pellucid.ops.inplace import scalar_type
 from pellucid.ops.linalg.support import check_floating, check_matrix
-from pellucid.ops.reduce import Axes, add_up, plan_of, run, unreduce, work_array
+from pellucid.ops.reductions.reduce import Axes, add_up, plan_of, run, unreduce, work_array
 from pellucid.tensor.dtype import FLOATING, dtype
 from pellucid.tensor.layout import contiguous, normalize_dims
 from pellucid.tensor.tensor import Tensor, adopt

@@ -10,7 +10,7 @@ import numpy as np
 from pellucid.ops.api import F
 from pellucid.ops.arguments import integers
 from pellucid.ops.dispatch import composite, operator
-from pellucid.ops.memory import as_scalar
+from pellucid.ops.memory.memory import as_scalar
 from pellucid.ops.nn import kernels_padding as kernels
 from pellucid.ops.nn.support import (
     Ints,

@@ -227,7 +227,8 @@ def fractional_max(input: Tensor, kernel: Ints, out_size: Ints, samples: Tensor)
     lead, size = x.shape[:-spatial], x.shape[-spatial:]
     rows = int(np.prod(lead, dtype=np.int64))
     flat = x.reshape(rows, *size)
-    draws = np.broadcast_to(working(samples), (*_lead2(lead), spatial)).reshape(-1, spatial)
+    n, c = _lead2(lead)
+    draws = working(samples)[:n, :c].reshape(-1, spatial)  # more samples than needed are fine
     order = (1, 0) if spatial == 2 else (0, 1, 2)  # images have the sample of the width first
     starts = [
         _starts(draws[:, order[axis]], size[axis], out_size[axis], kernel[axis])
@@ -288,9 +289,23 @@ def _fractional(
     if samples is None:
         lead = _lead2(shape[:-count])
         samples = F.rand(*lead, count, dtype=input.dtype)
+    _check_samples(shape[:-count], count, samples)
     refuse_gradient(name, random_samples=samples)
     out, indices = fractional_max(input, kernel, out_size, samples)
     return out, indices
+
+
+def _check_samples(lead: Ints, count: int, samples: Tensor) -> None:
+    n, c = _lead2(lead)
+    shape = samples._layout.shape
+    if len(shape) != 3:
+        raise RuntimeError(f"Expect _random_samples to have 3 dimensions, got {len(shape)}")
+    if shape[0] < n:
+        raise RuntimeError("Expect _random_samples.size(0) no less then input batch size.")
+    if shape[1] != c:
+        raise RuntimeError("Expect _random_samples.size(1) equals to input channel size.")
+    if shape[2] != count:
+        raise RuntimeError(f"Expect _random_samples.size(2) equals to {count}; got {shape[2]}.")
 
 
 def _check_fractional(name: str, count: int, input: Tensor, kernel: Ints, out_size: Ints) -> None:

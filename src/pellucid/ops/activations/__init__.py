@@ -1,0 +1,1 @@
+"""Activations: straight, smooth, gated, and softmax."""

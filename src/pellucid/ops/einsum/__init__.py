@@ -1,0 +1,1 @@
+"""Einstein sums: syntax, plan, contraction."""

@@ -1,0 +1,1 @@
+"""Reading and writing by index: brackets, rows, single elements, masks."""

@@ -1,0 +1,1 @@
+"""The same elements in other shapes, copied: joining, repeating, flipping, diagonals, grids."""

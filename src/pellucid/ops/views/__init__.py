@@ -1,0 +1,1 @@
+"""Views: operators that only compute a layout."""
