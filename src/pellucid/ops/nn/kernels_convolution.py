@@ -4,7 +4,7 @@ Each of the three directions is one correlation, a matrix product with windows o
 (`kernels_windows`): forward; the input's gradient, which correlates the output's gradient with the
 flipped kernel, for each phase of the stride on its own; and the weight's gradient, a product of the
 output's gradient with the same windows as forward. Groups are a batch of products. Depthwise
-convolution multiplies and adds whole shifted images instead.
+convolution of channels-last images multiplies and adds whole shifted images instead.
 
 Shapes: input (N, C, *S), weight (K, C / groups, *F), output (N, K, *O). All arrays are of one
 dtype, with any strides.
@@ -63,7 +63,7 @@ def _is_depthwise(x: np.ndarray, w: np.ndarray, groups: int) -> bool:
 def forward(x: np.ndarray, w: np.ndarray, out: np.ndarray, g: Geometry) -> None:
     """Convolve into `out` (N, K, *O), in any order of memory."""
     slide = _slide(w.shape[2:], g)
-    if _is_depthwise(x, w, g.groups):
+    if _is_depthwise(x, w, g.groups) and _is_channels_last(out):
         _forward_depthwise(x, w, out, slide)
     else:
         _correlate(x, w, out, slide, g.groups)
@@ -145,7 +145,7 @@ def input_gradient(grad: np.ndarray, w: np.ndarray, out: np.ndarray, g: Geometry
     Places that are a stride apart are met by the same taps: each such phase is a correlation of
     the gradient with its taps, in opposite order and with the channels exchanged.
     """
-    if _is_depthwise(out, w, g.groups):
+    if _is_depthwise(out, w, g.groups) and _is_channels_last(out):
         _input_depthwise(grad, w, out, _slide(w.shape[2:], g))
         return
     phases = [

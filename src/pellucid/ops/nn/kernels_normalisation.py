@@ -215,3 +215,74 @@ def sum_rows(x: np.ndarray) -> np.ndarray:
     for part in _row_blocks(x):
         total += x[part].sum(axis=0)
     return total
+
+
+# -- groups of channels: `x` (N, C, L), contiguous, `groups` of C / groups channels each
+
+
+def _group_blocks(x: np.ndarray, groups: int) -> Iterator[tuple[int, slice, slice]]:
+    """A sample, some of its groups, and their channels."""
+    n, c, length = x.shape
+    per_group = c // groups
+    step = max(1, min(groups, _BLOCK_BYTES // max(per_group * length * x.itemsize, 1)))
+    for sample in range(n):
+        for first in range(0, groups, step):
+            end = min(first + step, groups)
+            yield sample, slice(first, end), slice(first * per_group, end * per_group)
+
+
+def normalise_groups(
+    x: np.ndarray,
+    groups: int,
+    eps: float,
+    weight: np.ndarray | None,
+    bias: np.ndarray | None,
+    out: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each group normalised, each channel scaled and shifted; mean and 1/std, (N, groups)."""
+    means = np.empty((x.shape[0], groups), x.dtype)
+    factors = np.empty((x.shape[0], groups), x.dtype)
+    for sample, some, channels in _group_blocks(x, groups):
+        target = out[sample, channels]
+        rows = target.reshape(some.stop - some.start, -1)
+        given = x[sample, channels].reshape(rows.shape)
+        mean = given.mean(axis=1, keepdims=True)
+        np.subtract(given, mean, out=rows)
+        factor = 1 / np.sqrt(_dots(rows, rows) + x.dtype.type(eps))
+        np.multiply(rows, factor, out=rows)
+        if weight is not None:
+            np.multiply(target, weight[channels, None], out=target)
+        if bias is not None:
+            np.add(target, bias[channels, None], out=target)
+        means[sample, some], factors[sample, some] = mean[:, 0], factor[:, 0]
+    return means, factors
+
+
+def groups_backward(
+    grad: np.ndarray,
+    x: np.ndarray,
+    means: np.ndarray,
+    factors: np.ndarray,
+    weight: np.ndarray | None,
+    out: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The input's gradient into `out`; returns those of weight and bias, (C,) in float64."""
+    for_weight, for_bias = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    for sample, some, channels in _group_blocks(x, means.shape[1]):
+        given, target = grad[sample, channels], out[sample, channels]
+        rows = target.reshape(some.stop - some.start, -1)
+        factor = factors[sample, some, None]
+        hat = x[sample, channels].reshape(rows.shape) - means[sample, some, None]
+        np.multiply(hat, factor, out=hat)
+        for_bias[channels] += given.sum(axis=1)
+        for_weight[channels] += np.einsum("cl,cl->c", given, hat.reshape(given.shape))
+        if weight is not None:
+            np.multiply(given, weight[channels, None], out=target)
+        else:
+            np.copyto(target, given)
+        dot = _dots(rows, hat)
+        np.subtract(rows, rows.mean(axis=1, keepdims=True), out=rows)
+        np.multiply(hat, dot, out=hat)
+        np.subtract(rows, hat, out=rows)
+        np.multiply(rows, factor, out=rows)
+    return for_weight, for_bias

@@ -16,7 +16,7 @@ from pellucid.ops.api import F
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.inplace import copy_array
 from pellucid.ops.nn import kernels_normalisation as kernels
-from pellucid.ops.nn.normalisation_rows import as_rows, statistics_dtype
+from pellucid.ops.nn.normalisation_rows import statistics_dtype
 from pellucid.ops.nn.support import finished, layout_for, not_implemented, tie, working
 from pellucid.ops.returns import return_type
 from pellucid.tensor.dtype import REDUCED
@@ -75,29 +75,29 @@ def _group_backward(
     rstd: Tensor,
 ) -> tuple[Tensor | None, ...]:
     shape = input._layout.shape
-    n, c = shape[:2]
-    size = c // groups * math.prod(shape[2:])
-    x, g = as_rows(working(input), size), np.ascontiguousarray(working(grad)).reshape(n, c, -1)
-    centre, factor = (working(s).astype(x.dtype, copy=False).reshape(-1, 1) for s in (mean, rstd))
-    scaled = g
-    if weight is not None:
-        scaled = g * working(weight).reshape(1, c, 1).astype(g.dtype)
-    out = np.empty_like(x)
-    kernels.rows_backward(scaled.reshape(-1, size), x, centre, factor, None, out)
-    kind = (weight if weight is not None else input).dtype.numpy
-    for_weight = None
-    if weight is not None and "weight" in needs:
-        hat = ((x - centre) * factor).reshape(n, c, -1)
-        for_weight = adopt(_channel_sums(g * hat).astype(kind))
+    x = _planes(input)
+    kind = x.dtype
+    centre, factor = (working(s).astype(kind, copy=False) for s in (mean, rstd))
+    out = np.empty(x.shape, kind)
+    for_weight, for_bias = kernels.groups_backward(
+        _planes(grad), x, centre, factor, _flat(weight, kind), out
+    )
+    found = (weight if weight is not None else input).dtype.numpy
     return (
         finished(out.reshape(shape), input.dtype, layout_for(shape, input._layout)),
-        for_weight,
-        adopt(_channel_sums(g).astype(kind)) if "bias" in needs else None,
+        adopt(for_weight.astype(found)) if "weight" in needs and weight is not None else None,
+        adopt(for_bias.astype(found)) if "bias" in needs else None,
     )
 
 
-def _channel_sums(x: np.ndarray) -> np.ndarray:
-    return x.sum(axis=2).sum(axis=0, dtype=np.float64)
+def _planes(tensor: Tensor) -> np.ndarray:
+    """(N, C, *S) as contiguous (N, C, L) to compute with."""
+    n, c = tensor._layout.shape[:2]
+    return np.ascontiguousarray(working(tensor)).reshape(n, c, -1)
+
+
+def _flat(tensor: Tensor | None, d: np.dtype) -> np.ndarray | None:
+    return None if tensor is None else working(tensor).astype(d, copy=False)
 
 
 def _group_composed(
@@ -133,27 +133,21 @@ def normalise_groups(
 ) -> Any:
     """Group normalisation of (N, C, *S), with the mean and 1/std of each group, (N, groups)."""
     shape = input._layout.shape
-    n, c = shape[:2]
     out = empty(layout_for(shape, input._layout), input.dtype)
     kind = statistics_dtype(input, weight)
     if not input._layout.numel:
-        none = np.zeros((n, groups), np.float64)
+        none = np.zeros((shape[0], groups), np.float64)
         return _Groups(out, finished(none, kind), finished(none, kind))
-    size = c // groups * math.prod(shape[2:])
-    x = as_rows(working(input), size)
+    x = _planes(input)
     direct = input.dtype not in REDUCED and out._layout.is_row_major
-    found = out._array.reshape(-1, size) if direct else np.empty_like(x)
+    found = out._array.reshape(x.shape) if direct else np.empty_like(x)
     with np.errstate(all="ignore"):
-        means, factors = kernels.normalise_rows(x, eps, None, None, found)
-    planes = found.reshape(n, c, -1)
-    if weight is not None:
-        planes *= working(weight).reshape(1, c, 1).astype(x.dtype)
-    if bias is not None:
-        planes += working(bias).reshape(1, c, 1).astype(x.dtype)
+        means, factors = kernels.normalise_groups(
+            x, groups, eps, _flat(weight, x.dtype), _flat(bias, x.dtype), found
+        )
     if not direct:
         copy_array(out._array, found.reshape(shape))
-    per_group = (finished(s.reshape(n, groups), kind) for s in (means, factors))
-    return _Groups(out, *per_group)
+    return _Groups(out, finished(means, kind), finished(factors, kind))
 
 
 def _check_groups(input: Tensor, groups: int, weight: Tensor | None, bias: Tensor | None) -> None:
