@@ -55,7 +55,9 @@ def _operands(
     lead = broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
     if mask is not None:
         lead = broadcast_shapes(lead, mask._layout.shape[:-2])
-    q, k, v = (np.broadcast_to(x, lead + x.shape[-2:]) for x in (q, k, v))
+    q, k, v = (
+        x if x.shape[:-2] == lead else np.broadcast_to(x, lead + x.shape[-2:]) for x in (q, k, v)
+    )
     return q, k, v, _bias(mask, q.dtype, (*lead, q.shape[-2], k.shape[-2]))
 
 

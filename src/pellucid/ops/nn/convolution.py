@@ -157,15 +157,50 @@ def convolve_weight(grad_out: Tensor, input: Tensor, shape: Ints, g: Geometry) -
 # -- the public names
 
 
-def _same_padding(input: Tensor, kernel: Ints, stride: Ints, dilation: Ints) -> tuple[Tensor, Ints]:
-    """Padding with which the output has the input's size; an odd one is added at the end."""
+def _same_padding(kernel: Ints, stride: Ints, dilation: Ints) -> tuple[Ints, Ints]:
+    """Padding with which the output has the input's size, and what is missing at each end of it."""
     if max(stride) > 1:
         raise RuntimeError("padding='same' is not supported for strided convolutions")
     totals = [d * (f - 1) for f, d in zip(kernel, dilation, strict=True)]
-    if any(t % 2 for t in totals):
-        extra = [amount for t in reversed(totals) for amount in (0, t % 2)]
-        input = F.nn.pad(input, extra)
-    return input, tuple(t // 2 for t in totals)
+    extra = [amount for t in reversed(totals) for amount in (0, t % 2)]
+    return tuple(t // 2 for t in totals), tuple(extra) if any(extra) else ()
+
+
+Plan = tuple[Geometry, tuple[int, ...]]
+"""A convolution's geometry, and what is padded at the ends before it."""
+
+_plans: dict[Any, Plan] = {}
+_MOST_PLANS = 4096
+
+
+def _plan(
+    name: str,
+    count: int,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+) -> Plan:
+    """Check the arguments and read the geometry from them. `input` has its batch dimension."""
+    strides = expand(name, "stride", stride, count)
+    dilations = expand(name, "dilation", dilation, count)
+    extra: tuple[int, ...] = ()
+    if not isinstance(padding, str):
+        paddings = expand(name, "padding", padding, count)
+    elif padding == "same":
+        paddings, extra = _same_padding(weight._layout.shape[2:], strides, dilations)
+    elif padding == "valid":
+        paddings = (0,) * count
+    else:
+        raise RuntimeError(
+            f"Invalid padding string: '{padding}'\n  It is 'same', 'valid', or numbers."
+        )
+    g = Geometry(strides, paddings, dilations, groups)
+    check_sizes(input, weight, bias, g, False, extra)
+    return g, extra
 
 
 def _conv(
@@ -179,26 +214,32 @@ def _conv(
     dilation: Any,
     groups: int,
 ) -> Tensor:
-    check_operands(name, count, input, weight, bias, stride, padding)
-    strides = expand(name, "stride", stride, count)
-    dilations = expand(name, "dilation", dilation, count)
+    key: Any = None
+    if isinstance(input, Tensor) and isinstance(weight, Tensor):
+        given = (None, None) if bias is None else (bias._layout.shape, bias.dtype)
+        operands = (input._layout.shape, input.dtype, weight._layout.shape, weight.dtype, *given)
+        geometry = (_hashable(stride), _hashable(padding), _hashable(dilation), groups)
+        key = (count, operands, geometry)
+    found = _plans.get(key)
+    if found is None:
+        check_operands(name, count, input, weight, bias, stride, padding)
     batched = input.dim() == count + 2
     if not batched:
         input = input.unsqueeze(0)
-    if not isinstance(padding, str):
-        paddings = expand(name, "padding", padding, count)
-    elif padding == "same":
-        input, paddings = _same_padding(input, weight._layout.shape[2:], strides, dilations)
-    elif padding == "valid":
-        paddings = (0,) * count
-    else:
-        raise RuntimeError(
-            f"Invalid padding string: '{padding}'\n  It is 'same', 'valid', or numbers."
-        )
-    g = Geometry(strides, paddings, dilations, groups)
-    check_sizes(input, weight, bias, g, False)
+    if found is None:
+        found = _plan(name, count, input, weight, bias, stride, padding, dilation, groups)
+        if len(_plans) >= _MOST_PLANS:
+            _plans.clear()
+        _plans[key] = found
+    g, extra = found
+    if extra:
+        input = F.nn.pad(input, extra)
     out = convolve(input, weight, bias, g)
     return out if batched else out.squeeze(0)
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _conv_transpose(

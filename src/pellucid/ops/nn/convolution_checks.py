@@ -104,9 +104,16 @@ def _mixed(input: dtype, weight: dtype) -> str:
 
 
 def check_sizes(
-    input: Tensor, weight: Tensor, bias: Tensor | None, g: Geometry, transposed: bool
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    g: Geometry,
+    transposed: bool,
+    extra: Ints = (),
 ) -> None:
-    """Geometry, groups and channels; `input` has its batch dimension."""
+    """Geometry, groups and channels; `input` has its batch dimension and will be padded by `extra`
+    (the last dimension's first) on top of the geometry's padding.
+    """
     shape, groups = weight._layout.shape, g.groups
     if groups <= 0:
         raise RuntimeError("non-positive groups is not supported")
@@ -142,11 +149,14 @@ def check_sizes(
             f"{list(bias.shape)} instead"
         )
     if not transposed:
-        _check_kernel_fits(input, shape, g)
+        _check_kernel_fits(input, shape, g, extra)
 
 
-def _check_kernel_fits(input: Tensor, shape: Ints, g: Geometry) -> None:
-    size = tuple(s + 2 * p for s, p in zip(input._layout.shape[2:], g.padding, strict=True))
+def _check_kernel_fits(input: Tensor, shape: Ints, g: Geometry, extra: Ints) -> None:
+    ends = extra[::-2] or (0,) * len(g.padding)
+    size = tuple(
+        s + 2 * p + e for s, p, e in zip(input._layout.shape[2:], g.padding, ends, strict=True)
+    )
     kernel = tuple(d * (f - 1) + 1 for f, d in zip(shape[2:], g.dilation, strict=True))
     if min(kernel) < 1:
         raise RuntimeError(

@@ -9,6 +9,7 @@ query's sum of exponentials, from which the backward pass makes the same scores 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -30,6 +31,10 @@ def blocks(
 ) -> Iterator[Block]:
     """Cuts the scores (*lead, length, keys) of `size` bytes each into blocks that fit in cache."""
     per_head = max(length * keys * size, 1)
+    whole = slice(0, length)
+    if per_head * math.prod(lead) <= _BLOCK_BYTES:
+        yield Block((slice(None),) * len(lead), whole, slice(0, keys))
+        return
     heads = max(1, _BLOCK_BYTES // per_head)
     rows = length if per_head <= _BLOCK_BYTES else max(16, _BLOCK_BYTES // (keys * size))
     for outer in np.ndindex(*lead[:-1]):

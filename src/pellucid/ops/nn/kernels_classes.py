@@ -75,7 +75,7 @@ def pick(x: np.ndarray, classes: np.ndarray, ignore_index: int) -> np.ndarray:
     if not x.size:
         return np.zeros(classes.shape, x.dtype)
     safe = np.where(classes == ignore_index, 0, classes)
-    return np.take_along_axis(x, safe[:, None], 1)[:, 0]
+    return x[np.arange(x.shape[0])[:, None], safe, np.arange(x.shape[2])]
 
 
 def add_at(out: np.ndarray, classes: np.ndarray, values: np.ndarray, ignore_index: int) -> None:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pellucid.ops.nn.kernels_pooling import Window, blocks, plan
-from pellucid.ops.nn.kernels_windows import Ints, Slide, columns, rows
+from pellucid.ops.nn.kernels_windows import Ints, Slide, channels_last, columns, rows
 
 _FEW_WINDOWS = 256
 _MANY_WINDOWS = 1024
@@ -49,7 +49,7 @@ def _slide(kernel: Ints, g: Geometry) -> Slide:
 
 
 def _is_channels_last(x: np.ndarray) -> bool:
-    return not x.flags.c_contiguous and np.moveaxis(x, 1, -1).flags.c_contiguous
+    return not x.flags.c_contiguous and channels_last(x).flags.c_contiguous
 
 
 def _is_depthwise(x: np.ndarray, w: np.ndarray, groups: int) -> bool:
@@ -126,8 +126,8 @@ def _correlate_columns(
 
 def _correlate_rows(x: np.ndarray, w: np.ndarray, out: np.ndarray, slide: Slide) -> None:
     k, out_size = out.shape[1], out.shape[2:]
-    matrix = np.moveaxis(w, 1, -1).reshape(k, -1).T
-    last = np.moveaxis(out, 1, -1)
+    matrix = channels_last(w).reshape(k, -1).T
+    last = channels_last(out)
     for part in rows(x, out_size, slide):
         target = last[part.images]
         if target.flags.c_contiguous:
@@ -236,11 +236,11 @@ def _weight_columns(
 
 def _weight_rows(grad: np.ndarray, x: np.ndarray, out: np.ndarray, slide: Slide) -> None:
     k = grad.shape[1]
-    last = np.moveaxis(grad, 1, -1)
+    last = channels_last(grad)
     total = np.zeros((k, out.size // k), out.dtype)
     for part in rows(x, grad.shape[2:], slide):
         total += last[part.images].reshape(-1, k).T @ part.matrix
-    np.moveaxis(out, 1, -1)[...] = total.reshape(k, *slide.kernel, out.shape[1])
+    channels_last(out)[...] = total.reshape(k, *slide.kernel, out.shape[1])
 
 
 # -- depthwise: one filter per channel

@@ -19,9 +19,10 @@ Block = tuple[slice, slice]
 
 def by_channel(x: np.ndarray) -> np.ndarray:
     """(N, C, *S) as (N, C, L); channels-last memory as (N L, C, 1), without a copy of either."""
-    last = np.moveaxis(x, 1, -1)
-    if x.ndim > 2 and last.flags.c_contiguous and not x.flags.c_contiguous:
-        return last.reshape(-1, x.shape[1], 1)
+    if x.ndim > 2 and not x.flags.c_contiguous:
+        last = x.transpose(0, *range(2, x.ndim), 1)
+        if last.flags.c_contiguous:
+            return last.reshape(-1, x.shape[1], 1)
     return x.reshape(x.shape[0], x.shape[1], -1 if x.size else 0)
 
 

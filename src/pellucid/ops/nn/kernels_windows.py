@@ -48,6 +48,11 @@ class Part(NamedTuple):
     matrix: np.ndarray
 
 
+def channels_last(x: np.ndarray) -> np.ndarray:
+    """(N, C, *S) seen as (N, *S, C); for weights (K, *F, C)."""
+    return x.transpose(0, *range(2, x.ndim), 1)
+
+
 def _inside(size: Ints, padding: Ints, reach: Ints) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     """Where the input goes in what the windows reach over, and which part of it."""
     target, source = [], []
@@ -180,7 +185,7 @@ def rows(x: np.ndarray, out_size: Ints, slide: Slide) -> Iterator[Part]:
     per_image = math.prod(out_size) * depth * x.itemsize
     images = max(1, min(n, _ROW_BYTES // max(per_image, 1)))
     reach = slide.reach(out_size)
-    last = np.moveaxis(x, 1, -1)
+    last = channels_last(x)
     padded = any(slide.padding) or any(r > s for r, s in zip(reach, x.shape[2:], strict=True))
     target, source = _inside(x.shape[2:], slide.padding, reach)
     whole = np.zeros((images, *reach, c), x.dtype) if padded else last
