@@ -148,10 +148,26 @@ def _names(code: CodeType) -> Iterator[str]:
 
 
 def _module(module: torch.nn.Module, library: ModuleType) -> Any:
-    """A module without parameters, as samples hand them over (`distance_function=…`)."""
-    made = resolve(library, f"nn.{type(module).__name__}")()
-    plain = (int, float, bool, str, type(None))
+    """A module that samples hand over (`distance_function=…`, `encoder_layer`), with its values."""
+    path = f"{type(module).__module__}.{type(module).__name__}".removeprefix("torch.")
+    kind = resolve(library, path)
+    made = kind.__new__(kind)
+    library.nn.Module.__init__(made)
+    plain = (int, float, bool, str, tuple, type(None))
     for name, value in vars(module).items():
-        if not name.startswith("_") and isinstance(value, plain):
+        if isinstance(value, plain):
             setattr(made, name, value)
+        elif callable(value) and not name.startswith("_"):
+            setattr(made, name, translate(value, library))
+    for name, value in module._parameters.items():
+        own = None if value is None else library.nn.Parameter(_copied(value, library))
+        made.register_parameter(name, own)
+    for name, value in module._buffers.items():
+        made.register_buffer(name, None if value is None else _copied(value, library))
+    for name, value in module._modules.items():
+        made.add_module(name, None if value is None else _module(value, library))
     return made
+
+
+def _copied(tensor: torch.Tensor, library: ModuleType) -> Any:
+    return library.from_numpy(tensor.detach().numpy().copy())

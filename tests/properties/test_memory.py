@@ -23,7 +23,8 @@ MAY_SHARE = words(
     """
     positive real imag conj conj_physical resolve_conj resolve_neg contiguous to to_dense type_as
     sum_to_size detach view reshape view_as reshape_as flatten ravel unflatten expand expand_as
-    broadcast_to broadcast_tensors permute swapaxes movedim adjoint squeeze narrow split
+    broadcast_to broadcast_tensors linalg.diagonal permute swapaxes movedim adjoint squeeze narrow
+    split
     split_with_sizes chunk tensor_split hsplit vsplit dsplit unsafe_chunk atleast_1d atleast_2d
     atleast_3d meshgrid diag chain_matmul einsum rrelu unsafe_split
     unsafe_split_with_sizes nn.functional.pad
