@@ -27,7 +27,7 @@ WITHOUT_ROWS: dict[str, str] = {
         RANDOM: """
             rand_like randn_like randint_like bernoulli normal poisson binomial multinomial
             _standard_gamma _standard_gamma_grad _sample_dirichlet
-            nn.functional.gumbel_softmax nn.functional.dropout
+            nn.functional.gumbel_softmax nn.functional.dropout native_dropout
             nn.functional.alpha_dropout nn.functional.feature_alpha_dropout
             nn.functional.dropout1d nn.functional.dropout2d nn.functional.dropout3d
         """,
@@ -40,6 +40,7 @@ WITHOUT_ROWS: dict[str, str] = {
             ctc_loss nn.functional.ctc_loss embedding_bag nn.functional.embedding_bag
         """,
         "PyTorch refuses some transposed inputs; tests/parity": "kron",
+        "PyTorch refuses inputs that are not contiguous; it is conv1d": "conv_tbc",
         "PyTorch refuses inputs that are not contiguous; group_norm calls it": "native_group_norm",
         "takes the factors that linalg.lu_factor made; tests/parity": """
             linalg.lu_solve lu_solve lu_unpack

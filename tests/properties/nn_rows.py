@@ -154,4 +154,17 @@ OTHERS = [
     row("nn.functional.upsample_bilinear", "2345", scale_factor=2),
 ]
 
-ROWS = [*NORMS, *POOLS, *LOSSES, *DISTANCES, *SAMPLING, *OTHERS]
+# `torch` has these under its own signatures, with reductions as numbers.
+INNER = [
+    row("kl_div", "nm", "nm:open", 1),
+    row("hinge_embedding_loss", "nm", "nm:sign!", 0.5, 2),
+    row("margin_ranking_loss", "n", "n", "n:sign!", 0.1, 0),
+    row("cosine_embedding_loss", "nm", "nm", "n:sign!", 0.1, 1),
+    row("triplet_margin_loss", "nm", "nm", "nm", 1.0, 2, 1e-6, False, 0),
+    row("poisson_nll_loss", "nm", "nm:open", True, False, 1e-8, 1),
+    row("binary_cross_entropy_with_logits", "nm", "nm:open", None, None, 2),
+    row("instance_norm", "2c5", None, None, None, None, True, 0.1, 1e-5, False),
+    row("native_channel_shuffle", "n433", 2, empty=False),
+]
+
+ROWS = [*NORMS, *POOLS, *LOSSES, *DISTANCES, *SAMPLING, *OTHERS, *INNER]

@@ -92,6 +92,7 @@ FAMILIES = (
     "nn.interpolation",
     "nn.normalisation_rows",
     "nn.normalisation_groups",
+    "nn.torch_names",
 )
 """The modules that describe operators, in the order in which they are read: some tables give names
 to operators of tables before them."""

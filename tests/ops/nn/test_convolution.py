@@ -198,3 +198,11 @@ def test_the_gradient_of_a_bias_requires_a_gradient_too() -> None:
         return [slope.requires_grad, [u is None for u in unused]]
 
     agree(program, numbers(1, 2, 5), numbers(3, 2, 2, seed=1), numbers(3, seed=2), grad=True)
+
+
+def test_time_first_convolution() -> None:
+    def program(t: Any, x: Any, w: Any, b: Any) -> Any:
+        return t.conv_tbc(x, w, b, 1)
+
+    arrays = numbers(6, 2, 3), numbers(3, 3, 4, seed=1), numbers(4, seed=2)
+    agree(with_gradients(program), *arrays, grad=True)
