@@ -164,7 +164,7 @@ INNER = [
     row("poisson_nll_loss", "nm", "nm:open", True, False, 1e-8, 1),
     row("binary_cross_entropy_with_logits", "nm", "nm:open", None, None, 2),
     row("instance_norm", "2c5", None, None, None, None, True, 0.1, 1e-5, False),
-    row("native_channel_shuffle", "n433", 2, empty=False),
+    row("native_channel_shuffle", "n433", 2, empty=False, orders=0),
 ]
 
 ROWS = [*NORMS, *POOLS, *LOSSES, *DISTANCES, *SAMPLING, *OTHERS, *INNER]
