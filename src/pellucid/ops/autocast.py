@@ -5,7 +5,8 @@ in
 three dimensions, Fourier transforms and decompositions run in float32; joins run in the widest
 dtype
 of their arguments; everything else runs in the dtypes it is given. float64, integers and complex
-numbers are left alone. The tables are PyTorch's for the CPU (aten/src/ATen/autocast_mode.h).
+numbers are left alone. The tables are PyTorch's for the CPU (aten/src/ATen/autocast_mode.h) and
+torchvision's.
 
 The dispatcher looks an operator up here once, when it is described: operators that are in no table
 pay nothing.
@@ -88,15 +89,20 @@ FLOAT32 = frozenset(
         "multilabel_margin_loss",
         "nanquantile",
         "nll_loss",
+        "nms",
         "poisson_nll_loss",
         "polar",
         "prod",
+        "ps_roi",
         "quantile",
         "reflection_pad",
         "replication_pad",
         "rfft",
         "rfft2",
         "rfftn",
+        "roi_align",
+        "roi_align_max",
+        "roi_pool",
         "smooth_l1_loss",
         "soft_margin_loss",
         "stft",
