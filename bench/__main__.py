@@ -1,92 +1,85 @@
-"""`python -m bench [overhead|training ...]`: tables of Pellucid beside PyTorch, as text and as
-JSON.
-"""
+"""`python -m bench [NAMES]`: measure Pellucid beside its peers and show tables."""
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import json
-import platform
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from bench import overhead, training
-from bench.timing import Measured
+from bench.frame import machine, peers, picture, results, runner, table
+from bench.frame.registry import Benchmark, registry
 
-GROUPS = ("import", "overhead", "training")
-
-
-def peers() -> dict[str, Any]:
-    """Pellucid, and PyTorch if it is installed."""
-    found = {"pellucid": importlib.import_module("pellucid")}
-    if importlib.util.find_spec("torch") is not None:
-        found["torch"] = importlib.import_module("torch")
-    return found
+SUITES = ("bench.start", "bench.overhead", "bench.training")
+"""The modules that describe benchmarks."""
 
 
-def table(title: str, rows: dict[str, dict[str, Measured]]) -> Table:
-    """One row a case: microseconds of each peer and the ratio to PyTorch."""
-    names = sorted(
-        {peer for row in rows.values() for peer in row}, key=["pellucid", "torch", "numpy"].index
-    )
-    out = Table(title=title)
-    out.add_column("case")
-    for name in names:
-        out.add_column(f"{name} (µs)", justify="right")
-    out.add_column("pellucid / torch", justify="right")
-    out.add_column("spread", justify="right")
-    for case, row in rows.items():
-        cells = [f"{row[name].seconds * 1e6:,.1f}" if name in row else "" for name in names]
-        ratio = f"{row['pellucid'].seconds / row['torch'].seconds:.2f}" if "torch" in row else ""
-        out.add_row(case, *cells, ratio, f"{row['pellucid'].spread:.0%}")
-    return out
+def load() -> None:
+    """Let every suite enter its benchmarks (a module does so once)."""
+    for suite in SUITES:
+        importlib.import_module(suite)
+
+
+def _chosen(names: list[str], only: list[str]) -> tuple[list[Benchmark], list[peers.Peer]]:
+    try:
+        return registry.select(names), peers.choose(only)
+    except KeyError as error:
+        raise typer.BadParameter(error.args[0]) from None
 
 
 def main(
-    groups: Annotated[
-        list[str] | None, typer.Argument(help=f"any of {', '.join(GROUPS)}; all if none is named")
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help='Groups, names or patterns: overhead, "training/MLP*"; all for none.'),
     ] = None,
-    threads: Annotated[int, typer.Option(help="threads for every peer")] = 2,
-    json_path: Annotated[
-        Path | None, typer.Option("--json", help="also write the numbers to this file")
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--peer", help="Measure beside this peer only; may be given again."),
     ] = None,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="Turns of each peer; each benchmark has its own.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads that each peer may use.")] = 2,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Also write the numbers to this file.")
+    ] = None,
+    png: Annotated[
+        Path | None, typer.Option("--picture", help="Also draw the ratios into this PNG file.")
+    ] = None,
+    listing: Annotated[
+        bool, typer.Option("--list", help="Only show the names of benchmarks and peers.")
+    ] = False,
 ) -> None:
-    """Measure Pellucid beside its peers in one run; medians of interleaved calls."""
-    chosen = groups or list(GROUPS)
-    unknown = set(chosen) - set(GROUPS)
-    if unknown:
-        raise typer.BadParameter(
-            f"no group named {sorted(unknown)[0]!r}; there are {', '.join(GROUPS)}"
-        )
-    modules = peers()
-    for module in modules.values():
-        module.set_num_threads(threads)
+    """Measure Pellucid beside its peers: interleaved turns, medians, and ratios."""
+    load()
+    benchmarks, chosen = _chosen(names or [], only or [])
+    if listing:
+        print("\n".join(each.name for each in benchmarks))
+        print("peers: " + ", ".join(peer.name for peer in chosen))
+        return
+    for path in (json, png):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise typer.BadParameter(f"there is no folder {path.absolute().parent}")
     console = Console()
-    results: dict[str, dict[str, dict[str, Measured]]] = {}
-    if "import" in chosen:
-        results["import"] = {"import": overhead.measure_imports("torch" in modules)}
-    if "overhead" in chosen:
-        results["overhead"] = overhead.measure(modules)
-    if "training" in chosen:
-        results["training"] = training.measure(modules)
-    for title, rows in results.items():
-        console.print(table(f"{title} ({platform.machine()}, {threads} threads)", rows))
-    if json_path is not None:
-        plain = {
-            group: {
-                case: {peer: vars(value) for peer, value in row.items()}
-                for case, row in rows.items()
-            }
-            for group, rows in results.items()
-        }
-        partial = json_path.with_suffix(json_path.suffix + ".tmp")
-        partial.write_text(json.dumps(plain, indent=1))
-        partial.replace(json_path)
+    facts = machine.facts(peers.PACKAGES)
+    console.print(table.machine_lines(facts, threads))
+    done: list[results.Result] = []
+    for group in dict.fromkeys(each.group for each in benchmarks):
+        members = [each for each in benchmarks if each.group == group]
+        found = []
+        with console.status("") as status:
+            for number, benchmark in enumerate(members, 1):
+                status.update(f"{group} {number} of {len(members)}: {benchmark.case}")
+                found.append(runner.run(benchmark, chosen, threads, rounds))
+        console.print(table.group_table(group, found))
+        done += found
+    facts["threads"] = str(threads)
+    if json is not None:
+        results.write_json(json, facts, done)
+    if png is not None:
+        picture.draw(png, facts["processor"], done)
 
 
 if __name__ == "__main__":

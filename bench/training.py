@@ -1,6 +1,4 @@
-"""Training and inference of small networks in eager mode, Pellucid beside PyTorch on the same
-numbers.
-"""
+"""Training and inference of networks in eager mode."""
 
 from __future__ import annotations
 
@@ -9,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from bench.timing import Measured, interleaved
+from bench.frame.registry import Benchmark, Call, Network, enter
 
 
-def _block(t: Any, nn: Any, inputs: int, outputs: int, stride: int) -> Any:
+def _block(t: Any, inputs: int, outputs: int, stride: int) -> Any:
+    nn = t.nn
+
     class Block(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -34,8 +34,9 @@ def _block(t: Any, nn: Any, inputs: int, outputs: int, stride: int) -> Any:
     return Block()
 
 
-def resnet18(t: Any, nn: Any) -> Any:
+def resnet18(t: Any) -> Any:
     """ResNet-18 for 224 x 224 images (He et al. 2015)."""
+    nn = t.nn
     layers = [
         nn.Conv2d(3, 64, 7, 2, 3, bias=False),
         nn.BatchNorm2d(64),
@@ -45,88 +46,94 @@ def resnet18(t: Any, nn: Any) -> Any:
     width = 64
     for stage, outputs in enumerate((64, 128, 256, 512)):
         layers += [
-            _block(t, nn, width, outputs, 1 if stage == 0 else 2),
-            _block(t, nn, outputs, outputs, 1),
+            _block(t, width, outputs, 1 if stage == 0 else 2),
+            _block(t, outputs, outputs, 1),
         ]
         width = outputs
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 1000))
 
 
-def _tensors(t: Any, arrays: list[np.ndarray]) -> list[Any]:
-    return [t.from_numpy(a) for a in arrays]
+RESNET18_FLOPS = 3.63e9
+"""Operations per 224 x 224 image: 1.81 G multiplications, each with its addition."""
 
 
-def resnet_forward(t: Any, batch: int, size: int = 224) -> Callable[[], object]:
-    """Inference under `no_grad`."""
-    t.manual_seed(0)
-    model = resnet18(t, t.nn).eval()
-    (x,) = _tensors(
-        t, [np.random.default_rng(0).standard_normal((batch, 3, size, size), np.float32)]
-    )
-
-    def call() -> object:
-        with t.no_grad():
-            return model(x)
-
-    return call
-
-
-def resnet_step(t: Any, batch: int, size: int = 224) -> Callable[[], object]:
-    """One training step: forward, backward, SGD with momentum."""
-    t.manual_seed(0)
-    model = resnet18(t, t.nn).train()
-    optimizer = t.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
-    generator = np.random.default_rng(0)
-    x, y = _tensors(
-        t,
-        [
-            generator.standard_normal((batch, 3, size, size), np.float32),
-            generator.integers(0, 1000, batch),
-        ],
-    )
-
-    def call() -> object:
-        optimizer.zero_grad()
-        loss = t.nn.functional.cross_entropy(model(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return call
-
-
-def mlp_step(t: Any) -> Callable[[], object]:
-    """One Adam step of a 4-16-16-1 network on 32 samples: nearly all overhead."""
-    t.manual_seed(0)
+def mlp(t: Any) -> Any:
+    """A 4-16-16-1 network: nearly all overhead."""
     nn = t.nn
-    model = nn.Sequential(
+    return nn.Sequential(
         nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 1)
     )
-    optimizer = t.optim.Adam(model.parameters(), lr=1e-3)
-    generator = np.random.default_rng(0)
-    x, y = _tensors(t, [generator.standard_normal((32, n), np.float32) for n in (4, 1)])
-
-    def call() -> object:
-        optimizer.zero_grad()
-        loss = nn.functional.mse_loss(model(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return call
 
 
-CASES: dict[str, Callable[[Any], Callable[[], object]]] = {
-    "ResNet-18 forward, batch 1": lambda t: resnet_forward(t, 1),
-    "ResNet-18 forward, batch 8": lambda t: resnet_forward(t, 8),
-    "ResNet-18 training step, batch 8": lambda t: resnet_step(t, 8),
-    "MLP 4-16-16-1 Adam step, batch 32": mlp_step,
-}
+def normal(*shape: int) -> np.ndarray:
+    """Standard normal numbers in float32, the same every time."""
+    return np.random.default_rng(0).standard_normal(shape, np.float32)
 
 
-def measure(peers: dict[str, Any], rounds: int = 5) -> dict[str, dict[str, Measured]]:
-    """Seconds per call for each case and peer."""
-    return {
-        name: interleaved({peer: build(module) for peer, module in peers.items()}, rounds, 0.0)
-        for name, build in CASES.items()
-    }
+def training_step(
+    module: Callable[[Any], Any],
+    optimizer: Callable[[Any, Any], Any],
+    loss: Callable[[Any, Any, Any], Any],
+    arrays: Callable[[], tuple[np.ndarray, np.ndarray]],
+) -> Callable[[Any, Any], Call]:
+    """A program that makes one training step per call: forward, loss, backward, optimiser."""
+
+    def program(t: Any, dtype: Any) -> Call:
+        t.manual_seed(0)
+        model = module(t).train()
+        steps = optimizer(t, model.parameters())
+        x, y = map(t.from_numpy, arrays())
+
+        def call() -> Any:
+            steps.zero_grad()
+            found = loss(t, model(x), y)
+            found.backward()
+            steps.step()
+            return found
+
+        return call
+
+    return program
+
+
+for _batch in (1, 8):
+    enter(
+        Benchmark(
+            group="training",
+            case=f"ResNet-18 forward, batch {_batch}",
+            network=Network(
+                module=resnet18, inputs=lambda batch=_batch: (normal(batch, 3, 224, 224),)
+            ),
+            flops=RESNET18_FLOPS * _batch,
+            seconds=0.0,
+            rounds=7,
+            checked=True,
+        )
+    )
+enter(
+    Benchmark(
+        group="training",
+        case="ResNet-18 step, batch 8",
+        program=training_step(
+            resnet18,
+            lambda t, parameters: t.optim.SGD(parameters, lr=1e-3, momentum=0.9),
+            lambda t, found, y: t.nn.functional.cross_entropy(found, y),
+            lambda: (normal(8, 3, 224, 224), np.random.default_rng(1).integers(0, 1000, 8)),
+        ),
+        flops=3 * 8 * RESNET18_FLOPS,
+        seconds=0.0,
+        rounds=5,
+    )
+)
+enter(
+    Benchmark(
+        group="training",
+        case="MLP 4-16-16-1 Adam step, batch 32",
+        program=training_step(
+            mlp,
+            lambda t, parameters: t.optim.Adam(parameters, lr=1e-3),
+            lambda t, found, y: t.nn.functional.mse_loss(found, y),
+            lambda: (normal(32, 4), normal(32, 1)),
+        ),
+    )
+)

@@ -1,3 +1,3 @@
-"""The command line: `pellucid run`, `check`, `env`."""
+"""The command line: `pellucid run`, `check`, `env`, `bench`."""
 
 from pellucid.cli.entry import main as main

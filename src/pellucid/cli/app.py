@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from pellucid.cli.bench import bench_command
 from pellucid.cli.check import check_command
 from pellucid.cli.environment import env_command
 from pellucid.cli.run import Program, Wishes, run_arguments
@@ -90,6 +91,11 @@ def run(
 
 app.command("check")(check_command)
 app.command("env")(env_command)
+app.command(
+    "bench",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)(bench_command)
 
 
 def parse(given: list[str]) -> Program:
