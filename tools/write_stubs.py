@@ -255,6 +255,7 @@ def stubs() -> dict[Path, str]:
         ("nn.functional", "nn/operators"),
         ("linalg", "ops/linalg_functions"),
         ("special", "ops/special_functions"),
+        ("fft", "ops/fft_functions"),
     ):
         found[ROOT / f"{module}.pyi"] = functions_stub(place)
     return found

@@ -60,6 +60,7 @@ if TYPE_CHECKING:  # what a type checker cannot see: names that come from tables
     from pellucid import cuda as cuda
     from pellucid import data as data
     from pellucid import distributions as distributions
+    from pellucid import fft as fft
     from pellucid import hub as hub
     from pellucid import instrument as instrument
     from pellucid import io as io
@@ -73,6 +74,7 @@ if TYPE_CHECKING:  # what a type checker cannot see: names that come from tables
     from pellucid import random as random
     from pellucid import return_types as return_types
     from pellucid import serialization as serialization
+    from pellucid import signal as signal
     from pellucid import special as special
     from pellucid import storage as storage
     from pellucid import testing as testing
@@ -202,6 +204,7 @@ _ROOMS = frozenset(
         "random",
         "return_types",
         "serialization",
+        "signal",
         "special",
         "storage",
         "testing",

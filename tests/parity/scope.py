@@ -1,8 +1,8 @@
 """Which of PyTorch's operators Pellucid answers for, by family.
 
 Names are those of the database without the variant: `div` stands for its three rounding modes. Not
-here, and so not promised: `fft`, sparse, nested and quantised tensors, `jiterator`, the `masked`
-namespace, signal windows, orthogonal polynomials and Bessel functions beyond `i0`/`i1`, and names
+here, and so not promised: sparse, nested and quantised tensors, `jiterator`, the `masked`
+namespace, orthogonal polynomials and Bessel functions beyond `i0`/`i1`, and names
 of PyTorch's internals (`ops.aten…`, leading underscore).
 """
 
@@ -132,6 +132,15 @@ FAMILIES: dict[str, tuple[str, ...]] = {
             arange linspace logspace full full_like new_full zeros zeros_like new_zeros ones
             ones_like new_ones empty empty_like new_empty empty_strided new_empty_strided
             empty_permuted eye scalar_tensor
+        """,
+        "fourier": """
+            fft.fft fft.ifft fft.rfft fft.irfft fft.hfft fft.ihfft fft.fft2 fft.ifft2 fft.rfft2
+            fft.irfft2 fft.hfft2 fft.ihfft2 fft.fftn fft.ifftn fft.rfftn fft.irfftn fft.hfftn
+            fft.ihfftn fft.fftshift fft.ifftshift stft istft signal.windows.bartlett
+            signal.windows.blackman signal.windows.cosine signal.windows.exponential
+            signal.windows.gaussian signal.windows.general_cosine signal.windows.general_hamming
+            signal.windows.hamming signal.windows.hann signal.windows.kaiser
+            signal.windows.nuttall
         """,
         "random": """
             rand_like randn randn_like randint randint_like bernoulli multinomial normal uniform

@@ -37,6 +37,9 @@ LOOSER: dict[str, tuple[float, str]] = {
             nn.functional.conv2d nn.functional.conv3d nn.functional.conv_transpose1d
             nn.functional.conv_transpose2d nn.functional.conv_transpose3d
             nn.functional.scaled_dot_product_attention cdist
+            fft.fft fft.ifft fft.rfft fft.irfft fft.hfft fft.ihfft fft.fft2 fft.ifft2 fft.rfft2
+            fft.irfft2 fft.hfft2 fft.ihfft2 fft.fftn fft.ifftn fft.rfftn fft.irfftn fft.hfftn
+            fft.ihfftn stft istft
             """
         ),
         (10.0, SUMS),

@@ -93,6 +93,9 @@ FAMILIES = (
     "nn.normalisation_rows",
     "nn.normalisation_groups",
     "nn.torch_names",
+    "fourier.transforms",
+    "fourier.frequencies",
+    "fourier.short_time",
 )
 """The modules that describe operators, in the order in which they are read: some tables give names
 to operators of tables before them."""

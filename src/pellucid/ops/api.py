@@ -26,13 +26,14 @@ class Place:
 
 
 class Api(Place):
-    """`F.exp`, `F.nn.relu`, `F.linalg.norm`, `F.special.erf`."""
+    """`F.exp`, `F.nn.relu`, `F.linalg.norm`, `F.special.erf`, `F.fft.fft`."""
 
     def __init__(self) -> None:
         super().__init__("torch")
         self.nn = Place("nn.functional")
         self.linalg = Place("linalg")
         self.special = Place("special")
+        self.fft = Place("fft")
         self.internal = Place("internal")
 
 

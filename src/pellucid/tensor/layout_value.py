@@ -243,6 +243,16 @@ def empty_like_layout(layout: Layout) -> Layout:
 
 
 @cached
+def fourier_layout(layout: Layout, shape: Ints, dims: Ints) -> Layout:
+    """Layout of a Fourier transform's output of `shape`: the dimensions transformed, `dims`, lie
+    innermost, the last one fastest; the others keep their order in the input's memory.
+    """
+    kept = [axis for axis in range(len(shape)) if axis not in dims]
+    kept.sort(key=lambda axis: -layout.strides[axis])
+    return Layout(shape, rules.strides_in_order(shape, (*kept, *dims)[::-1]))
+
+
+@cached
 def reduction_layout(layout: Layout, dims: int | Ints | None, keepdim: bool = False) -> Layout:
     """Layout of `sum(dim=dims, keepdim=keepdim)`: row-major whatever the input's strides."""
     return contiguous(rules.reduced_shape(layout.shape, dims, keepdim))

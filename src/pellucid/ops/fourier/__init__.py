@@ -1,0 +1,1 @@
+"""Fourier transforms: whole signals (`torch.fft`), and short windows of them (`stft`)."""
