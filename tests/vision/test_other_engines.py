@@ -82,7 +82,7 @@ def test_onnx_defaults_changed_with_opset_16(scene):
 
 
 def weighted_taps_maximum(scene, region, p, q, channel):
-    """The largest weight times cell among the taps of a bin of `aligned=True`, two points a side."""
+    """The largest weight times cell among a bin's taps: `aligned=True`, two points a side."""
     features, boxes = scene
     image, x1, y1, x2, y2 = boxes[region] * [1, SCALE, SCALE, SCALE, SCALE] - [0, *[0.5] * 4]
     high, wide = (y2 - y1) / SIZE[0], (x2 - x1) / SIZE[1]
