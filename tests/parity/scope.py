@@ -2,8 +2,7 @@
 
 Names are those of the database without the variant: `div` stands for its three rounding modes. Not
 here, and so not promised: sparse, nested and quantised tensors, `jiterator`, the `masked`
-namespace, orthogonal polynomials and Bessel functions beyond `i0`/`i1`, and names
-of PyTorch's internals (`ops.aten…`, leading underscore).
+namespace, and names of PyTorch's internals (`ops.aten…`, leading underscore).
 """
 
 from __future__ import annotations
@@ -53,6 +52,16 @@ FAMILIES: dict[str, tuple[str, ...]] = {
             erf erfc erfinv lgamma digamma polygamma mvlgamma logit xlogy i0 igamma igammac
             special.entr special.i0e special.i1 special.i1e special.ndtr special.ndtri
             special.log_ndtr special.erfcx special.xlog1py special.zeta special.polygamma
+            special.airy_ai special.bessel_j0 special.bessel_j1 special.bessel_y0 special.bessel_y1
+            special.modified_bessel_i0 special.modified_bessel_i1 special.modified_bessel_k0
+            special.modified_bessel_k1 special.scaled_modified_bessel_k0
+            special.scaled_modified_bessel_k1 special.spherical_bessel_j0
+            special.chebyshev_polynomial_t special.chebyshev_polynomial_u
+            special.chebyshev_polynomial_v special.chebyshev_polynomial_w
+            special.shifted_chebyshev_polynomial_t special.shifted_chebyshev_polynomial_u
+            special.shifted_chebyshev_polynomial_v special.shifted_chebyshev_polynomial_w
+            special.hermite_polynomial_h special.hermite_polynomial_he
+            special.laguerre_polynomial_l special.legendre_polynomial_p
         """,
         "reductions": """
             sum nansum mean nanmean var std var_mean std_mean prod min max amin amax aminmax argmin

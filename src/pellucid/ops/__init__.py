@@ -67,6 +67,7 @@ FAMILIES = (
     "activations.straight",
     "activations.smooth",
     "elementwise.special",
+    "elementwise.special_series",
     "activations.gated",
     "activations.softmax",
     "nn.convolution",
