@@ -23,7 +23,7 @@ from pellucid.tensor.random.distributions import (
     geometric,
 )
 from pellucid.tensor.random.generator import Generator
-from pellucid.tensor.random.integers import _grown_permutation, integers, randperm
+from pellucid.tensor.random.integers import _grown_permutation, _swapped, integers, randperm
 from pellucid.tensor.random.multinomial import multinomial
 from pellucid.tensor.random.rejection import binomial, dirichlet, poisson, standard_gamma
 
@@ -186,3 +186,21 @@ def test_multinomial_never_draws_a_weight_of_zero():
     drawn = multinomial(generator, weights, 500, True, dtypes.float32)
     assert set(drawn.tolist()) == {1, 3}
     assert set(multinomial(generator, weights, 2, False, dtypes.float32).tolist()) == {1, 3}
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 7, 64, 1000])
+def test_a_permutation_is_that_of_swaps_one_after_the_other(n):
+    for seed in range(20):
+        choices = np.random.default_rng(seed)
+        reach = np.arange(n, 1, -1)
+        offsets = choices.integers(0, reach) if seed else np.minimum(reach - 1, 3)
+        expected = list(range(n))
+        for place, offset in enumerate(offsets.tolist()):
+            other = place + offset
+            expected[place], expected[other] = expected[other], expected[place]
+        assert _swapped(n, offsets).tolist() == expected
+
+
+def test_a_long_permutation_is_pytorchs():
+    ours, theirs = Generator().manual_seed(5), torch.Generator().manual_seed(5)
+    assert randperm(ours, 100_000).tolist() == torch.randperm(100_000, generator=theirs).tolist()

@@ -14,7 +14,6 @@ pay nothing.
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -140,24 +139,18 @@ def policy(name: str) -> str:
     return "widest" if name in WIDEST else ""
 
 
-def casting(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-    """`call`, which inside autocast gets its arguments in the dtype that the tables say."""
-    rule = policy(name)
-    if not rule:
-        return call
-
-    @functools.wraps(call)
-    def casted(*args: Any, **kwargs: Any) -> Any:
-        if not current.enabled:
-            return call(*args, **kwargs)
-        target = _target(rule, (args, tuple(kwargs.values())))
-        with switched(False, current.dtype):
-            return call(
-                *(cast(value, target) for value in args),
-                **{key: cast(value, target) for key, value in kwargs.items()},
-            )
-
-    return casted
+def cast_call(
+    rule: str, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """`call` with its arguments in the dtype that the tables say for its policy `rule`; inside it
+    autocast is off.
+    """
+    target = _target(rule, (args, tuple(kwargs.values())))
+    with switched(False, current.dtype):
+        return call(
+            *(cast(value, target) for value in args),
+            **{key: cast(value, target) for key, value in kwargs.items()},
+        )
 
 
 def _target(rule: str, arguments: Any) -> dtype:

@@ -15,7 +15,7 @@ from pellucid.autograd.modes import state
 from pellucid.autograd.node import record, wants_grad
 from pellucid.autograd.views import INFERENCE_VIEW, MULTI_VIEW, NO_GRAD_VIEW
 from pellucid.ops.arguments import type_name
-from pellucid.ops.autocast import casting
+from pellucid.ops.autocast import cast_call, current, policy
 from pellucid.ops.inplace import make_inplace, write_outputs
 from pellucid.ops.spec import Gradient, OpSpec, OutRule, describe, registry
 from pellucid.tensor.events import Event, listeners, take_reason
@@ -152,8 +152,11 @@ def operator(
         )
         renamed = _other_names(spec)
         takes_input = bool(spec.parameters) and spec.parameters[0] == "input"
+        rule = policy(spec.name)
 
         def call(*args: Any, **kwargs: Any) -> Any:
+            if rule and current.enabled:
+                return cast_call(rule, call, args, kwargs)
             if kwargs and renamed and not renamed.keys().isdisjoint(kwargs):
                 kwargs = {renamed.get(key, key): value for key, value in kwargs.items()}
             if takes_input and (not args or not isinstance(args[0], Tensor)):
@@ -168,7 +171,7 @@ def operator(
                 return heard(spec, "copy", lambda: run_fresh(spec, args, kwargs), args)
             return run_fresh(spec, args, kwargs)
 
-        return _enter(spec, casting(spec.name, _public(spec, call)))
+        return _enter(spec, _public(spec, call))
 
     return decorate
 
@@ -271,11 +274,16 @@ def composite(
             aliases=aliases,
         )
         renamed = _other_names(spec)
-        if not out and not renamed:
+        rule = policy(spec.name)
+        if not out and not renamed and not rule:
             body.spec = spec  # type: ignore[attr-defined]
-            return _enter(spec, casting(spec.name, body))
+            return _enter(spec, body)
 
         def call(*args: Any, **kwargs: Any) -> Any:
+            if rule and current.enabled:
+                return cast_call(rule, call, args, kwargs)
+            if not kwargs:
+                return body(*args)
             if kwargs and renamed and not renamed.keys().isdisjoint(kwargs):
                 kwargs = {renamed.get(key, key): value for key, value in kwargs.items()}
             if not out:
@@ -285,6 +293,6 @@ def composite(
                 return write_outputs(spec, target, args, kwargs)
             return body(*args, **kwargs)
 
-        return _enter(spec, casting(spec.name, _public(spec, call)))
+        return _enter(spec, _public(spec, call))
 
     return decorate

@@ -327,6 +327,7 @@ def make_array(storage: Storage, layout: Layout, dtype: dtype) -> np.ndarray:
 
 
 _new = object.__new__
+_ndarray = np.ndarray
 _new_size = tuple.__new__  # no look at sizes that are known to be ints
 
 
@@ -346,9 +347,11 @@ def empty(layout: Layout, dtype: dtype) -> Tensor:
     """
     t = _new(Tensor)
     try:
-        t._storage = Storage(layout.numel * dtype.itemsize)
+        t._storage = storage = Storage(layout.numel * dtype.itemsize)
     except (MemoryError, ValueError):
         raise _no_memory(layout, layout.numel * dtype.itemsize) from None
+    if layout.is_row_major:  # `_array` at once: what is empty is about to be filled
+        t._array = _ndarray(layout.shape, dtype.numpy, storage.buffer)
     t._layout = layout
     t.dtype = dtype
     return t

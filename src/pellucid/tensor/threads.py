@@ -3,8 +3,12 @@
 Everything else runs in the calling thread. NumPy's wheels carry OpenBLAS as a shared library of
 their
 own; the functions that set its threads are found in it by name. Another BLAS (NumPy built against
-the
-system's) keeps its own setting, usually from `OMP_NUM_THREADS`; the number is then only remembered.
+the system's) keeps its own setting, usually from `OMP_NUM_THREADS`; the number is then only
+remembered.
+
+OpenBLAS shares also small products between its threads, which wait for each other in a loop: on a
+machine with other work to do, such a product takes several times as long as on one thread. Those of
+a middle size are therefore computed `alone`; smaller ones OpenBLAS does not share.
 """
 
 from __future__ import annotations
@@ -44,6 +48,37 @@ class _Remembered:
 
     threads = 0
     interop = 0
+
+
+ALONE_FROM, SHARED_FROM = 1 << 13, 1 << 22
+"""Products of so many multiplications and more may be shared by OpenBLAS (the first number is for a
+matrix and a vector), and are shared: below the second a thread gains nothing even on an idle
+machine of two cores, measured with float32.
+"""
+
+
+def alone(multiplications: int) -> int:
+    """Let products run in this thread alone if one of `multiplications` is better off so.
+
+    Returns 0 if nothing was changed, else the number of threads for `together`.
+    """
+    if not ALONE_FROM <= multiplications < SHARED_FROM:
+        return 0
+    found = _openblas()
+    if found is None:
+        return 0
+    before = found[0]()
+    if before == 1:
+        return 0
+    found[1](1)
+    return before
+
+
+def together(threads: int) -> None:
+    """End what `alone` began."""
+    found = _openblas()
+    if found is not None:
+        found[1](threads)
 
 
 def _positive(name: str, number: int) -> None:

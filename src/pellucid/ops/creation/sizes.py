@@ -28,7 +28,7 @@ from pellucid.tensor.device import preserve_format
 from pellucid.tensor.dtype import default, int32, int64
 from pellucid.tensor.layout import Layout, contiguous
 from pellucid.tensor.promotion import number_dtype
-from pellucid.tensor.tensor import Tensor
+from pellucid.tensor.tensor import Tensor, make
 from pellucid.tensor.tensor import empty as allocate
 
 
@@ -119,9 +119,8 @@ def empty_strided(size: Any, stride: Any, **options: Unpack[Options]) -> Tensor:
     layout = Layout(shape, strides, 0)
     check_options("empty_strided", options)
     kind = read_dtype("empty_strided", options.get("dtype"), None, default.floating)
-    result = allocate(contiguous((layout.span,)), kind)
-    result._layout = layout
-    return finish("empty_strided", result, options)
+    memory = allocate(contiguous((layout.span,)), kind)._storage
+    return finish("empty_strided", make(memory, layout, kind), options)
 
 
 @composite(where="torch")

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pellucid.ops.blas import multiply
 from pellucid.ops.dispatch import operator
 from pellucid.ops.einsum.plan import groups
 from pellucid.ops.inplace import scalar_type
@@ -178,9 +179,9 @@ def contract(left: Tensor, right: Tensor, terms: tuple[str, str, str]) -> Tensor
     out = empty(way.out, dtype)
     target = out._array.reshape(way.product)
     if dtype in REDUCED:
-        target[...] = np.matmul(one.astype(np.float32), two.astype(np.float32))
+        target[...] = multiply(one.astype(np.float32), two.astype(np.float32))
     else:
-        np.matmul(one, two, out=target)
+        multiply(one, two, target)
     return out
 
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from pellucid.autograd.modes import state
 from pellucid.autograd.node import record, wants_grad
 from pellucid.ops.dispatch import heard, mark_inference, tracked
@@ -18,14 +16,11 @@ from pellucid.ops.elementwise.operands import WEAK
 from pellucid.ops.elementwise.row import SCALAR, Row, arguments, fast_types
 from pellucid.ops.elementwise.writing import write_out
 from pellucid.ops.quiet import quiet, restore
-from pellucid.tensor.dtype import FLOATING, dtype
+from pellucid.tensor.dtype import FLOATING
 from pellucid.tensor.events import listeners
-from pellucid.tensor.layout import Layout, elementwise_layout
-from pellucid.tensor.storage import Storage
-from pellucid.tensor.tensor import Tensor
+from pellucid.tensor.layout import elementwise_layout
+from pellucid.tensor.tensor import Tensor, empty
 
-_new = object.__new__
-_ndarray = np.ndarray
 _ABSENT: Any = object()
 
 
@@ -52,7 +47,7 @@ def _make_unary(row: Row) -> Callable[..., Any]:
         answer = fast.get(input.dtype) or learn(input.dtype)
         if answer is None:
             return _general(row, (input,), kwargs)
-        t = _fast_output(layout(input._layout), answer)
+        t = empty(layout(input._layout), answer)
         token = quiet()
         try:
             compute(input._array, t._array)
@@ -93,7 +88,7 @@ def _make_binary(row: Row) -> Callable[..., Any]:
             value = other
         else:
             return _general(row, _present(input, other, more), kwargs)
-        t = _fast_output(layout, answer)
+        t = empty(layout, answer)
         token = quiet()
         try:
             compute(input._array, value, t._array)
@@ -139,13 +134,3 @@ def _computed(row: Row, operands: Sequence[Any], settings: dict[str, Any]) -> Te
     elif state.inference:
         mark_inference(result)
     return result
-
-
-def _fast_output(layout: Layout, d: dtype) -> Tensor:
-    t = _new(Tensor)
-    t._storage = storage = Storage(layout.numel * d.itemsize)
-    if layout.is_row_major:
-        t._array = _ndarray(layout.shape, d.numpy, storage.buffer)
-    t._layout = layout
-    t.dtype = d
-    return t

@@ -14,10 +14,10 @@ import numpy as np
 
 from pellucid.ops.api import F
 from pellucid.ops.arguments import wrong_type
+from pellucid.ops.blas import multiply
 from pellucid.ops.dispatch import composite, operator, tracked
 from pellucid.ops.elementwise.arithmetic import conj
 from pellucid.ops.inplace import copy_array, scalar_type
-from pellucid.ops.quiet import quiet, restore
 from pellucid.tensor.dtype import REDUCED, dtype
 from pellucid.tensor.layout import NoView, broadcast_shapes, contiguous, view
 from pellucid.tensor.tensor import Tensor, adopt, empty, make
@@ -31,13 +31,9 @@ def product(a: np.ndarray, b: np.ndarray, d: dtype) -> Tensor:
         shape = (*broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
     out = empty(contiguous(shape), d)
     if d in REDUCED:
-        copy_array(out._array, np.matmul(a.astype(np.float32), b.astype(np.float32)))
+        copy_array(out._array, multiply(a.astype(np.float32), b.astype(np.float32)))
     else:
-        token = quiet()
-        try:
-            np.matmul(a, b, out._array)
-        finally:
-            restore(token)
+        multiply(a, b, out._array)
     return out
 
 
@@ -63,7 +59,7 @@ def owned(input: Tensor) -> Tensor:
 def check_dtypes(name: str, *tensors: Tensor) -> None:
     """Refuse operands of different dtypes, in PyTorch's words."""
     first = tensors[0].dtype
-    for other in tensors[1:]:
+    for other in tensors:
         if other.dtype is not first:
             raise RuntimeError(
                 "expected m1 and m2 to have the same dtype, but got: "

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pellucid.ops.blas import multiply
+
 _BLOCK_BYTES = 1 << 20
 
 
@@ -60,7 +62,7 @@ def _scores(
 ) -> np.ndarray:
     """scale * query @ key^T + bias; minus infinity where a key comes after its query."""
     q = _part(query, block, block.queries)
-    scores = np.matmul(q * q.dtype.type(scale), _part(key, block, block.keys).swapaxes(-1, -2))
+    scores = multiply(q * q.dtype.type(scale), _part(key, block, block.keys).swapaxes(-1, -2))
     if bias is not None:
         scores += bias[(*block.heads, block.queries, block.keys)]
     if causal:
@@ -94,7 +96,7 @@ def forward(
         total = scores.sum(axis=-1, keepdims=True)
         nothing = total == 0
         np.copyto(total, 1, where=nothing)
-        found = np.matmul(scores, _part(value, block, block.keys))
+        found = multiply(scores, _part(value, block, block.keys))
         found /= total
         _part(out, block, block.queries)[...] = found
         logs = np.log(total) + top
@@ -131,13 +133,13 @@ def backward(
         g = _part(grad, block, block.queries)
         q, k = _part(query, block, block.queries), _part(key, block, block.keys)
         v = _part(value, block, block.keys)
-        _part(to_value, block, block.keys)[...] += np.matmul(p.swapaxes(-1, -2), g)
+        _part(to_value, block, block.keys)[...] += multiply(p.swapaxes(-1, -2), g)
         along = np.einsum("...v,...v->...", g, _part(out, block, block.queries))
-        slope = np.matmul(g, v.swapaxes(-1, -2))
+        slope = multiply(g, v.swapaxes(-1, -2))
         slope -= along[..., None]
         slope *= p
         if for_bias is not None:
             for_bias[(*block.heads, block.queries, block.keys)] = slope
         slope *= slope.dtype.type(scale)
-        _part(to_query, block, block.queries)[...] = np.matmul(slope, k)
-        _part(to_key, block, block.keys)[...] += np.matmul(slope.swapaxes(-1, -2), q)
+        _part(to_query, block, block.queries)[...] = multiply(slope, k)
+        _part(to_key, block, block.keys)[...] += multiply(slope.swapaxes(-1, -2), q)

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pellucid.ops.blas import multiply
 from pellucid.ops.nn.kernels_pooling import Window, blocks, plan
 from pellucid.ops.nn.kernels_windows import Ints, Slide, channels_last, columns, rows
 
@@ -99,9 +100,9 @@ def _correlate_points(x: np.ndarray, matrix: np.ndarray, out: np.ndarray) -> Non
     n, c = x.shape[:2]
     flat = x.reshape(n, c, -1)
     if out.flags.c_contiguous:
-        np.matmul(matrix, flat, out=out.reshape(n, out.shape[1], -1))
+        multiply(matrix, flat, out.reshape(n, out.shape[1], -1))
     else:
-        out[...] = np.matmul(matrix, flat).reshape(out.shape)
+        out[...] = multiply(matrix, flat).reshape(out.shape)
 
 
 def _correlate_columns(
@@ -115,9 +116,9 @@ def _correlate_columns(
         target = out[part.images]
         if images == 1 and target.flags.c_contiguous:
             flat = target.reshape(groups, k // groups, -1)
-            np.matmul(matrix, windows, out=flat[:, :, part.windows])
+            multiply(matrix, windows, flat[:, :, part.windows])
             continue
-        found = np.matmul(matrix, windows).reshape(k, images, -1)
+        found = multiply(matrix, windows).reshape(k, images, -1)
         rest = math.prod(out_size[1:])
         rows_of = slice(part.windows.start // rest, part.windows.stop // rest)
         shape = (k, images, rows_of.stop - rows_of.start, *out_size[1:])
@@ -131,9 +132,9 @@ def _correlate_rows(x: np.ndarray, w: np.ndarray, out: np.ndarray, slide: Slide)
     for part in rows(x, out_size, slide):
         target = last[part.images]
         if target.flags.c_contiguous:
-            np.matmul(part.matrix, matrix, out=target.reshape(-1, k))
+            multiply(part.matrix, matrix, target.reshape(-1, k))
         else:
-            target[...] = (part.matrix @ matrix).reshape(target.shape)
+            target[...] = multiply(part.matrix, matrix).reshape(target.shape)
 
 
 # -- gradient for the input
@@ -229,7 +230,7 @@ def _weight_columns(
     for part in columns(x, grad.shape[2:], slide, _MANY_WINDOWS):
         given = planes[part.images, :, part.windows].swapaxes(0, 1).reshape(groups, k // groups, -1)
         windows = part.matrix.reshape(groups, -1, part.matrix.shape[1])
-        np.matmul(given, windows.swapaxes(1, 2), out=found)
+        multiply(given, windows.swapaxes(1, 2), found)
         np.add(total, found, out=total)
     out[...] = total.reshape(out.shape)
 
@@ -239,7 +240,7 @@ def _weight_rows(grad: np.ndarray, x: np.ndarray, out: np.ndarray, slide: Slide)
     last = channels_last(grad)
     total = np.zeros((k, out.size // k), out.dtype)
     for part in rows(x, grad.shape[2:], slide):
-        total += last[part.images].reshape(-1, k).T @ part.matrix
+        total += multiply(last[part.images].reshape(-1, k).T, part.matrix)
     channels_last(out)[...] = total.reshape(k, *slide.kernel, out.shape[1])
 
 

@@ -25,16 +25,19 @@ from pellucid.tensor.tensor import Tensor, empty
 
 def common_dtype(given: Sequence[Tensor]) -> DType:
     """The dtype that the tensors are joined in."""
-    first = given[0].dtype
-    if all(each.dtype is first for each in given):
-        return first
+    kinds = {each.dtype for each in given}
+    if len(kinds) == 1:
+        return kinds.pop()
     dimensioned = [each.dtype for each in given if each._layout.shape]
     return combine(dimensioned, [each.dtype for each in given if not each._layout.shape], [])
 
 
+_SKIPPED = (0,)
+"""Tensors of this shape join with anything, for the sake of old programs."""
+
+
 def _is_skipped(layout: Layout) -> bool:
-    """Tensors of shape (0,) join with anything, for the sake of old programs."""
-    return layout.shape == (0,)
+    return layout.shape == _SKIPPED
 
 
 def _joined(given: list[Tensor], dim: int) -> tuple[Layout, int]:
@@ -135,7 +138,7 @@ def cat(tensors: Any, dim: int = 0) -> Tensor:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
     layout, axis = _joined(given, integer("cat", "dim", 2, dim))
     out = empty(layout, common_dtype(given))
-    kept = [each for each in given if not _is_skipped(each._layout)]
+    kept = [each for each in given if each._layout.shape != _SKIPPED]
     join_into(out._array, kept, axis, out.dtype)
     return out
 
@@ -144,7 +147,7 @@ def join_into(target: np.ndarray, given: Sequence[Tensor], axis: int, dtype: DTy
     """Copy the tensors side by side into `target`."""
     if not given:
         return
-    if all(each.dtype is dtype for each in given):
+    if {each.dtype for each in given} == {dtype}:
         np.concatenate([each._array for each in given], axis, out=target)
         return
     start = 0

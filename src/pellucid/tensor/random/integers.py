@@ -221,11 +221,38 @@ def randperm(generator: Generator, n: int, kind: dtype = int64) -> np.ndarray:
             return _grown_permutation(generator, n, kind)
         choices = np.arange(n, 1, -1, dtype=np.uint32)
         offsets = generator.words(choices.size) % choices
-    order = list(range(n))
-    for place, offset in enumerate(offsets.tolist()):
-        other = place + offset
-        order[place], order[other] = order[other], order[place]
-    return _from_int64(np.array(order, dtype=np.int64), kind)
+    return _from_int64(_swapped(n, offsets.astype(np.int64)), kind)
+
+
+def _swapped(n: int, offsets: np.ndarray) -> np.ndarray:
+    """0 … n - 1 after the swaps of the places 0, 1, …, n - 2 with those `offsets` (n - 1,) further,
+    one after the other: computed for all places at once.
+
+    A swap of place i with j = i + offset writes to j what stood at i, and nothing else is ever
+    written to a place that is still to come. What stands at s when its turn comes is therefore what
+    stood at the last u < s that chose s, at its turn, and so on back to one that nobody chose
+    (`standing`). Place i finally holds what stood at the last place before i that made the same
+    choice j, or j itself if none did.
+    """
+    places = np.arange(n)
+    chosen = places.copy()
+    chosen[: offsets.size] += offsets
+    standing = places.copy()
+    moving = np.flatnonzero(offsets)
+    standing[chosen[moving]] = moving  # of several that chose one place the last counts
+    while True:
+        further = standing[standing]
+        if np.array_equal(further, standing):
+            break
+        standing = further
+    bits = n.bit_length()
+    pairs = np.sort(chosen << bits | places)  # by choice, then by place
+    choice, place = pairs >> bits, pairs & ((1 << bits) - 1)
+    result = np.empty(n, np.int64)
+    result[place] = choice
+    again = np.flatnonzero(choice[1:] == choice[:-1])
+    result[place[again + 1]] = standing[place[again]]
+    return result
 
 
 def _grown_permutation(generator: Generator, n: int, kind: dtype, chunk: int = 2**20) -> np.ndarray:

@@ -42,8 +42,7 @@ def multinomial(
     rows = weights.reshape(-1, weights.shape[-1])
     with generator.lock:
         if replacement and samples > 1:
-            chosen = [_positions(generator, row, samples, kind) for row in rows]
-            return np.array(chosen, dtype=np.int64).reshape(shape)
+            return _positions(generator, rows, samples, kind).reshape(shape)
         return _winners(generator, weights, samples, kind).reshape(shape)
 
 
@@ -62,23 +61,27 @@ def _winners(generator: Generator, weights: np.ndarray, samples: int, kind: dtyp
     return ascending[..., :samples]
 
 
-def _positions(generator: Generator, row: np.ndarray, samples: int, kind: dtype) -> np.ndarray:
-    """Where `samples` uniforms fall in the cumulative weights, which are summed one after the
-    other.
+def _positions(generator: Generator, rows: np.ndarray, samples: int, kind: dtype) -> np.ndarray:
+    """Where `samples` uniforms for each row fall in its cumulative weights, which are summed one
+    after the other: `(rows, samples)`.
     """
-    wide = row.astype(np.float32) if kind in REDUCED else row
+    wide = rows.astype(np.float32) if kind in REDUCED else rows
     if np.any(wide < 0) or np.any(np.isnan(wide)):
         raise RuntimeError("invalid multinomial distribution (encountering probability entry < 0)")
     if np.any(np.isinf(wide)):
         raise RuntimeError(
             "invalid multinomial distribution (encountering probability entry = infinity or NaN)"
         )
-    cumulative = np.add.accumulate(wide, dtype=wide.dtype)
-    if not cumulative[-1] > 0:
+    cumulative = np.add.accumulate(wide, axis=-1, dtype=wide.dtype)
+    if not np.all(cumulative[:, -1] > 0):
         raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
-    cumulative /= cumulative[-1]
-    cumulative[-1] = 1
-    return np.searchsorted(cumulative.astype(np.float64), unit_float64(generator, samples))
+    cumulative = (cumulative / cumulative[:, -1:]).astype(np.float64)
+    cumulative[:, -1] = 1
+    uniforms = unit_float64(generator, len(rows) * samples).reshape(len(rows), samples)
+    found = np.empty(uniforms.shape, np.int64)
+    for row, sums in enumerate(cumulative):
+        found[row] = sums.searchsorted(uniforms[row])
+    return found
 
 
 def _check(weights: np.ndarray, samples: int, replacement: bool, kind: dtype) -> None:
