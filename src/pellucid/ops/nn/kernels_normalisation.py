@@ -149,6 +149,15 @@ def _dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.einsum("rd,rd->r", a, b)[:, None] / a.dtype.type(a.shape[1])
 
 
+def fused(x: np.ndarray, means: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """x * factor - mean * factor of float32 rows as a fused multiply-add: the second product is
+    rounded and the first is not.
+
+    A row of one element is its own mean, and this what rounding leaves of its zero.
+    """
+    return (x.astype(np.float64) * factors - means * factors).astype(x.dtype)
+
+
 def normalise_rows(
     x: np.ndarray,
     eps: float,
@@ -195,7 +204,8 @@ def rows_backward(
         target, given = out[part], grad[part]
         hat = np.subtract(x[part], means[part])
         np.multiply(hat, factors[part], out=hat)
-        product = given * hat
+        alone = centre and x.shape[1] == 1
+        product = given * (fused(x[part], means[part], factors[part]) if alone else hat)
         for_weight += product.sum(axis=0)
         if weight is not None:
             np.multiply(given, weight, out=target)

@@ -15,17 +15,20 @@ import numpy as np
 from pellucid.autograd.modes import state
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.inplace import copy_array, scalar_type
+from pellucid.ops.nn import batch_statistics as batch
 from pellucid.ops.nn import kernels_normalisation as kernels
 from pellucid.ops.nn.support import (
     finished,
     layout_for,
     not_implemented,
     refuse_gradient,
+    scratch_for,
+    settle,
     tie,
     working,
 )
 from pellucid.ops.returns import return_type
-from pellucid.tensor.dtype import REDUCED, dtype, float32, float64
+from pellucid.tensor.dtype import REDUCED, float32, float64
 from pellucid.tensor.layout import contiguous
 from pellucid.tensor.tensor import Tensor, adopt, empty
 
@@ -152,55 +155,45 @@ def batch_normalise(
     In training the running statistics are updated.
     """
     x = kernels.by_channel(_in_order(input))
-    kind = _statistics_dtype(input, weight, bias, running_mean, running_var)
+    kind = batch.statistics_dtype(input, weight, bias, running_mean, running_var)
+    dense = batch.is_dense(input, weight, bias, running_mean, running_var)
     if training:
-        mean, variance = kernels.batch_statistics(x)
-        _update(running_mean, running_var, mean, variance, x.shape[0] * x.shape[2], momentum)
+        found = batch.of_batch(x, kind, dense)
+        batch.update((running_mean, running_var), found, momentum, kind, dense)
+        mean, variance = found.mean, found.variance
     else:
         assert running_mean is not None and running_var is not None
         mean = running_mean._array.astype(np.float64)
         variance = running_var._array.astype(np.float64)
-    out = empty(layout_for(input._layout.shape, input._layout), input.dtype)
-    scratch = out._array
-    if input.dtype in REDUCED:
-        scratch = np.empty_like(scratch, np.float32)
     with np.errstate(all="ignore"):
         invstd = 1 / np.sqrt(variance + eps)
-        if training and kind in REDUCED:
-            mean, invstd = (s.astype(kind.numpy).astype(np.float64) for s in (mean, invstd))
-        target = kernels.by_channel(scratch)
-        kernels.scale_channels(x, mean, invstd, _wide(weight), _wide(bias), target)
-    if scratch is not out._array:
-        copy_array(out._array, scratch)
+        if kind in REDUCED and (training or not dense):
+            mean, invstd = batch.narrow(mean, kind), batch.narrow(invstd, kind)
+        out = _scaled(input, x, mean, invstd, weight, bias, kind in REDUCED and not dense)
     return _Normalised(out, adopt(mean, float64), adopt(invstd, float64))
 
 
-def _statistics_dtype(input: Tensor, *parameters: Tensor | None) -> dtype:
-    """The dtype statistics are kept in: the parameters', which may be wider than the input's."""
-    return next((p.dtype for p in parameters if p is not None), input.dtype)
-
-
-def _update(
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
+def _scaled(
+    input: Tensor,
+    x: np.ndarray,
     mean: np.ndarray,
-    variance: np.ndarray,
-    count: int,
-    momentum: float,
-) -> None:
-    """Running statistics move towards the batch's; the variance's estimate is unbiased.
-
-    As in PyTorch this does not count as a write: a module may run several times before one
-    backward pass, whose nodes have saved these tensors.
-    """
-    if running_mean is not None:
-        array = running_mean._array
-        copy_array(array, momentum * mean + (1 - momentum) * array)
-    if running_var is not None:
-        array = running_var._array
-        with np.errstate(all="ignore"):
-            unbiased = variance * (count / (count - 1)) if count > 1 else variance * math.inf
-            copy_array(array, momentum * unbiased + (1 - momentum) * array)
+    invstd: np.ndarray,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    step_by_step: bool,
+) -> Tensor:
+    out = empty(layout_for(input._layout.shape, input._layout), input.dtype)
+    factor, shift = _wide(weight), _wide(bias)
+    if step_by_step:
+        batch.scale_step_by_step(input._array, mean, invstd, factor, shift, out._array)
+        return out
+    scratch = scratch_for(out)
+    target = kernels.by_channel(scratch)
+    if input.dtype in REDUCED:
+        batch.scale_in_one(x, mean, invstd, factor, shift, target)
+    else:
+        kernels.scale_channels(x, mean, invstd, factor, shift, target)
+    return settle(out, scratch)
 
 
 def _check(
@@ -334,7 +327,7 @@ def native_batch_norm(
     out, mean, invstd = batch_normalise(
         input, weight, bias, running_mean, running_var, bool(training), momentum, eps
     )
-    kind = _statistics_dtype(input, weight, bias, running_mean, running_var)
+    kind = batch.statistics_dtype(input, weight, bias, running_mean, running_var)
     if not training:
         return out, empty(contiguous((0,)), kind), empty(contiguous((0,)), kind)
     return out, finished(mean._array, kind), finished(invstd._array, kind)

@@ -207,6 +207,13 @@ def native_group_norm(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Group normalisation with the mean and 1/std of each group, (N, groups)."""
     _check_groups(input, group, weight, bias)
+    layout = input._layout
+    if not (layout.is_row_major or layout.is_contiguous(layout.suggested_memory_format)):
+        raise RuntimeError(
+            "Expected X.is_contiguous(memory_format) to be true, but got false.\n"
+            f"  The input's strides are {layout.strides}: give it input.contiguous(), or use "
+            "nn.functional.group_norm, which does that itself."
+        )
     return tuple(normalise_groups(input, weight, bias, group, float(eps)))
 
 

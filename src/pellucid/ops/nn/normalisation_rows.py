@@ -138,8 +138,15 @@ def normalise_rows(
             x, eps, _flat(weight, x.dtype), _flat(bias, x.dtype), scratch, centre
         )
     if input.dtype in REDUCED:
+        if centre and size == 1:
+            scratch = _affine(kernels.fused(x, means, factors), weight, bias)
         copy_array(out._array, scratch.reshape(input._layout.shape))
     return _Rows(out, adopt(means), adopt(factors))
+
+
+def _affine(rows: np.ndarray, weight: Tensor | None, bias: Tensor | None) -> np.ndarray:
+    scaled = rows if weight is None else rows * working(weight).reshape(-1)
+    return scaled if bias is None else scaled + working(bias).reshape(-1)
 
 
 def _check_shape(
