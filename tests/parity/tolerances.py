@@ -18,6 +18,10 @@ RELATIVE_ABSOLUTE: dict[str, tuple[float, float]] = {
 
 SUMS = "a sum of products in another order; the bound grows with the length and size of the terms"
 FACTOR = "a matrix factorisation; the condition of the matrix multiplies the rounding"
+CANCELS = (
+    "scores reach 5e3 and its gradients are differences of such terms: measured against float64 "
+    "both engines are 2e-4 to 3e-4 off where the largest is 15, and 1.4e-4 from each other"
+)
 SERIES = "a special function evaluated by another series, a few units in the last place apart"
 NARROW = "sums of half-precision numbers are rounded at other places"
 
@@ -60,6 +64,7 @@ LOOSER: dict[str, tuple[float, str]] = {
         ),
         (100.0, FACTOR),
     ),
+    "nn.functional.multi_head_attention_forward": (4.0, CANCELS),
     **dict.fromkeys(
         words(
             """

@@ -8,6 +8,7 @@ integers.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from pellucid.ops.blas import multiply
 from pellucid.ops.dispatch import composite, operator, tracked
 from pellucid.ops.elementwise.arithmetic import conj
 from pellucid.ops.inplace import copy_array, scalar_type
-from pellucid.tensor.dtype import REDUCED, dtype
+from pellucid.tensor.dtype import REDUCED, dtype, float32
 from pellucid.tensor.layout import NoView, broadcast_shapes, contiguous, view
 from pellucid.tensor.tensor import Tensor, adopt, empty, make
 
@@ -289,9 +290,14 @@ def affine(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     array = input._array
     if array.ndim != 2:
         array = array.reshape(math.prod(shape[:-1]), in_features)
-    out = product(array, weight._array.T, input.dtype)
-    if bias is not None:
-        np.add(out._array, bias._array, out=out._array)
+    if input.dtype in REDUCED and bias is not None:  # rounded once, after the sum
+        out = product(array.astype(np.float32), weight._array.T.astype(np.float32), float32)
+        np.add(out._array, bias._array.astype(np.float32), out=out._array)
+        out = _rounded(out, input.dtype)
+    else:
+        out = product(array, weight._array.T, input.dtype)
+        if bias is not None:
+            np.add(out._array, bias._array, out=out._array)
     if len(shape) != 2:
         out._layout = contiguous((*shape[:-1], out_features))
         out.__dict__.pop("_array", None)
@@ -349,7 +355,7 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: An
     """`beta * input + alpha * (mat1 @ mat2)`; `input` broadcasts to (n, p), and is not read if
     `beta` is 0.
     """
-    return add_product("addmm", input, _mm_body(mat1, mat2), beta, alpha)
+    return add_product("addmm", input, _mm_body, mat1, mat2, beta, alpha)
 
 
 @operator(
@@ -365,11 +371,28 @@ def baddbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
 ) -> Tensor:
     """`beta * input + alpha * bmm(batch1, batch2)`; `input` broadcasts to (b, n, p)."""
-    return add_product("baddbmm", input, _bmm_body(batch1, batch2), beta, alpha)
+    return add_product("baddbmm", input, _bmm_body, batch1, batch2, beta, alpha)
 
 
-def add_product(name: str, input: Tensor, out: Tensor, beta: Any, alpha: Any) -> Tensor:
-    """Finish `out` in place: scale it by `alpha` and add `beta * input`."""
+def add_product(
+    name: str,
+    input: Tensor,
+    multiply: Callable[[Tensor, Tensor], Tensor],
+    first: Tensor,
+    second: Tensor,
+    beta: Any,
+    alpha: Any,
+) -> Tensor:
+    """`beta * input + alpha * multiply(first, second)`; half precision is rounded once, at the end.
+
+    `multiply` answers fresh memory, which is finished in place.
+    """
+    kind = input.dtype
+    if kind in REDUCED and first.dtype is kind and second.dtype is kind:
+        operands = (adopt(t._array.astype(np.float32)) for t in (input, first, second))
+        wide, *factors = operands
+        return _rounded(add_product(name, wide, multiply, *factors, beta, alpha), kind)
+    out = multiply(first, second)
     check_dtypes(name, out, input)
     if broadcast_shapes(input._layout.shape, out._layout.shape) != out._layout.shape:
         raise RuntimeError(
@@ -383,4 +406,11 @@ def add_product(name: str, input: Tensor, out: Tensor, beta: Any, alpha: Any) ->
             array *= array.dtype.type(alpha)
         if beta != 0:
             array += input._array if beta == 1 else input._array * array.dtype.type(beta)
+    return out
+
+
+def _rounded(wide: Tensor, kind: dtype) -> Tensor:
+    """A float32 result as a tensor of dtype `kind`."""
+    out = empty(wide._layout, kind)
+    copy_array(out._array, wide._array)
     return out

@@ -14,9 +14,9 @@ from pellucid.ops.elementwise.arithmetic import conj
 from pellucid.ops.inplace import check_castable, scalar_type
 from pellucid.ops.linalg.matmul import add_product, bmm, dot, mm, mv, product, scaled, unsafe_view
 from pellucid.ops.spec import OutRule
-from pellucid.tensor.dtype import bool_
+from pellucid.tensor.dtype import REDUCED, bool_
 from pellucid.tensor.layout import normalize_dim
-from pellucid.tensor.tensor import Tensor
+from pellucid.tensor.tensor import Tensor, adopt
 
 # --- vectors --------------------------------------------------------------------------------------
 
@@ -74,6 +74,7 @@ def vecdot(input: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     return (conj(input) * y).sum(dim)
 
 
+_mm_body: Any = mm.spec.body  # type: ignore[attr-defined]
 _mv_body: Any = mv.spec.body  # type: ignore[attr-defined]
 
 
@@ -91,7 +92,12 @@ _mv_body: Any = mv.spec.body  # type: ignore[attr-defined]
 )
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """`beta * input + alpha * (mat @ vec)`; `input` is not read if `beta` is 0."""
-    return add_product("addmv", input, _mv_body(mat, vec), beta, alpha)
+    if input.dtype in REDUCED:  # PyTorch's kernel has both factors and beta * input in that dtype
+        kind = input.dtype.numpy.type
+        alpha = float(kind(alpha))
+        if beta not in (0, 1):
+            input, beta = adopt(input._array * kind(beta), input.dtype), 1
+    return add_product("addmv", input, _mv_body, mat, vec, beta, alpha)
 
 
 def _first_batch_grad(grad: Any, batch2: Any, alpha: Any) -> Any:
@@ -120,14 +126,26 @@ def addbmm(
     for name, x in (("batch1", batch1), ("batch2", batch2)):
         if x.dim() != 3:
             raise RuntimeError(f"{name} must be a 3D tensor")
-    (b, n, m), (c, k, p) = batch1._layout.shape, batch2._layout.shape
+    b, c = batch1._layout.shape[0], batch2._layout.shape[0]
+    m, k = batch1._layout.shape[2], batch2._layout.shape[1]
     if b != c:
         raise RuntimeError(f"batch1 and batch2 must have same number of batches, got {b} and {c}")
     if m != k:
-        raise RuntimeError(f"Incompatible matrix sizes for bmm ({n}x{m} and {k}x{p})")
+        sizes = [*batch1._layout.shape[1:], *batch2._layout.shape[1:]]
+        raise RuntimeError("Incompatible matrix sizes for bmm ({}x{} and {}x{})".format(*sizes))
+    if input.dtype in REDUCED and b:  # PyTorch adds one product after the other, each sum rounded
+        for first, second in zip(batch1.unbind(0), batch2.unbind(0), strict=True):
+            input = add_product("addbmm", input, _mm_body, first, second, beta, alpha)
+            beta = 1
+        return input
+    return add_product("addbmm", input, _summed_products, batch1, batch2, beta, alpha)
+
+
+def _summed_products(batch1: Tensor, batch2: Tensor) -> Tensor:
+    """The sum of the products of two batches, as one product of long matrices."""
+    (b, n, m), p = batch1._layout.shape, batch2._layout.shape[2]
     left = batch1._array.transpose(1, 0, 2).reshape(n, b * m)
-    total = product(left, batch2._array.reshape(b * k, p), batch1.dtype)
-    return add_product("addbmm", input, total, beta, alpha)
+    return product(left, batch2._array.reshape(b * m, p), batch1.dtype)
 
 
 @composite(inplace=True, out=True)
