@@ -227,7 +227,7 @@ def storage_key(tensor: Any) -> int:
     """Equal for two living tensors exactly when they look at one storage."""
     own = getattr(tensor, "_storage", None)
     if own is not None and not callable(own):
-        return id(own)
+        return id(own.base)
     return tensor.untyped_storage()._cdata
 
 

@@ -70,6 +70,8 @@ SPECIAL = [
     row("real", "*"),
     row("conj", "*"),
     row("conj_physical", "*"),
+    row("_conj", "*", dtypes=("complex64", "complex128")),
+    row("_neg_view", "*"),
     row("resolve_conj", "*"),
     row("resolve_neg", "*"),
     row("prelu", "3c", "c"),

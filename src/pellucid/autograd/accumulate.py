@@ -32,6 +32,7 @@ def accumulate_grad(node: AccumulateGrad, grads: list[Tensor | None], create_gra
             # The references: `grad` and `getrefcount`'s own; the tensor and `getrefcount`'s own.
             getrefcount(grad) == 2
             and getrefcount(grad._storage) == 2
+            and not grad._storage.lazy
             and not create_graph
             and laid_out_like(grad._layout, variable._layout)
         ):

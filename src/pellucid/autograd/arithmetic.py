@@ -26,10 +26,12 @@ class Arithmetic:
     as_strided: Callable[..., Tensor]
     cast: Callable[..., Tensor]
     clone: Callable[..., Tensor]
+    conj: Callable[[Tensor], Tensor]
     copy_: Callable[[Tensor, Tensor], Tensor]
     detach: Callable[[Tensor], Tensor]
     empty_strided: Callable[..., Tensor]
     isnan_any: Callable[[Tensor], bool]
+    _neg_view: Callable[[Tensor], Tensor]
     ones_like: Callable[..., Tensor]
     real: Callable[[Tensor], Tensor]
     stack: Callable[..., Tensor]
@@ -65,3 +67,25 @@ def show(whole: Tensor, layout: Layout, dtype: dtype) -> Tensor:
     split = pairs(layout)
     numbers = arithmetic.as_strided(whole, split.shape, split.strides, split.offset)
     return arithmetic.view_as_complex(numbers)
+
+
+def show_as(base: Tensor, view: Tensor) -> Tensor:
+    """What `view` shows of its base, as a new view of it."""
+    if not (base._storage.lazy or view._storage.lazy):
+        return show(base, view._layout, view.dtype)
+    return read_like(show(as_it_lies(base), view._layout, view.dtype), view)
+
+
+def as_it_lies(tensor: Tensor) -> Tensor:
+    """The elements in the memory of a conjugate or negative view."""
+    if tensor._storage.conjugated:
+        tensor = arithmetic.conj(tensor)
+    return arithmetic._neg_view(tensor) if tensor._storage.negated else tensor
+
+
+def read_like(tensor: Tensor, other: Tensor) -> Tensor:
+    """A view that conjugates and negates where `other` does and `tensor` does not."""
+    if tensor._storage.conjugated != other._storage.conjugated:
+        tensor = arithmetic.conj(tensor)
+    differ = tensor._storage.negated != other._storage.negated
+    return arithmetic._neg_view(tensor) if differ else tensor

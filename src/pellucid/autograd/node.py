@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pellucid.autograd.arithmetic import show
+from pellucid.autograd.arithmetic import show_as
 from pellucid.autograd.hooks import Hooks, RemovableHandle, add_hook, run_node_hooks
 from pellucid.autograd.modes import enable_grad
 from pellucid.autograd.refusals import refuse_view
@@ -309,7 +309,7 @@ def current_grad_fn(tensor: Tensor) -> Node | None:
         refuse_view(tensor, indirect=True)
     before, number = tensor._grad_fn, tensor._output_nr
     with enable_grad():
-        replayed = show(base, tensor._layout, tensor.dtype)
+        replayed = show_as(base, tensor)
     tensor._grad_fn, tensor._output_nr = replayed._grad_fn, replayed._output_nr
     tensor._requires_grad = True
     tensor._view_version = tensor._storage.version

@@ -62,6 +62,7 @@ class CopySlices(Node):
         seen = view._layout
         self.part = Layout(seen.shape, seen.strides, seen.offset - start)
         self.part_dtype = view.dtype
+        self.conjugated, self.negated = _read_apart(base, view)
         self.inner = inner
 
     def apply(self, grads: list[Tensor | None]) -> list[Tensor | None]:
@@ -72,6 +73,8 @@ class CopySlices(Node):
         whole = arithmetic.empty_strided(self.shape, self.strides, dtype=grad.dtype)
         whole = arithmetic.copy_(whole, grad)
         part = show(whole, self.part, self.part_dtype)
+        part = arithmetic.conj(part) if self.conjugated else part
+        part = arithmetic._neg_view(part) if self.negated else part
         # A twin, because a saved output comes from the node that gives it: a walk over second
         # derivatives reaches that node by itself, and must not free what this one still needs.
         inner = copy(self.inner) if isinstance(self.inner, Recorded) else self.inner
@@ -89,6 +92,18 @@ class CopySlices(Node):
 
     def __repr__(self) -> str:
         return f"<CopySlices object at {hex(id(self))}>"
+
+
+def _read_apart(base: Tensor, view: Tensor) -> tuple[bool, bool]:
+    """Whether a view shows conjugates of its base, and whether negatives."""
+    whole, part = base._storage, view._storage
+    if not (whole.lazy or part.lazy):
+        return False, False
+    negated = whole.negated != part.negated
+    if whole.conjugated and not view.dtype.is_complex:
+        # Of a conjugate, the imaginary parts in memory are the negative ones.
+        negated ^= bool(view._layout.offset % 2)
+    return view.dtype.is_complex and whole.conjugated != part.conjugated, negated
 
 
 def rebase(tensor: Tensor, node: Node) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from pellucid.tensor.dtype import dtype
 from pellucid.tensor.layout import Layout
+from pellucid.tensor.lazy_storage import read_as
 from pellucid.tensor.storage import Storage
 from pellucid.tensor.tensor import Tensor, make
 
@@ -55,22 +56,11 @@ def byteswapped(array: np.ndarray, element: dtype) -> None:
         array[: array.size // width * width].view(f"u{width}").byteswap(inplace=True)
 
 
-def physical(tensor: Tensor, metadata: dict[str, bool]) -> Tensor:
-    """The tensor whose lazy conjugation and negation, which PyTorch saves as flags, are done."""
-    values = tensor._array
-    if metadata.get("conj"):
-        values = np.conj(values)
-    if metadata.get("neg"):
-        values = np.negative(values)
-    if values is tensor._array:
-        return tensor
-    layout = tensor._layout
-    fresh = Storage(max(tensor._storage.nbytes(), 1))
-    made = make_tensor(
-        fresh, tensor.dtype, layout.shape, layout.strides, layout.offset, tensor._requires_grad
-    )
-    made._array[...] = values
-    return made
+def read_lazily(tensor: Tensor, metadata: dict[str, bool]) -> Tensor:
+    """The tensor read conjugated or negated, which PyTorch saves as flags."""
+    conjugated, negated = bool(metadata.get("conj")), bool(metadata.get("neg"))
+    tensor._storage = read_as(tensor._storage, conjugated=conjugated, negated=negated)
+    return tensor
 
 
 @functools.cache
@@ -104,3 +94,10 @@ def plain_data(parameter: Tensor) -> Tensor:
     return make_tensor(
         parameter._storage, parameter.dtype, layout.shape, layout.strides, layout.offset
     )
+
+
+def lazy_flags(tensor: Tensor) -> tuple[dict[str, bool], ...]:
+    """What PyTorch saves behind a tensor that is read conjugated or negated; nothing for others."""
+    flags = {"conj": tensor._storage.conjugated, "neg": tensor._storage.negated}
+    found: dict[str, bool] = {name: value for name, value in flags.items() if value}
+    return (found,) if found else ()

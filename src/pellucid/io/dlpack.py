@@ -33,6 +33,15 @@ def to_dlpack(tensor: Tensor) -> Any:
     return capsule_of(tensor)
 
 
+def _refuse_lazy(tensor: Tensor) -> None:
+    if tensor._storage.lazy:
+        bit, way = ("conjugate", "conj") if tensor.is_conj() else ("negative", "neg")
+        raise BufferError(
+            f"Can't export tensors with the {bit} bit set\n"
+            f"  Give it tensor.resolve_{way}(), which computes it."
+        )
+
+
 def capsule_of(
     tensor: Tensor,
     *,
@@ -44,6 +53,7 @@ def capsule_of(
     """What `Tensor.__dlpack__` returns; arguments as in the array API standard."""
     if tensor._requires_grad:
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    _refuse_lazy(tensor)
     if stream is not None and stream != -1:
         raise BufferError("a CPU tensor has no stream; pass stream=None")
     array = tensor._array
@@ -77,6 +87,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
         BufferError: the memory is not on the CPU, or cannot be shared.
     """
     if isinstance(ext_tensor, Tensor):
+        _refuse_lazy(ext_tensor)
         made = core.make(ext_tensor._storage, ext_tensor._layout, ext_tensor.dtype)
         return core.adopt(made._array.copy(), made.dtype) if copy else made
     source = ext_tensor if hasattr(ext_tensor, "__dlpack__") else _Capsule(ext_tensor)

@@ -383,5 +383,7 @@ def _shared_names(tensors: Mapping[str, Tensor]) -> list[set[str]]:
 
 def _raw(tensor: Tensor) -> Any:
     """The bytes of a contiguous tensor, over its memory."""
+    if tensor._storage.lazy:
+        return tensor._array.reshape(-1).view("uint8").data
     begin = tensor._layout.offset * tensor.dtype.itemsize
     return bridge.storage_bytes(tensor._storage)[begin : begin + tensor.nbytes].data

@@ -115,8 +115,12 @@ class TensorWorld:
                 "only Tensors of floating point dtype can require gradients, the file says so of "
                 f"a tensor of {element}"
             )
+        if metadata.get("conj") and not element.is_complex:
+            raise UnpicklingError(f"a tensor of {element} cannot be conjugated, as the file says")
+        if metadata.get("neg") and element.name == "bool":
+            raise UnpicklingError("a tensor of booleans cannot be negated, as the file says")
         made = bridge.make_tensor(storage, element, *layout, requires_grad)
-        return bridge.physical(made, metadata) if metadata else made
+        return bridge.read_lazily(made, metadata) if metadata else made
 
     def parameter(self, data: Tensor, requires_grad: bool) -> Tensor:
         """`data` as a parameter, sharing its memory."""

@@ -188,7 +188,7 @@ class Storages:
         if layout.numel:
             reach = zip(layout.shape, layout.strides, strict=True)
             end += (sum((size - 1) * stride for size, stride in reach) + 1) * itemsize
-        same = _same(tensor._storage)
+        same = _same(tensor._storage.base)
         if begin == end:
             self.shown.setdefault(same, (0, 0))
             return
@@ -279,7 +279,7 @@ class Pickler(pickle._Pickler):
 
     def _rebuild(self, tensor: Tensor) -> tuple[Any, tuple[Any, ...]]:
         """The rebuild function of PyTorch for a tensor, and its arguments."""
-        storage, layout, element = tensor._storage, tensor._layout, tensor.dtype
+        storage, layout, element = tensor._storage.base, tensor._layout, tensor.dtype
         self._storages.show(tensor)
         kind = storage_type_of(element)
         begin, end = self._storages.span(storage)
@@ -293,9 +293,10 @@ class Pickler(pickle._Pickler):
             bool(tensor._requires_grad),
             hooks,
         )
-        return (
-            (rebuild_tensor_v3, (*args, element)) if kind is UNTYPED else (rebuild_tensor_v2, args)
-        )
+        flags = bridge.lazy_flags(tensor)
+        if kind is UNTYPED:
+            return rebuild_tensor_v3, (*args, element, *flags)
+        return rebuild_tensor_v2, (*args, *flags)
 
 
 def _is_parameter(tensor: Tensor) -> bool:

@@ -20,6 +20,7 @@ from pellucid.ops.inplace import make_inplace, write_outputs
 from pellucid.ops.spec import Gradient, OpSpec, OutRule, describe, registry
 from pellucid.tensor.events import Event, listeners, take_reason
 from pellucid.tensor.layout import Layout, NoView
+from pellucid.tensor.storage import Storage
 from pellucid.tensor.tensor import Tensor, make
 
 _SEQUENCES = (list, tuple)
@@ -203,6 +204,10 @@ def run_view(spec: OpSpec, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         result = outputs = tuple(alias(input, layout, input.dtype, MULTI_VIEW) for layout in found)
     elif isinstance(found, NoView):
         raise RuntimeError(found.message)
+    elif isinstance(found, Storage):
+        result = alias(input, input._layout, input.dtype)
+        result._storage = found
+        outputs = (result,)
     else:
         result = alias(input, *found)
         outputs = (result,)
@@ -219,8 +224,8 @@ def view_operator(
     aliases: Sequence[str] = (),
     backward_name: str = "",
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Describe an operator whose body returns a `Layout`, a list of them, `(Layout, dtype)`, or a
-    `NoView`.
+    """Describe an operator whose body returns a `Layout`, a list of them, `(Layout, dtype)`, a
+    `Storage` that reads the same bytes otherwise, or a `NoView`.
     """
 
     def decorate(body: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,6 +14,7 @@ import numpy as np
 from pellucid.autograd.modes import state
 from pellucid.autograd.node import current_grad_fn, record, wants_grad
 from pellucid.autograd.views import check_write, rebase
+from pellucid.ops.lazy import put_lazily, write_through
 from pellucid.ops.spec import OpSpec, OutRule
 from pellucid.tensor.dtype import dtype
 from pellucid.tensor.events import Event, listeners
@@ -221,12 +222,24 @@ def copy_array(target: np.ndarray, source: np.ndarray) -> None:
         np.copyto(target, source, casting="unsafe")
 
 
+def put(target: Tensor, values: np.ndarray) -> None:
+    """`copy_array` into a tensor, which may be a lazy view."""
+    if not target._storage.lazy:
+        copy_array(target._array, values)
+        return
+    converted = np.empty(values.shape, target.dtype.numpy)
+    copy_array(converted, values)
+    put_lazily(target, converted)
+
+
 def make_inplace(spec: OpSpec) -> Callable[..., Any]:
     """The in-place form of an operator: compute, check, store, record."""
     name = spec.name + "_"
     composed = spec.kind == "composite"
 
     def write(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if self._storage.lazy:
+            return write_through(write, self, args, kwargs)
         start = perf_counter() if listeners else 0.0
         if composed:
             return _write_composite(spec, self, args, kwargs)
@@ -341,7 +354,7 @@ def write_outputs(spec: OpSpec, out: Any, args: Sequence[Any], kwargs: dict[str,
         if rule.apart:
             refuse_shared(target, *args, *kwargs.values())
         refuse_overlap(target)
-        copy_array(target._array, value._array)
+        put(target, value._array)
         target._storage.version += 1
     if isinstance(result, tuple) and hasattr(result, "_fields"):
         return type(result)(*targets)

@@ -17,6 +17,7 @@ import numpy as np
 from pellucid.autograd.modes import state
 from pellucid.ops.dispatch import operator
 from pellucid.ops.inplace import after_write, before_write, tell_write
+from pellucid.ops.lazy import write_through
 from pellucid.ops.spec import Gradient, OpSpec, OutRule, registry
 from pellucid.tensor.events import listeners
 from pellucid.tensor.layout import contiguous, empty_like_layout
@@ -66,6 +67,8 @@ def in_place(spec: OpSpec, body: Callable[..., None]) -> Callable[..., Tensor]:
     """The in-place form of the operator `spec` whose `body` writes into its first argument."""
 
     def write(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if self._storage.lazy:
+            return write_through(write, self, args, kwargs)
         start = perf_counter() if listeners else 0.0
         old = before_write(spec, self, args, kwargs)
         enabled, state.grad = state.grad, False

@@ -111,6 +111,11 @@ class Storage:
     version: int
     writer: str
 
+    lazy: bool = False
+    """Whether the bytes are read conjugated or negated (`lazy_storage.LazyStorage`)."""
+    conjugated: bool = False
+    negated: bool = False
+
     def __init__(self, nbytes: int) -> None:
         self._nbytes = nbytes
         size = (nbytes + 63) & -64 if 0 < nbytes <= _SMALL else size_class(nbytes)
@@ -140,6 +145,11 @@ class Storage:
         if self._address < 0:
             self._address = self.buffer.__array_interface__["data"][0] if self._nbytes else 0
         return self._address
+
+    @property
+    def base(self) -> Storage:
+        """The storage that owns the bytes: this one, unless it is lazy."""
+        return self
 
     @property
     def is_own(self) -> bool:

@@ -66,7 +66,11 @@ class Tensor(Methods):
 
     def __getattr__(self, name: str) -> Any:
         if name == "_array":
-            self._array = array = make_array(self._storage, self._layout, self.dtype)
+            storage = self._storage
+            array = make_array(storage, self._layout, self.dtype)
+            if storage.lazy:  # not kept: the memory that it is read from may be written
+                return storage.read(array)  # type: ignore[attr-defined]
+            self._array = array
             return array
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
@@ -130,7 +134,7 @@ class Tensor(Methods):
 
     def untyped_storage(self) -> Storage:
         """The bytes this tensor looks at, shared with all its views."""
-        return self._storage
+        return self._storage.base
 
     def data_ptr(self) -> int:
         """The address of the first element (0 for tensors without elements)."""
@@ -182,12 +186,12 @@ class Tensor(Methods):
         return False
 
     def is_conj(self) -> bool:
-        """Whether the tensor is a lazy conjugate: no, `conj` computes."""
-        return False
+        """Whether the tensor is a conjugate that is computed when it is read."""
+        return self._storage.conjugated
 
     def is_neg(self) -> bool:
-        """Whether the tensor is a lazy negative: no."""
-        return False
+        """Whether the tensor is a negative that is computed when it is read."""
+        return self._storage.negated
 
     @property
     def _version(self) -> int:
@@ -228,7 +232,19 @@ class Tensor(Methods):
             )
         if self.dtype.name == "bfloat16":
             raise TypeError("Got unsupported ScalarType BFloat16")
+        if self._storage.lazy:
+            return self._resolved_numpy(force)
         return self._array.view()
+
+    def _resolved_numpy(self, force: bool) -> np.ndarray:
+        if force:
+            return self._array.copy()
+        conjugated = self._storage.conjugated
+        words, way = ("conjugate", "resolve_conj") if conjugated else ("negative", "resolve_neg")
+        raise RuntimeError(
+            f"Can't call numpy() on Tensor that has {words} bit set. Use tensor.{way}().numpy() "
+            "instead."
+        )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.numpy(), dtype=dtype, copy=copy)

@@ -16,11 +16,12 @@ from pellucid.ops.inplace import (
     after_write,
     before_write,
     check_castable,
-    copy_array,
+    put,
     refuse_overlap,
     resize_output,
     tell_write,
 )
+from pellucid.ops.lazy import write_through
 from pellucid.ops.quiet import quiet, restore
 from pellucid.tensor.dtype import FLOATING
 from pellucid.tensor.events import listeners
@@ -54,12 +55,12 @@ def write_out(row: Row, out: Any, operands: Sequence[Any], settings: dict[str, A
         if isinstance(value, Tensor):
             refuse_partial_overlap(out, value)
     start = perf_counter() if listeners else 0.0
-    if types[2] is out.dtype:
+    if types[2] is out.dtype and not out._storage.lazy:
         row.evaluate(apart(out, operands), settings, types, out._array)
     else:
         fresh = empty(layout, types[2])
         row.evaluate(operands, settings, types, fresh._array)
-        copy_array(out._array, fresh._array)
+        put(out, fresh._array)
     out._storage.version += 1
     if listeners:
         tell_write(name, out, operands, start)
@@ -92,6 +93,8 @@ def make_write(row: Row) -> Callable[..., Any]:
                 storage.version += 1
                 storage.writer = name
                 return self
+        if self._storage.lazy:
+            return write_through(write, self, args, kwargs)
         start = perf_counter() if listeners else 0.0
         chosen, operands, settings = arguments(row, (self, *args), kwargs)
         old = before_write(spec, self, operands[1:], settings)
@@ -116,6 +119,7 @@ def _plain(self: Tensor, args: Sequence[Any]) -> list[Any] | None:
     layout = self._layout
     if (
         self._inference
+        or self._storage.lazy
         or not layout.is_non_overlapping_and_dense
         or (state.grad and wants_grad(self))
     ):

@@ -389,9 +389,8 @@ def add_product(
     """
     kind = input.dtype
     if kind in REDUCED and first.dtype is kind and second.dtype is kind:
-        operands = (adopt(t._array.astype(np.float32)) for t in (input, first, second))
-        wide, *factors = operands
-        return _rounded(add_product(name, wide, multiply, *factors, beta, alpha), kind)
+        wide, left, right = (adopt(t._array.astype(np.float32)) for t in (input, first, second))
+        return _rounded(add_product(name, wide, multiply, left, right, beta, alpha), kind)
     out = multiply(first, second)
     check_dtypes(name, out, input)
     if broadcast_shapes(input._layout.shape, out._layout.shape) != out._layout.shape:

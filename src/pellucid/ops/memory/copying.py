@@ -16,6 +16,7 @@ import numpy as np
 
 from pellucid.tensor.dtype import dtype
 from pellucid.tensor.layout import Layout
+from pellucid.tensor.lazy_storage import LazyStorage, read_as
 from pellucid.tensor.storage import Storage
 from pellucid.tensor.tensor import Tensor, make
 
@@ -63,7 +64,8 @@ def _deepcopy(self: Tensor, memo: dict[Any, Any]) -> Tensor:
         )
     if id(self) in memo:
         return memo[id(self)]
-    made = make(deepcopy_storage(self._storage, memo), self._layout, self.dtype)
+    source = self.detach().clone() if self._storage.lazy else self
+    made = make(deepcopy_storage(source._storage, memo), source._layout, self.dtype)
     if type(self) is not Tensor:
         made.__class__ = type(self)
     made._requires_grad = self._requires_grad
@@ -99,11 +101,10 @@ def rebuild(
 
 
 def _reduce(self: Tensor, protocol: Any) -> tuple[Any, ...]:
-    layout = tuple(self._layout)
     args = (
         type(self),
         self._storage,
-        layout,
+        tuple(self._layout),
         self.dtype,
         self._requires_grad,
         user_attributes(self),
@@ -125,6 +126,18 @@ def _reduce_storage(storage: Storage) -> tuple[Any, ...]:
 # Pickle alone calls this, with the protocol as an integer.
 Tensor.__reduce_ex__ = _reduce  # type: ignore[method-assign, assignment]
 copyreg.pickle(Storage, _reduce_storage)
+
+
+def rebuild_lazily(base: Storage, conjugated: bool, negated: bool) -> Storage:
+    """The storage of a conjugate or negative view that a pickle describes."""
+    return read_as(base, conjugated=conjugated, negated=negated)
+
+
+def _reduce_lazily(storage: LazyStorage) -> tuple[Any, ...]:
+    return rebuild_lazily, (storage.base, storage.conjugated, storage.negated)
+
+
+copyreg.pickle(LazyStorage, _reduce_lazily)
 
 
 # -- shared memory

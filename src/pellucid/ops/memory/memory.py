@@ -19,11 +19,13 @@ from pellucid.ops.inplace import (
     after_write,
     before_write,
     copy_array,
+    put,
     refuse_shared,
     resize,
     shares_memory,
     tell_write,
 )
+from pellucid.ops.lazy import write_through
 from pellucid.ops.spec import describe, registry
 from pellucid.tensor import dtype as dtypes
 from pellucid.tensor import layout as layouts
@@ -38,6 +40,7 @@ from pellucid.tensor.layout import (
     contiguous,
     empty_like_layout,
 )
+from pellucid.tensor.lazy_storage import read_as
 from pellucid.tensor.storage import Storage
 from pellucid.tensor.tensor import Tensor, empty, make
 
@@ -171,7 +174,9 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
         if not fits:
             layouts.expand(src._layout, shape)  # raises, naming the dimension
     source = src._array
-    if source is not self._array:
+    if self._storage.lazy:
+        put(self, np.broadcast_to(source, shape))
+    elif source is not self._array:
         if src._storage is self._storage and not laid_over(self, src):
             refuse_shared(self, src)
         if src.dtype is self.dtype:
@@ -199,6 +204,8 @@ registry.put("Tensor", "copy_", copy_)
 
 def fill_(self: Tensor, value: Any) -> Tensor:
     """Set every element to `value`, a number or a 0-dim tensor."""
+    if self._storage.lazy:
+        return write_through(fill_, self, (value,), {})
     start = perf_counter() if listeners else 0.0
     if isinstance(value, Tensor) and value._layout.shape:
         raise RuntimeError(
@@ -318,6 +325,8 @@ def set_(
             f"{layout.bounds[1] * input.dtype.itemsize} are out of bounds for "
             f"storage of size {storage.nbytes()}"
         )
-    input._storage, input._layout = storage, layout
+    own = input._storage  # a conjugate view goes on conjugating what it looks at
+    input._storage = read_as(storage.base, conjugated=own.conjugated, negated=own.negated)
+    input._layout = layout
     input.__dict__.pop("_array", None)
     return input

@@ -19,6 +19,7 @@ import numpy as np
 from pellucid.ops.api import F
 from pellucid.ops.arguments import integer, wrong_type
 from pellucid.ops.inplace import after_write, before_write, tell_write
+from pellucid.ops.lazy import write_through
 from pellucid.ops.random.sizes import stream
 from pellucid.ops.spec import OpSpec, describe, registry
 from pellucid.tensor import layout as layouts
@@ -77,6 +78,8 @@ def _writes(spec: OpSpec, fill: Callable[..., None]) -> Callable[..., Tensor]:
     name = spec.name + "_"
 
     def write(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if self._storage.lazy:
+            return write_through(write, self, args, kwargs)
         start = perf_counter() if listeners else 0.0
         tape = args[:1] if len(spec.parameters) > 1 else ()
         old = before_write(spec, self, tape, {})

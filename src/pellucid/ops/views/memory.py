@@ -13,6 +13,8 @@ from pellucid.ops.views.embed import regather
 from pellucid.tensor import layout as layouts
 from pellucid.tensor.dtype import dtype as DType
 from pellucid.tensor.layout import Layout
+from pellucid.tensor.lazy_storage import read_as
+from pellucid.tensor.storage import Storage
 from pellucid.tensor.tensor import Tensor, empty
 
 
@@ -63,6 +65,12 @@ def view_as_real(input: Tensor) -> tuple[Layout, DType]:
     """Complex numbers as pairs (real, imaginary) in a last dimension of size 2. Shares memory."""
     if not input.dtype.is_complex:
         raise RuntimeError("view_as_real is only supported for complex tensors")
+    if input._storage.conjugated:
+        raise RuntimeError(
+            "view_as_real doesn't work on unresolved conjugated tensors.  To resolve the conjugate "
+            "tensor so you can view it as real, use self.resolve_conj(); however, be warned that "
+            "the resulting tensor will NOT alias the original."
+        )
     return layouts.pairs(input._layout), input.dtype.to_real()
 
 
@@ -80,7 +88,7 @@ def view_as_complex(input: Tensor) -> tuple[Layout, DType]:
 @composite(where="torch")
 def real(input: Tensor) -> Tensor:
     """The real parts: a view for complex tensors, the tensor itself for others."""
-    return view_as_real(input).select(-1, 0) if input.dtype.is_complex else input
+    return _as_it_lies(input).select(-1, 0) if input.dtype.is_complex else input
 
 
 @composite(where="torch")
@@ -88,7 +96,13 @@ def imag(input: Tensor) -> Tensor:
     """The imaginary parts, a view. Raises RuntimeError for real tensors."""
     if not input.dtype.is_complex:
         raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
-    return view_as_real(input).select(-1, 1)
+    part = _as_it_lies(input).select(-1, 1)
+    return neg_view(part) if input._storage.conjugated else part
+
+
+def _as_it_lies(input: Tensor) -> Tensor:
+    """The pairs of numbers in memory, not conjugated."""
+    return view_as_real(_conj(input) if input._storage.conjugated else input)
 
 
 def _set_real(input: Tensor, value: Any) -> None:
@@ -103,33 +117,68 @@ Tensor.real = property(real, _set_real)  # type: ignore[assignment]
 Tensor.imag = property(imag, _set_imag)  # type: ignore[assignment]
 
 
-@operator(where="internal", name="conj", gradient={"input": lambda grad: conj(grad)})
-def _conj(input: Tensor) -> Tensor:
-    """The complex conjugate in fresh memory."""
+# --- conjugates and negatives that share memory ---------------------------------------------------
+
+
+@view_operator(
+    where="torch Tensor",
+    name="_conj",
+    backward_name="ConjBackward0",
+    gradient={"input": lambda grad: conj(grad)},
+)
+def _conj(input: Tensor) -> Storage:
+    """The complex conjugate, a view. Raises RuntimeError for real tensors."""
+    if not input.dtype.is_complex:
+        raise RuntimeError(f"_conj: a tensor of {input.dtype!r} has no conjugate view; use conj()")
+    return read_as(input._storage, conjugated=True)
+
+
+@view_operator(
+    where="torch Tensor",
+    name="_neg_view",
+    backward_name="NegViewBackward0",
+    gradient={"input": lambda grad: -grad},
+)
+def neg_view(input: Tensor) -> Storage:
+    """The negative, a view. Raises RuntimeError for booleans."""
+    if input.dtype.category == 0:
+        raise RuntimeError(
+            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
+            "invert a mask, use the `~` or `logical_not()` operator instead."
+        )
+    return read_as(input._storage, negated=True)
+
+
+@composite()
+def conj(input: Tensor) -> Tensor:
+    """The complex conjugate, a view that is computed when it is read; real tensors are returned."""
+    return _conj(input) if input.dtype.is_complex else input
+
+
+@operator(
+    where="internal",
+    name="conj_physical",
+    gradient={"input": lambda grad: conj_physical(grad)},
+)
+def _conj_physical(input: Tensor) -> Tensor:
     out = empty(layouts.empty_like_layout(input._layout), input.dtype)
     np.conjugate(input._array, out._array)
     return out
 
 
-@composite()
-def conj(input: Tensor) -> Tensor:
-    """The complex conjugate, computed at once (PyTorch's is lazy); real tensors are returned."""
-    return _conj(input) if input.dtype.is_complex else input
-
-
 @composite(out=EXACT, inplace=True)
 def conj_physical(input: Tensor) -> Tensor:
-    """The complex conjugate; real tensors are returned."""
-    return conj(input)
+    """The complex conjugate in fresh memory; real tensors are returned."""
+    return _conj_physical(input) if input.dtype.is_complex else input
 
 
 @composite()
 def resolve_conj(input: Tensor) -> Tensor:
-    """The tensor itself: a conjugate is computed at once here."""
-    return input
+    """A conjugate view in fresh memory; the tensor itself if it is none."""
+    return input.clone() if input._storage.conjugated else input
 
 
 @composite()
 def resolve_neg(input: Tensor) -> Tensor:
-    """The tensor itself: a negative is computed at once here."""
-    return input
+    """A negative view in fresh memory; the tensor itself if it is none."""
+    return input.clone() if input._storage.negated else input

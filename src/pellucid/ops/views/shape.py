@@ -70,6 +70,11 @@ def _no_such_view(given: tuple[Any, ...]) -> TypeError:
 
 def _view_dtype(input: Tensor, dtype: DType) -> Tensor:
     """The same bytes read as another dtype. Off the tape: bits have no derivative."""
+    if input._storage.lazy and dtype is not input.dtype:
+        lazy = "conjugate view tensors" if input.is_conj() else "tensors with negative bit set"
+        raise RuntimeError(
+            f"torch.Tensor.view is not supported for {lazy} when converting to a different dtype."
+        )
     try:
         layout = layouts.view_dtype(input._layout, input.dtype.itemsize, dtype.itemsize)
     except RuntimeError as error:
