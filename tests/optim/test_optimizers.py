@@ -88,13 +88,11 @@ def numbers(tensor) -> np.ndarray:
 @pytest.mark.parametrize("how", ["rule", "operators"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("name", "options"), CASES, ids=IDS)
-def test_steps_are_pytorchs(name: str, options: dict, dtype: str, how: str) -> None:
+def test_steps_are_pytorchs(name: str, options: dict, dtype: str, how: str, monkeypatch) -> None:
     wanted, reference = run(name, options, dtype, "torch")
     if how == "operators":
-        with events.listening(lambda event: None):
-            params, optimizer = run(name, options, dtype, "pellucid")
-    else:
-        params, optimizer = run(name, options, dtype, "pellucid")
+        monkeypatch.setattr(elementwise, "_BY_RULE", ())
+    params, optimizer = run(name, options, dtype, "pellucid")
     for mine, theirs in zip(params, wanted, strict=True):
         assert_same(numbers(mine), numbers(theirs), dtype)
     mine, theirs = optimizer.state_dict(), reference.state_dict()
@@ -107,6 +105,18 @@ def test_steps_are_pytorchs(name: str, options: dict, dtype: str, how: str) -> N
             assert str(found.dtype).split(".")[-1] == str(value.dtype).split(".")[-1]
             assert tuple(found.shape) == tuple(value.shape)
             assert_same(numbers(found), numbers(value), dtype)
+
+
+def test_listeners_hear_of_one_write_for_each_parameter() -> None:
+    told = []
+    with events.listening(told.append):
+        params, optimizer = run("Adam", {"lr": 0.1}, "float32", "pellucid", steps=1)
+    steps = [event for event in told if event.name == "Adam.step"]
+    assert [event.outputs[0] for event in steps] == list(params)
+    for event, param in zip(steps, params, strict=True):
+        state = optimizer.state[param]
+        assert event.kind == "write" and event.nbytes == 0 and event.seconds > 0
+        assert event.inputs[2:] == (state["exp_avg"], state["exp_avg_sq"])
 
 
 @pytest.mark.parametrize(("name", "options"), CASES, ids=IDS)
