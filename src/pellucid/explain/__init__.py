@@ -2,6 +2,7 @@
 
 * `explain(tensor)` tells shape, strides, memory, who shares it, and where the gradient goes.
 * `explain(function, *args)` runs a function and lists its operators in order.
+* `explain.roi(feature, box)` shows what RoI Pooling and RoI Align do with a box.
 * `explain.session("report.html")` records a block and writes a page about it.
 
 Each returns an object: print it, look at it in a notebook, or ask it for `to_dict()`. The module
@@ -10,15 +11,19 @@ itself is what is called.
 
 from __future__ import annotations
 
+import importlib
 import sys
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pellucid.explain.call_view import CallExplanation, explain_call
 from pellucid.explain.session import Session, session
 from pellucid.explain.tensor_view import TensorExplanation, explain_tensor
 from pellucid.explain.text import Explanation
 from pellucid.tensor.tensor import Tensor
+
+if TYPE_CHECKING:
+    from pellucid.explain.region_view import roi as roi
 
 __all__ = [
     "CallExplanation",
@@ -28,8 +33,22 @@ __all__ = [
     "explain",
     "explain_call",
     "explain_tensor",
+    "roi",
     "session",
 ]
+
+_LATE = {"roi": "pellucid.explain.region_view"}
+"""Names that load on first use: they need rooms that most programs do not."""
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name not in _LATE:
+            raise AttributeError(f"module 'pellucid.explain' has no attribute {name!r}")
+        value = getattr(importlib.import_module(_LATE[name]), name)
+        globals()[name] = value
+        return value
 
 
 class _Callable(ModuleType):
