@@ -61,6 +61,7 @@ if TYPE_CHECKING:  # what a type checker cannot see: names that come from tables
     from pellucid import data as data
     from pellucid import distributions as distributions
     from pellucid import fft as fft
+    from pellucid import func as func
     from pellucid import hub as hub
     from pellucid import instrument as instrument
     from pellucid import io as io
@@ -102,6 +103,7 @@ if TYPE_CHECKING:  # what a type checker cannot see: names that come from tables
     from pellucid.autograd.anomaly import is_anomaly_enabled as is_anomaly_enabled
     from pellucid.autograd.anomaly import set_anomaly_enabled as set_anomaly_enabled
     from pellucid.explain import explain as explain
+    from pellucid.func import vmap as vmap
     from pellucid.io.dlpack import from_dlpack as from_dlpack
     from pellucid.io.dlpack import to_dlpack as to_dlpack
     from pellucid.ops.functions import *  # noqa: F403
@@ -242,6 +244,7 @@ _LATE = {
             "set_default_device set_deterministic_debug_mode set_float32_matmul_precision "
             "set_flush_denormal set_warn_always typename use_deterministic_algorithms"
         ),
+        "func": "vmap",
         "io.dlpack": "from_dlpack to_dlpack",
         "tensor.threads": (
             "get_num_interop_threads get_num_threads set_num_interop_threads set_num_threads"

@@ -32,6 +32,8 @@ class Arithmetic:
     empty_strided: Callable[..., Tensor]
     isnan_any: Callable[[Tensor], bool]
     _neg_view: Callable[[Tensor], Tensor]
+    new_empty_strided: Callable[..., Tensor]
+    ones: Callable[..., Tensor]
     ones_like: Callable[..., Tensor]
     real: Callable[[Tensor], Tensor]
     stack: Callable[..., Tensor]

@@ -31,7 +31,7 @@ from pellucid.autograd.refusals import CUSTOM_VIEW
 from pellucid.autograd.saved import RELEASED, SavedTensor, save
 from pellucid.autograd.views import check_write, rebase
 from pellucid.tensor.dtype import FLOATING, dtype
-from pellucid.tensor.tensor import Tensor, make
+from pellucid.tensor.tensor import Tensor
 
 
 class FunctionCtx:
@@ -282,7 +282,7 @@ def _place(
             _rebase(output, node, number)
         return output
     if any(output is i for i in inputs):
-        source, output = output, make(output._storage, output._layout, output.dtype)
+        source, output = output, output._twin()
         output._base = source if source._base is None else source._base
         output._inference = source._inference
     if output._base is not None:

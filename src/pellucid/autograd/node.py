@@ -21,6 +21,7 @@ from pellucid.autograd.refusals import refuse_view
 from pellucid.autograd.saved import FREED, PACKED, RELEASED, SavedOutput, SavedTensor, save
 from pellucid.autograd.saved import hooks as saving
 from pellucid.tensor.dtype import FLOATING, dtype
+from pellucid.tensor.levels import interpreter, levels
 from pellucid.tensor.tensor import Tensor
 
 _sequence = itertools.count()
@@ -199,7 +200,11 @@ class Recorded(Node):
                 continue
             if formula.needs:
                 values["needs"] = self._needed(places)
-            found = formula.function(*[values[want] for want in formula.wants])
+            given = [values[want] for want in formula.wants]
+            if levels.stack:
+                found = interpreter.formula(formula, given)
+            else:
+                found = formula.function(*given)
             if type(places) is int:
                 results[places] = found
                 continue

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from pellucid.tensor.tensor import Tensor, make
+from pellucid.tensor.tensor import Tensor
 
 
 class _Released:
@@ -102,7 +102,7 @@ class SavedOutput(SavedTensor):
     def __init__(self, tensor: Tensor, output_nr: int) -> None:
         self.output_nr = output_nr
         self.version = tensor._storage.version
-        self.tensor = make(tensor._storage, tensor._layout, tensor.dtype)
+        self.tensor = tensor._twin()
 
     def unpack(self, node: Any) -> Tensor:
         """The output with its place on the tape."""
@@ -113,7 +113,7 @@ class SavedOutput(SavedTensor):
 
 
 def _on_tape(tensor: Tensor, node: Any, output_nr: int) -> Tensor:
-    result = make(tensor._storage, tensor._layout, tensor.dtype)
+    result = tensor._twin()
     if tensor.dtype.category >= 2:
         result._grad_fn = node
         result._output_nr = output_nr
@@ -166,7 +166,7 @@ class PackedTensor:
         self.grad_fn = None if self.is_output else tensor._grad_fn
         # The graph holds a leaf anyway, by the node that accumulates its gradient.
         self.leaf = tensor if tensor._requires_grad and tensor._grad_fn is None else None
-        given = make(tensor._storage, tensor._layout, tensor.dtype) if self.is_output else tensor
+        given = tensor._twin() if self.is_output else tensor
         version = given._storage.version
         self.packed = pack(given)
         if given._storage.version != version:
@@ -195,7 +195,7 @@ class PackedTensor:
             return _on_tape(tensor, self.grad_fn, self.output_nr)
         if self.leaf is None or self.leaf._accumulator is None:
             return tensor
-        result = make(tensor._storage, tensor._layout, tensor.dtype)
+        result = tensor._twin()
         result._requires_grad, result._accumulator = True, self.leaf._accumulator
         return result
 

@@ -70,7 +70,7 @@ class CopySlices(Node):
         grad = grads[0]
         if grad is None:
             return [None] * len(self.edges)
-        whole = arithmetic.empty_strided(self.shape, self.strides, dtype=grad.dtype)
+        whole = arithmetic.new_empty_strided(grad, self.shape, self.strides)
         whole = arithmetic.copy_(whole, grad)
         part = show(whole, self.part, self.part_dtype)
         part = arithmetic.conj(part) if self.conjugated else part

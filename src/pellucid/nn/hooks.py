@@ -14,7 +14,7 @@ from pellucid.autograd.hooks import RemovableHandle as RemovableHandle
 from pellucid.autograd.modes import is_grad_enabled
 from pellucid.autograd.node import Node, edge_of
 from pellucid.autograd.views import MULTI_VIEW
-from pellucid.tensor.tensor import Tensor, make
+from pellucid.tensor.tensor import Tensor
 
 Hooks = OrderedDict[int, Callable[..., Any]]
 
@@ -169,7 +169,7 @@ def pass_through(tensors: Sequence[Tensor]) -> tuple[Any, list[Tensor]]:
         if not tensor.requires_grad:
             aliases.append(tensor)
             continue
-        alias = make(tensor._storage, tensor._layout, tensor.dtype)
+        alias = tensor._twin()
         alias._base = tensor if tensor._base is None else tensor._base
         alias._view = MULTI_VIEW
         alias._view_version = tensor._storage.version

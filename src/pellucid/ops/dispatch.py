@@ -20,6 +20,7 @@ from pellucid.ops.inplace import make_inplace, write_outputs
 from pellucid.ops.spec import Gradient, OpSpec, OutRule, describe, registry
 from pellucid.tensor.events import Event, listeners, take_reason
 from pellucid.tensor.layout import Layout, NoView
+from pellucid.tensor.levels import UNTOUCHED, NeedsDataError, interpreter, levels
 from pellucid.tensor.storage import Storage
 from pellucid.tensor.tensor import Tensor, make
 
@@ -70,8 +71,18 @@ def mark_inference(result: Any) -> Any:
     return result
 
 
-def heard(spec: OpSpec, kind: str, call: Callable[[], Any], args: Sequence[Any]) -> Any:
-    """Run `call` and tell the listeners."""
+def heard(
+    spec: OpSpec,
+    kind: str,
+    call: Callable[[], Any],
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+) -> Any:
+    """Run `call` and tell the listeners; inside `vmap` calls on its tensors are interpreted."""
+    if levels.stack:
+        found = interpreter.call(spec, args, kwargs)
+        if found is not UNTOUCHED:
+            return found
     start = perf_counter()
     result = call()
     seconds = perf_counter() - start
@@ -169,7 +180,7 @@ def operator(
                 if target is not None:
                     return write_outputs(spec, target, args, kwargs)
             if listeners:
-                return heard(spec, "copy", lambda: run_fresh(spec, args, kwargs), args)
+                return heard(spec, "copy", lambda: run_fresh(spec, args, kwargs), args, kwargs)
             return run_fresh(spec, args, kwargs)
 
         return _enter(spec, _public(spec, call))
@@ -249,7 +260,7 @@ def view_operator(
                     raise _not_a_tensor(spec, args, kwargs)
                 args = (kwargs.pop("input"), *args)
             if listeners:
-                return heard(spec, "view", lambda: run_view(spec, args, kwargs), args)
+                return heard(spec, "view", lambda: run_view(spec, args, kwargs), args, kwargs)
             return run_view(spec, args, kwargs)
 
         return _enter(spec, _public(spec, call))
@@ -264,8 +275,13 @@ def composite(
     inplace: bool = False,
     out: bool | OutRule = False,
     aliases: Sequence[str] = (),
+    by_element: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Describe an operator made of other operators: it is recorded and told through them."""
+    """Describe an operator made of other operators: it is recorded and told through them.
+
+    One that looks at the numbers of some arguments is run `by_element` inside `vmap` if these
+    differ between the elements.
+    """
 
     def decorate(body: Callable[..., Any]) -> Callable[..., Any]:
         spec = describe(
@@ -280,17 +296,22 @@ def composite(
         )
         renamed = _other_names(spec)
         rule = policy(spec.name)
-        if not out and not renamed and not rule:
+        if not out and not renamed and not rule and not by_element:
             body.spec = spec  # type: ignore[attr-defined]
             return _enter(spec, body)
 
         def call(*args: Any, **kwargs: Any) -> Any:
             if rule and current.enabled:
                 return cast_call(rule, call, args, kwargs)
-            if not kwargs:
+            if not kwargs and not by_element:
                 return body(*args)
             if kwargs and renamed and not renamed.keys().isdisjoint(kwargs):
                 kwargs = {renamed.get(key, key): value for key, value in kwargs.items()}
+            if by_element and levels.stack:
+                try:
+                    return body(*args, **kwargs)
+                except NeedsDataError:
+                    return interpreter.call(spec, args, kwargs)
             if not out:
                 return body(*args, **kwargs)
             target = kwargs.pop("out", None)

@@ -19,6 +19,7 @@ from pellucid.ops.spec import OpSpec, OutRule
 from pellucid.tensor.dtype import dtype
 from pellucid.tensor.events import Event, listeners
 from pellucid.tensor.layout import Layout, contiguous
+from pellucid.tensor.levels import UNTOUCHED, Batched, interpreter, levels
 from pellucid.tensor.promotion import can_cast
 from pellucid.tensor.storage import Storage
 from pellucid.tensor.tensor import Tensor, make
@@ -175,7 +176,7 @@ def before_write(
         strides = tuple(s // self.dtype.itemsize for s in old._array.strides)
         old._layout = Layout(layout.shape, strides, 0)
     else:
-        old = make(self._storage, self._layout, self.dtype)
+        old = self._twin()
     old._grad_fn = current_grad_fn(self)
     old._output_nr = self._output_nr
     old._requires_grad = old._grad_fn is not None
@@ -243,6 +244,8 @@ def make_inplace(spec: OpSpec) -> Callable[..., Any]:
         start = perf_counter() if listeners else 0.0
         if composed:
             return _write_composite(spec, self, args, kwargs)
+        if levels.stack and interpreter.write(spec, self, args, kwargs) is not UNTOUCHED:
+            return self
         old = before_write(spec, self, args, kwargs)
         enabled, state.grad = state.grad, False
         try:
@@ -287,6 +290,11 @@ def tell_write(name: str, self: Tensor, args: Sequence[Any], start: float) -> No
 
 def resize(target: Tensor, layout: Layout) -> None:
     """Give `target` the shape and strides of `layout`, enlarging its storage if it must be."""
+    if type(target) is Batched:
+        raise RuntimeError(
+            "vmap: a tensor inside vmap cannot be resized, nor be an `out=` of another shape\n"
+            "  Its memory holds the other elements of the batch too: make a new tensor."
+        )
     offset = target._layout.offset
     needed = (layout.span + offset) * target.dtype.itemsize
     if needed > target._storage.nbytes():

@@ -108,11 +108,14 @@ _HOMES = {
 
 
 class Registry:
-    """Every operator by name, and every public place with what stands in it."""
+    """Every operator by name, its public function, and every public place with what stands in
+    it.
+    """
 
     def __init__(self) -> None:
         self.specs: dict[str, OpSpec] = {}
         self.places: dict[str, dict[str, Callable[..., Any]]] = {}
+        self.calls: dict[OpSpec, Callable[..., Any]] = {}
 
     def enter(
         self,
@@ -135,6 +138,7 @@ class Registry:
         if key in self.specs:
             raise TypeError(f"operator {key} is described twice")
         self.specs[key] = spec
+        self.calls[spec] = call
 
     def put(self, place: str, name: str, call: Callable[..., Any]) -> None:
         """Make `call` known as `name` in `place`; methods are attached to `Tensor` at once."""

@@ -21,6 +21,7 @@ from pellucid.ops.lazy import write_through
 from pellucid.ops.spec import Gradient, OpSpec, OutRule, registry
 from pellucid.tensor.events import listeners
 from pellucid.tensor.layout import contiguous, empty_like_layout
+from pellucid.tensor.levels import UNTOUCHED, interpreter, levels
 from pellucid.tensor.tensor import Tensor, empty
 
 
@@ -70,6 +71,8 @@ def in_place(spec: OpSpec, body: Callable[..., None]) -> Callable[..., Tensor]:
         if self._storage.lazy:
             return write_through(write, self, args, kwargs)
         start = perf_counter() if listeners else 0.0
+        if levels.stack and interpreter.write(spec, self, args, kwargs) is not UNTOUCHED:
+            return self
         old = before_write(spec, self, args, kwargs)
         enabled, state.grad = state.grad, False
         try:

@@ -202,6 +202,10 @@ class Tensor(Methods):
     def _is_view(self) -> bool:
         return self._base is not None
 
+    def _twin(self) -> Tensor:
+        """Another tensor over the same memory, not on the tape."""
+        return make(self._storage, self._layout, self.dtype)
+
     def _bump_version(self) -> None:
         """Tell the tape that the data was written (writers outside the operators call this)."""
         self._storage.version += 1

@@ -190,3 +190,28 @@ def tree_all(pred: Callable[[Any], bool], tree: PyTree) -> bool:
 def tree_any(pred: Callable[[Any], bool], tree: PyTree) -> bool:
     """Whether `pred` holds for a leaf."""
     return any(map(pred, tree_leaves(tree)))
+
+
+def _broadcast_to_and_flatten(
+    tree: PyTree, treespec: TreeSpec, is_leaf: Callable[[Any], bool] | None = None
+) -> list[Any] | None:
+    """The leaves of `tree`, a leaf standing for all those of `treespec` below its place.
+
+    None where the nestings do not agree.
+    """
+    if tree_is_leaf(tree, is_leaf):
+        return [tree] * treespec.num_leaves
+    node = _node_of(tree)
+    assert node is not None
+    if treespec.is_leaf() or node.type is not treespec.type:
+        return None
+    children, context = node.flatten_fn(tree)
+    if len(children) != len(treespec.children_specs) or context != treespec.context:
+        return None
+    found: list[Any] = []
+    for child, spec in zip(children, treespec.children_specs, strict=True):
+        part = _broadcast_to_and_flatten(child, spec, is_leaf)
+        if part is None:
+            return None
+        found += part
+    return found

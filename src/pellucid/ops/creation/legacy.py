@@ -104,9 +104,7 @@ def as_subclass(self: Tensor, cls: type[Tensor]) -> Any:
     """The same memory and history as an instance of `cls`, a subclass of `Tensor`."""
     if not (isinstance(cls, type) and issubclass(cls, Tensor)):
         raise TypeError("cls must be a type (got " + type(cls).__name__ + ")")
-    shown = (
-        self.view_as(self) if wants_grad(self) else make(self._storage, self._layout, self.dtype)
-    )
+    shown = self.view_as(self) if wants_grad(self) else self._twin()
     shown.__class__ = cls
     return shown
 

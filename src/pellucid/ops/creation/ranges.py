@@ -253,7 +253,7 @@ def _space(
     return start, end, count, result
 
 
-@composite(where="torch")
+@composite(where="torch", by_element=True)
 def linspace(
     start: Any, end: Any, steps: int, *, out: Tensor | None = None, **options: Unpack[Options]
 ) -> Tensor:
@@ -293,7 +293,7 @@ def linear_values(start: Any, end: Any, steps: int, kind: dtype) -> np.ndarray:
     return np.concatenate([rising, falling])
 
 
-@composite(where="torch")
+@composite(where="torch", by_element=True)
 def logspace(
     start: Any,
     end: Any,

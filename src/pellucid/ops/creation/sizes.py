@@ -27,6 +27,7 @@ from pellucid.tensor.device import memory_format as MemoryFormat
 from pellucid.tensor.device import preserve_format
 from pellucid.tensor.dtype import default, int32, int64
 from pellucid.tensor.layout import Layout, contiguous
+from pellucid.tensor.levels import every, levels
 from pellucid.tensor.promotion import number_dtype
 from pellucid.tensor.tensor import Tensor, make
 from pellucid.tensor.tensor import empty as allocate
@@ -167,7 +168,8 @@ def _like(name: str, value: int | None) -> Callable[..., Tensor]:
         result = _place_like(name, input, memory_format, options)
         if value is not None:
             result._array.fill(value)
-        return finish(name, result, options)
+        result = finish(name, result, options)
+        return every(input, result) if levels.stack else result
 
     make.__name__ = make.__qualname__ = name
     content = "uninitialised" if value is None else f"filled with {value}"
@@ -192,14 +194,16 @@ def full_like(
     value = fill_number("full_like", 2, fill_value)
     result = _place_like("full_like", input, memory_format, options)
     result._array.fill(as_scalar(value, result.dtype))
-    return finish("full_like", result, options)
+    result = finish("full_like", result, options)
+    return every(input, result) if levels.stack else result
 
 
 def _new(name: str, make: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def method(self: Tensor, *args: Any, **options: Any) -> Tensor:
         if options.get("dtype") is None:
             options["dtype"] = self.dtype
-        return make(*args, **options)
+        made = make(*args, **options)
+        return every(self, made) if levels.stack else made
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"`torch.{name[4:]}` in this tensor's dtype, unless another one is named."

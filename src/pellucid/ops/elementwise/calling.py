@@ -121,7 +121,9 @@ def _general(row: Row, args: Sequence[Any], kwargs: dict[str, Any]) -> Tensor:
     if out is not None:
         return write_out(row, out, operands, settings)
     if listeners:
-        return heard(row.spec, "copy", lambda: _computed(row, operands, settings), operands)
+        return heard(
+            row.spec, "copy", lambda: _computed(row, operands, settings), operands, settings
+        )
     return _computed(row, operands, settings)
 
 

@@ -26,6 +26,7 @@ from pellucid.ops.quiet import quiet, restore
 from pellucid.tensor.dtype import FLOATING
 from pellucid.tensor.events import listeners
 from pellucid.tensor.layout import elementwise_layout
+from pellucid.tensor.levels import UNTOUCHED, interpreter, levels
 from pellucid.tensor.tensor import Tensor, empty
 
 
@@ -97,6 +98,8 @@ def make_write(row: Row) -> Callable[..., Any]:
             return write_through(write, self, args, kwargs)
         start = perf_counter() if listeners else 0.0
         chosen, operands, settings = arguments(row, (self, *args), kwargs)
+        if levels.stack and interpreter.write(spec, self, operands[1:], settings) is not UNTOUCHED:
+            return self
         old = before_write(spec, self, operands[1:], settings)
         chosen.into(self, operands, settings)
         after_write(spec, self, old, operands[1:], settings)

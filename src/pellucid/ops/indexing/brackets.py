@@ -34,6 +34,7 @@ from pellucid.tensor.dtype import bool_, from_numpy_dtype, uint8
 from pellucid.tensor.events import listeners
 from pellucid.tensor.layout import Layout, NoView, contiguous
 from pellucid.tensor.layout import view as view_layout
+from pellucid.tensor.levels import Batched, levels
 from pellucid.tensor.tensor import Tensor, adopt, empty
 
 _NUMBERS = (bool, int, float, complex)
@@ -67,11 +68,11 @@ _VIEWS = {last: _describe_view(last) for last in ("select", "slice", "unsqueeze"
 
 def _through(input: Tensor, steps: list[Step]) -> Tensor:
     """What the steps show: one view."""
-    if len(steps) == 1:
+    if len(steps) == 1 or (levels.stack and type(input) is Batched):
         return show(input, tuple(steps))
     spec, call = _VIEWS[steps[-1][0]], (input, tuple(steps))
     if listeners:
-        return heard(spec, "view", lambda: run_view(spec, call, {}), call)
+        return heard(spec, "view", lambda: run_view(spec, call, {}), call, {})
     return run_view(spec, call, {})
 
 

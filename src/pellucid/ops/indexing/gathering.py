@@ -15,7 +15,7 @@ from pellucid.ops.writing import writer
 from pellucid.tensor import layout as layouts
 from pellucid.tensor.dtype import int64
 from pellucid.tensor.layout import Layout, contiguous
-from pellucid.tensor.tensor import Tensor, adopt, empty
+from pellucid.tensor.tensor import Tensor, empty
 
 INDEX_DTYPES = ("int64", "int32")
 
@@ -129,8 +129,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
         input = input.expand(tuple(common))
         common[axis] = indices._layout.shape[axis]
         indices = indices.expand(tuple(common))
-    wrapped = adopt(np.remainder(indices._array, size) if size else indices._array.copy())
-    return gather(input, axis, wrapped)
+    return gather(input, axis, F.remainder(indices, size) if size else indices)
 
 
 # --- the flattened tensor -------------------------------------------------------------------------

@@ -41,6 +41,7 @@ from pellucid.tensor.layout import (
     empty_like_layout,
 )
 from pellucid.tensor.lazy_storage import read_as
+from pellucid.tensor.levels import UNTOUCHED, Batched, interpreter, levels, wrap
 from pellucid.tensor.storage import Storage
 from pellucid.tensor.tensor import Tensor, empty, make
 
@@ -99,7 +100,9 @@ def to_contiguous(input: Tensor, memory_format: MemoryFormat = contiguous_format
 @composite(where="torch Tensor")
 def detach(input: Tensor) -> Tensor:
     """The same memory, cut off the tape: writes are shared (and counted), gradients do not flow."""
-    result = make(input._storage, input._layout, input.dtype)
+    if type(input) is Batched:
+        return wrap(detach(input._value), input._level, input._batched)
+    result = input._twin()
     result._inference = input._inference
     return result
 
@@ -122,12 +125,18 @@ def detach_(input: Tensor) -> Tensor:
 
 
 def _get_data(self: Tensor) -> Tensor:
+    if type(self) is Batched:
+        return wrap(_get_data(self._value), self._level, self._batched)
     return make(self._storage.alias(), self._layout, self.dtype)
 
 
 def _set_data(self: Tensor, value: Tensor) -> None:
     if not isinstance(value, Tensor):
         raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+    if type(self) is Batched or type(value) is Batched:
+        raise RuntimeError(
+            "vmap: `.data` cannot be set inside vmap\n  Use the tensor itself in its place."
+        )
     version = self._storage.version
     storage = value._storage.alias()
     storage.version = version
@@ -164,6 +173,8 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
             f"copy_(): argument 'other' (position 1) must be Tensor, not {type_name(src)}"
         )
     start = perf_counter() if listeners else 0.0
+    if levels.stack and interpreter.write(_COPY, self, (src,), {}, _copy_all) is not UNTOUCHED:
+        return self
     old = before_write(_COPY, self, (src,), {})
     shape = self._layout.shape
     if src._layout.shape != shape:
@@ -191,6 +202,20 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     return self
 
 
+def _copy_all(target: Any, source: Any) -> None:
+    """Copy or fill inside `vmap`: for all elements at once."""
+    value = target._value
+    if not isinstance(source, Tensor):
+        value.fill_(source)
+        return
+    given: Any = source
+    found = given._value
+    if given._batched:
+        for _ in range(target.dim() - given.dim()):
+            found = found.unsqueeze(1)
+    value.copy_(found)
+
+
 _COPY = describe(
     lambda input, src: None,
     kind="fresh",
@@ -212,6 +237,8 @@ def fill_(self: Tensor, value: Any) -> Tensor:
             "fill_ only supports 0-dimension value tensor but got tensor with "
             f"{len(value._layout.shape)} dimensions."
         )
+    if levels.stack and interpreter.write(_FILL, self, (value,), {}, _copy_all) is not UNTOUCHED:
+        return self
     old = before_write(_FILL, self, (value,), {})
     copy_array(
         self._array, value._array if isinstance(value, Tensor) else as_scalar(value, self.dtype)

@@ -31,6 +31,7 @@ from pellucid.tensor.layout import (
     contiguous,
     empty_like_layout,
 )
+from pellucid.tensor.levels import levels
 from pellucid.tensor.tensor import Tensor, adopt, empty
 
 _Attention = return_type("scaled_dot_product_attention", "out logsumexp")
@@ -94,7 +95,7 @@ def _gradient(
     out: Tensor,
     logsumexp: Tensor,
 ) -> tuple[Tensor | None, ...]:
-    if state.grad:
+    if state.grad or levels.stack:
         return _composed(grad, query, key, value, attn_mask, scale, causal)
     q, k, v, bias = _operands(query, key, value, attn_mask)
     grads = (np.empty(q.shape, q.dtype), np.empty(k.shape, q.dtype), np.empty(v.shape, q.dtype))

@@ -276,7 +276,7 @@ def _read_bags(
     return input, offsets, samples
 
 
-@composite(where="nn.functional")
+@composite(where="nn.functional", by_element=True)
 def embedding_bag(
     input: Tensor,
     weight: Tensor,

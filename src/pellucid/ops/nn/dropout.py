@@ -12,14 +12,14 @@ import math
 import warnings
 from typing import Any
 
-import numpy as np
-
 from pellucid.ops.api import F
 from pellucid.ops.dispatch import composite
 from pellucid.ops.inplace import scalar_type
 from pellucid.ops.nn.support import require_tensor
 from pellucid.ops.spec import registry
+from pellucid.tensor.dtype import dtype
 from pellucid.tensor.layout import Layout, contiguous, empty_like_layout
+from pellucid.tensor.levels import levels, sampled
 from pellucid.tensor.random.distributions import bernoulli, dropout_noise, fill_in_memory_order
 from pellucid.tensor.random.generator import default_generator
 from pellucid.tensor.tensor import Tensor, empty
@@ -69,19 +69,26 @@ def _drop(
             f"result type Float can't be cast to the desired output type {scalar_type(input.dtype)}"
             "\n  What is kept is scaled by 1 / (1 - p): convert the input to a floating dtype."
         )
-    noise = empty(layout, input.dtype)
+    if levels.stack:
+        noise = sampled(lambda size: _noise(contiguous(size), input.dtype, p, alpha), layout.shape)
+    else:
+        noise = _noise(layout, input.dtype, p, alpha)
+    return _alpha(input, noise, p, inplace) if alpha else _multiply(input, noise, inplace)
+
+
+def _noise(layout: Layout, d: dtype, p: float, alpha: bool) -> Tensor:
+    """What the input is multiplied by; for alpha dropout 1 where it is kept, else 0."""
+    noise = empty(layout, d)
     if alpha:
-        drawn = bernoulli(default_generator, layout.numel, input.dtype, 1 - p)
-        return _alpha(input, noise, drawn, p, inplace)
-    fill_in_memory_order(
-        noise._array, dropout_noise(default_generator, layout.numel, input.dtype, p)
-    )
-    return _multiply(input, noise, inplace)
-
-
-def _alpha(input: Tensor, noise: Tensor, drawn: np.ndarray, p: float, inplace: bool) -> Tensor:
-    """a * (kept or the limit of SELU) + b, with mean 0 and variance 1 if the input has them."""
+        drawn = bernoulli(default_generator, layout.numel, d, 1 - p)
+    else:
+        drawn = dropout_noise(default_generator, layout.numel, d, p)
     fill_in_memory_order(noise._array, drawn)
+    return noise
+
+
+def _alpha(input: Tensor, noise: Tensor, p: float, inplace: bool) -> Tensor:
+    """a * (kept or the limit of SELU) + b, with mean 0 and variance 1 if the input has them."""
     a = 1 / math.sqrt((_SELU_LIMIT * _SELU_LIMIT * p + 1) * (1 - p))
     shift = noise.add(-1).mul_(_SELU_LIMIT * a).add_(_SELU_LIMIT * a * p)
     return _multiply(input, noise.mul_(a), inplace).add_(shift)

@@ -31,6 +31,7 @@ from pellucid.ops.nn.support import (
 )
 from pellucid.ops.returns import return_type
 from pellucid.tensor.layout import contiguous, empty_like_layout
+from pellucid.tensor.levels import levels
 from pellucid.tensor.tensor import Tensor, adopt, empty
 
 _Nll = return_type("nll_loss_forward", "out total_weight")
@@ -168,7 +169,7 @@ def _cross_entropy_backward(
     logsumexp: Tensor,
     total_weight: Tensor,
 ) -> Tensor:
-    if state.grad:
+    if state.grad or levels.stack:
         dim = 0 if input.dim() == 1 else 1
         log_probabilities = F.log_softmax(input, dim)
         spread = nll_spread(

@@ -192,7 +192,7 @@ def reduced_ctc_loss(
     return losses if batched else losses.squeeze(0)
 
 
-@composite(where="nn.functional")
+@composite(where="nn.functional", by_element=True)
 def ctc_loss(
     log_probs: Tensor,
     targets: Tensor,

@@ -65,7 +65,7 @@ def _multilabel_margin(input: Tensor, target: Tensor, reduction: str) -> Tensor:
     return reduced(values, reduction, input.dtype)
 
 
-@composite(where="nn.functional")
+@composite(where="nn.functional", by_element=True)
 def multilabel_margin_loss(
     input: Tensor,
     target: Tensor,

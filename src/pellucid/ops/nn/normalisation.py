@@ -30,6 +30,7 @@ from pellucid.ops.nn.support import (
 from pellucid.ops.returns import return_type
 from pellucid.tensor.dtype import REDUCED, float32, float64
 from pellucid.tensor.layout import contiguous
+from pellucid.tensor.levels import levels
 from pellucid.tensor.tensor import Tensor, adopt, empty
 
 _Normalised = return_type("batch_normalise", "out mean invstd")
@@ -51,7 +52,7 @@ def _gradient(
     mean: Tensor,
     invstd: Tensor,
 ) -> tuple[Tensor | None, ...]:
-    if state.grad:
+    if state.grad or levels.stack:
         return _composed(grad, input, weight, running_mean, running_var, training, eps)
     x = kernels.by_channel(working(input))
     g = working(grad)

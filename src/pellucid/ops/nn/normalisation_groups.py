@@ -20,6 +20,7 @@ from pellucid.ops.nn.normalisation_rows import statistics_dtype
 from pellucid.ops.nn.support import finished, layout_for, not_implemented, tie, working
 from pellucid.ops.returns import return_type
 from pellucid.tensor.dtype import REDUCED
+from pellucid.tensor.levels import levels
 from pellucid.tensor.tensor import Tensor, adopt, empty
 
 _Groups = return_type("normalise_groups", "out mean rstd")
@@ -38,7 +39,7 @@ def _group_gradient(
     grad, for_mean, for_rstd = grads
     found: tuple[Tensor | None, ...] = (None, None, None)
     if grad is not None:
-        if state.grad or not input._layout.numel:
+        if state.grad or levels.stack or not input._layout.numel:
             found = _group_composed(grad, input, weight, groups, eps)
         else:
             found = _group_backward(grad, needs, input, weight, groups, mean, rstd)

@@ -18,7 +18,6 @@ from pellucid.ops.inplace import copy_array
 from pellucid.ops.nn import kernels_normalisation as kernels
 from pellucid.ops.nn.support import (
     Ints,
-    finished,
     not_implemented,
     sizes,
     tie,
@@ -27,6 +26,7 @@ from pellucid.ops.nn.support import (
 from pellucid.ops.returns import return_type
 from pellucid.tensor.dtype import REDUCED, dtype, finfo, float32
 from pellucid.tensor.layout import contiguous
+from pellucid.tensor.levels import levels
 from pellucid.tensor.tensor import Tensor, adopt, empty
 
 _Rows = return_type("normalise_rows", "out mean rstd")
@@ -55,7 +55,7 @@ def _row_gradient(
     mean: Tensor,
     rstd: Tensor,
 ) -> tuple[Tensor | None, ...]:
-    if state.grad:
+    if state.grad or levels.stack:
         return _row_composed(grad, input, normalized_shape, weight, eps, centre)
     size = math.prod(normalized_shape)
     if not input._layout.numel:
@@ -221,7 +221,7 @@ def native_layer_norm(
 
 def _statistic(found: Tensor, shape: Ints, kind: dtype) -> Tensor:
     """A mean or factor as the caller gets it."""
-    return finished(found._array.reshape(shape), kind)
+    return found.detach().reshape(shape).to(kind)
 
 
 def statistics_dtype(input: Tensor, weight: Tensor | None) -> dtype:

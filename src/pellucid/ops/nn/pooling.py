@@ -110,7 +110,8 @@ def gather_choices(input: Tensor, choices: Tensor, window: Window) -> Tensor:
     return out
 
 
-def _indices(choices: Tensor, size: Ints, window: Window) -> Tensor:
+@operator(where="internal", gradient=NoGradient("returns indices"))
+def chosen_places(choices: Tensor, size: Ints, window: Window) -> Tensor:
     """Chosen taps as PyTorch's indices: places in the flattened image."""
     out = empty(choices._layout, int64)
     out._array[...] = kernels.places_of(choices._array, size, window)
@@ -147,7 +148,7 @@ def _max_pool(
         out = out.squeeze(-2)
     if not return_indices:
         return out
-    indices = _indices(choices, input._layout.shape[-len(out_size) :], window)
+    indices = chosen_places(choices, input._layout.shape[-len(out_size) :], window)
     return out, indices.squeeze(-2) if count == 1 else indices
 
 

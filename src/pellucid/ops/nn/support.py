@@ -13,6 +13,7 @@ from pellucid.ops.dispatch import operator
 from pellucid.ops.inplace import copy_array, scalar_type
 from pellucid.tensor.dtype import REDUCED, dtype
 from pellucid.tensor.layout import Layout, channels_last, channels_last_3d, contiguous
+from pellucid.tensor.levels import Batched
 from pellucid.tensor.tensor import Tensor, adopt, empty
 
 Ints = tuple[int, ...]
@@ -69,7 +70,14 @@ def settle(out: Tensor, scratch: np.ndarray) -> Tensor:
 
 def differentiable(*operands: Tensor | None) -> bool:
     """Whether a call with these operands will be recorded."""
-    return state.grad and any(x is not None and wants_grad(x) for x in operands)
+    return state.grad and any(x is not None and _recorded(x) for x in operands)
+
+
+def _recorded(tensor: Tensor) -> bool:
+    """Whether a tensor, or inside `vmap` what stands behind it, is on a tape."""
+    if wants_grad(tensor):
+        return True
+    return type(tensor) is Batched and _recorded(tensor._value)
 
 
 def refuse_gradient(function: str, **arguments: Tensor | None) -> None:

@@ -25,6 +25,7 @@ from pellucid.ops.spec import OpSpec, describe, registry
 from pellucid.tensor import layout as layouts
 from pellucid.tensor.events import listeners
 from pellucid.tensor.layout_rules import memory_order
+from pellucid.tensor.levels import Batched, beneath, check_random, levels, wrap
 from pellucid.tensor.random import distributions as draw
 from pellucid.tensor.random.checks import refuse_dtype, refuse_wide_unsigned
 from pellucid.tensor.random.generator import Generator
@@ -81,6 +82,8 @@ def _writes(spec: OpSpec, fill: Callable[..., None]) -> Callable[..., Tensor]:
         if self._storage.lazy:
             return write_through(write, self, args, kwargs)
         start = perf_counter() if listeners else 0.0
+        if levels.stack and type(self) is Batched:
+            return _fill_inside(write, self, args, kwargs)
         tape = args[:1] if len(spec.parameters) > 1 else ()
         old = before_write(spec, self, tape, {})
         fill(self, *args, **kwargs)
@@ -92,6 +95,28 @@ def _writes(spec: OpSpec, fill: Callable[..., None]) -> Callable[..., Tensor]:
     write.__name__ = write.__qualname__ = name
     write.spec = spec  # type: ignore[attr-defined]
     return write
+
+
+def _fill_inside(
+    write: Callable[..., Tensor], self: Batched, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Tensor:
+    """Fill inside `vmap`: every element with numbers of its own, or all with the same."""
+    made = F.empty(self._layout.shape, dtype=self.dtype)
+    level = levels.stack[-1]
+    check_random(level)
+    if level.randomness == "different":
+        if not self._batched:
+            raise RuntimeError(
+                "vmap: Cannot ask for different inplace randomness on an unbatched tensor. This "
+                "will appear like same randomness. If this is necessary for your usage, please "
+                "file an issue with functorch."
+            )
+        with beneath(level):
+            made = wrap(write(F.empty_like(self._value.detach()), *args, **kwargs), level)
+    else:
+        with beneath(level):
+            write(made, *args, **kwargs)
+    return self.copy_(made)
 
 
 def _method(filler: Filler) -> Callable[..., Tensor]:

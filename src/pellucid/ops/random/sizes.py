@@ -30,6 +30,7 @@ from pellucid.ops.memory.memory import layout_in
 from pellucid.tensor.device import memory_format as MemoryFormat
 from pellucid.tensor.dtype import default, dtype, int64
 from pellucid.tensor.layout import contiguous
+from pellucid.tensor.levels import levels, sampled
 from pellucid.tensor.random.distributions import fill_in_memory_order, normal, uniform
 from pellucid.tensor.random.generator import Generator, default_generator
 from pellucid.tensor.random.integers import integers as random_integers
@@ -65,11 +66,28 @@ def drawn(
         check_out(name, out)
     kind = read_dtype(name, options.get("dtype"), out, otherwise)
     layout = contiguous(check_shape(shape))
+    if levels.stack:
+        return _drawn_inside(name, sample, shape, kind, generator, out, options)
     samples = sample(stream(name, generator), layout.numel, kind)
     if out is None:
         return finish(name, adopt(samples.reshape(shape), kind), options)
     fill_in_memory_order(fit(out, layout)._array, samples)
     return finish(name, out, options)
+
+
+def _drawn_inside(
+    name: str,
+    sample: Sampler,
+    shape: tuple[int, ...],
+    kind: dtype,
+    generator: Generator | None,
+    out: Tensor | None,
+    options: Options,
+) -> Tensor:
+    """Samples inside `vmap`: for each element, or for all the same."""
+    settings: Options = {**options, "dtype": kind}
+    made = sampled(lambda size: drawn(name, sample, size, kind, generator, None, settings), shape)
+    return made if out is None else fit(out, made._layout).copy_(made)
 
 
 def drawn_like(
@@ -85,6 +103,8 @@ def drawn_like(
         raise wrong_type(name, "input", 1, "Tensor", input)
     check_options(name, options)
     kind = read_dtype(name, options.get("dtype"), None, input.dtype)
+    if levels.stack:
+        return _drawn_inside(name, sample, input._layout.shape, kind, generator, None, options)
     result = empty(layout_in(format, input._layout), kind)
     layout = result._layout
     if sample is normal and not layout.is_contiguous("contiguous_format"):

@@ -247,7 +247,7 @@ def _shaped(found: Tensor, input: Tensor, q: Tensor, axis: int | None, keepdim: 
     return owned(several.reshape([q.numel(), *lead]))
 
 
-@composite(out=_OUT)
+@composite(out=_OUT, by_element=True)
 def quantile(
     input: Tensor,
     q: Any,
@@ -260,7 +260,7 @@ def quantile(
     return _quantile("quantile", input, q, dim, keepdim, interpolation, False)
 
 
-@composite(out=_OUT)
+@composite(out=_OUT, by_element=True)
 def nanquantile(
     input: Tensor,
     q: Any,

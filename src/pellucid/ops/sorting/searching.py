@@ -251,7 +251,7 @@ def unique_consecutive(
 # --- membership -----------------------------------------------------------------------------------
 
 
-@composite(where="torch", out=EXACT)
+@composite(where="torch", out=EXACT, by_element=True)
 def isin(
     elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False
 ) -> Tensor:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-from pellucid.autograd.modes import state
+from pellucid.autograd.modes import no_grad, state
 from pellucid.autograd.node import current_grad_fn, record, wants_grad
 from pellucid.autograd.views import check_write
 from pellucid.ops.arguments import integers
@@ -18,7 +18,8 @@ from pellucid.ops.inplace import tell_write
 from pellucid.ops.spec import OpSpec, registry
 from pellucid.tensor.events import listeners
 from pellucid.tensor.layout import Layout
-from pellucid.tensor.tensor import Tensor, make
+from pellucid.tensor.levels import Batched
+from pellucid.tensor.tensor import Tensor
 
 
 def _relayout(spec: OpSpec, self: Tensor, arguments: tuple[Any, ...]) -> Tensor:
@@ -28,12 +29,14 @@ def _relayout(spec: OpSpec, self: Tensor, arguments: tuple[Any, ...]) -> Tensor:
     layout: Layout = spec.body(self, *arguments)
     node = None
     if state.grad and wants_grad(self):
-        old = make(self._storage, self._layout, self.dtype)
+        old = self._twin()
         old._grad_fn, old._output_nr = current_grad_fn(self), self._output_nr
         old._requires_grad = True
         bound = spec.bind((old, *arguments), {})
         name = spec.backward_name.replace("Backward0", "Backward1")
         node = record(name, spec.gradient, bound, (self,), (), in_place=True)
+    if type(self) is Batched:
+        self._value = spec_view(spec, self, arguments)
     self._layout = layout
     self.__dict__.pop("_array", None)
     if not self._inference:
@@ -44,6 +47,13 @@ def _relayout(spec: OpSpec, self: Tensor, arguments: tuple[Any, ...]) -> Tensor:
     if listeners:
         tell_write(spec.name + "_", self, arguments, start)
     return self
+
+
+def spec_view(spec: OpSpec, self: Batched, arguments: tuple[Any, ...]) -> Tensor:
+    """The view of the values that shows the view of each element."""
+    with no_grad():
+        found: Batched = registry.calls[spec](self._twin(), *arguments)
+    return found._value
 
 
 def _one_or_more(self: Tensor, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
