@@ -17,7 +17,7 @@ from pellucid.tensor.tensor import Tensor
     "complex",
     "polar",
     "frexp",
-    "internal.conj",
+    "internal.conj_physical",
     "internal.owned",
     "nn.functional.logsigmoid",
     "internal._rrelu",

@@ -15,7 +15,7 @@ def _input(call: Call) -> tuple[Tensor, int]:
     return call.value(call["input"]), call["input"].dim()
 
 
-@rule("internal.alias", "view_as_complex", "view_as_real")
+@rule("internal.alias", "view_as_complex", "view_as_real", "_conj", "_neg_view")
 def same(call: Call) -> Any:
     """Nothing moves, or only at the end."""
     return call.rerun()
