@@ -40,6 +40,7 @@ LATE_HERE: dict[str, set[str]] = {
     # The command line answers `--help` and `run` without waiting for what other commands need.
     "pellucid.cli.entry": {"pellucid.cli.app"},
     "pellucid.cli.check": {"rich.console", "rich.table"},
+    "pellucid.cli.diagram": {"pellucid.cli.drawing"},
     # Gradients of views are written with operators of the room that is just being imported.
     "pellucid.ops.views.every": {"pellucid.ops"},
 }

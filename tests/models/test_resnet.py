@@ -108,7 +108,7 @@ def test_another_number_of_classes_is_told_with_the_fix(tmp_path):
     fix = re.search(r"`(model\.fc = .*?)`", str(raised.value)).group(1)
     space = {"model": models.resnet18(weights=path), "nn": nn}
     exec(fix, space)
-    assert space["model"](torch.zeros(2, 3, 32, 32)).shape == (1, 3)
+    assert space["model"](torch.zeros(2, 3, 64, 64)).shape == (2, 3)
 
 
 def test_the_weights_of_another_depth_are_recognised(tmp_path):

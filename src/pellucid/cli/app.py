@@ -12,6 +12,7 @@ import typer
 
 from pellucid.cli.bench import bench_command
 from pellucid.cli.check import check_command
+from pellucid.cli.diagram import diagram_command
 from pellucid.cli.environment import env_command
 from pellucid.cli.run import Program, Wishes, run_arguments
 from pellucid.instrument import timings
@@ -90,6 +91,7 @@ def run(
 
 
 app.command("check")(check_command)
+app.command("diagram")(diagram_command)
 app.command("env")(env_command)
 app.command(
     "bench",

@@ -3,6 +3,7 @@
 * `explain(tensor)` tells shape, strides, memory, who shares it, and where the gradient goes.
 * `explain(function, *args)` runs a function and lists its operators in order.
 * `explain.roi(feature, box)` shows what RoI Pooling and RoI Align do with a box.
+* `explain.diagram(model, *inputs)` draws a model, with the sizes of a run.
 * `explain.session("report.html")` records a block and writes a page about it.
 
 Each returns an object: print it, look at it in a notebook, or ask it for `to_dict()`. The module
@@ -24,12 +25,16 @@ from pellucid.tensor.tensor import Tensor
 
 if TYPE_CHECKING:
     from pellucid.explain.region_view import roi as roi
+    from pellucid.explain.structure.diagram import Diagram as Diagram
+    from pellucid.explain.structure.diagram import diagram as diagram
 
 __all__ = [
     "CallExplanation",
+    "Diagram",
     "Explanation",
     "Session",
     "TensorExplanation",
+    "diagram",
     "explain",
     "explain_call",
     "explain_tensor",
@@ -37,7 +42,11 @@ __all__ = [
     "session",
 ]
 
-_LATE = {"roi": "pellucid.explain.region_view"}
+_LATE = {
+    "Diagram": "pellucid.explain.structure.diagram",
+    "diagram": "pellucid.explain.structure.diagram",
+    "roi": "pellucid.explain.region_view",
+}
 """Names that load on first use: they need rooms that most programs do not."""
 
 

@@ -15,7 +15,6 @@ MODELS = {
     "resnet34": {"zero_init_residual": True, "num_classes": 7},
     "resnet50": {"replace_stride_with_dilation": [False, True, True]},
     "resnext50_32x4d": {},
-    "wide_resnet50_2": {"num_classes": 3},
 }
 
 
