@@ -57,8 +57,12 @@ def _panel(axis: Any, name: str, rows: Sequence[Result]) -> None:
             label=peer,
         )
     axis.axvline(1, color="0.6", linewidth=1)
-    axis.set_xscale("log")
+    axis.set_xscale("log", subs=(2, 5))
+    for each in (axis.xaxis.set_major_formatter, axis.xaxis.set_minor_formatter):
+        each(lambda value, position: f"{value:g}×")
     axis.set_yticks(range(len(rows)), [r.benchmark.case for r in rows])
     axis.invert_yaxis()
     axis.set_title(f"{name}: pellucid's time / the peer's", loc="left")
-    axis.legend(fontsize="small")
+    axis.grid(axis="x", which="both", color="0.9")
+    axis.set_axisbelow(True)
+    axis.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.01, 1.0))

@@ -18,7 +18,7 @@ class Result:
     """What was measured of one benchmark.
 
     `skipped` says for peers that did not take part why; `errors` how far answers are from
-    float64's; `parts` the seconds of the pieces of Pellucid's call.
+    float64's; `parts` the seconds of the pieces of Pellucid's call and of the rest of it.
     """
 
     benchmark: Benchmark
@@ -47,10 +47,6 @@ class Result:
             return None
         limit = max(work.flops / self.peaks.flops, work.nbytes / self.peaks.bandwidth)
         return limit / self.seconds(peer).median
-
-    def remainder(self) -> float:
-        """Seconds of Pellucid's call that no part accounts for."""
-        return self.seconds(OURS).median - sum(self.parts.values())
 
     def plain(self) -> dict[str, Any]:
         """In JSON's types."""

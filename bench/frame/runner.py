@@ -9,7 +9,7 @@ from bench.frame.machine import peaks
 from bench.frame.peers import OURS, Absent, NotMeant, Peer, Work, exact_answer, prepare_work
 from bench.frame.registry import Benchmark, Call
 from bench.frame.results import Result
-from bench.frame.timing import interleaved
+from bench.frame.timing import Spread, interleaved
 
 ROUNDS = 15
 
@@ -26,7 +26,7 @@ def run(benchmark: Benchmark, peers: Sequence[Peer], threads: int, rounds: int |
         exact = exact_answer(work)
         result.errors = {name: error(call(), exact) for name, call in calls.items()}
     if benchmark.parts is not None and OURS in calls:
-        result.parts = _parts(benchmark, count)
+        result.parts = _parts(benchmark, calls[OURS], count)
     return result
 
 
@@ -49,10 +49,14 @@ def _prepared(work: Work, peers: Sequence[Peer]) -> tuple[dict[str, Call], dict[
     return calls, skipped
 
 
-def _parts(benchmark: Benchmark, rounds: int) -> dict[str, float]:
-    """Seconds of each part, without what an empty call of a function costs."""
+def _parts(benchmark: Benchmark, call: Call, rounds: int) -> dict[str, float]:
+    """Seconds of each part, without what an empty call of a function costs, and of what they leave
+    of the whole call, which is timed among them.
+    """
     assert benchmark.parts is not None
-    nothing = ""
-    found = interleaved({nothing: lambda: None, **benchmark.parts()}, rounds, benchmark.seconds)
-    empty = sorted(found.pop(nothing))[rounds // 2]
-    return {name: max(0.0, sorted(values)[rounds // 2] - empty) for name, values in found.items()}
+    calls = {"": lambda: None, "the rest": call, **benchmark.parts()}
+    samples = interleaved(calls, rounds, benchmark.seconds)
+    found = {name: Spread.of(values).median for name, values in samples.items()}
+    empty, whole = found.pop(""), found.pop("the rest")
+    parts = {name: max(0.0, seconds - empty) for name, seconds in found.items()}
+    return {**parts, "the rest": whole - empty - sum(parts.values())}

@@ -138,28 +138,40 @@ def test_a_planted_error_is_shown():
     assert "2.5e-01" in printed(group_table("g", [result]))
 
 
+def test_parts_and_the_rest_make_the_whole(monkeypatch):
+    times = {"": 0.01, "the rest": 0.51, "memory": 0.21, "the loop": 0.11}
+    monkeypatch.setattr(
+        runner, "interleaved", lambda calls, *_: {name: [times[name]] for name in calls}
+    )
+    whole = benchmark(parts=lambda: {"memory": int, "the loop": int})
+    assert runner._parts(whole, int, 1) == {
+        "memory": pytest.approx(0.2),
+        "the loop": pytest.approx(0.1),
+        "the rest": pytest.approx(0.2),
+    }
+
+
 def measured():
     return Result(
         benchmark(flops=1e9, nbytes=1e9),
         {"pellucid": [0.2, 0.2, 0.4], "torch": [0.1, 0.1, 0.2]},
         peaks=Peaks(flops=1e10, bandwidth=2e10),
-        parts={"memory": 0.05, "the loop": 0.1},
+        parts={"memory": 0.05, "the loop": 0.1, "the rest": -0.01},
     )
 
 
-def test_shares_ratios_and_parts():
+def test_shares_and_ratios():
     result = measured()
     assert result.times("torch").median == pytest.approx(2.0)
     assert result.times("jax") is None
     assert result.share("pellucid") == pytest.approx(0.5)  # arithmetic needs 0.1 s, memory 0.05
-    assert result.remainder() == pytest.approx(0.05)
     assert Result(benchmark(), {"pellucid": [1.0]}).share("pellucid") is None
 
 
 def test_the_table_shows_them():
     text = printed(group_table("title", [measured()]))
     assert "200 ms" in text and "100 ms  2.00×" in text and "50%" in text
-    assert "c: memory 50.0 ms, the loop 100 ms, the rest 50.0 ms" in text
+    assert "c, 140 ms: memory 50.0 ms, the loop 100 ms, the rest -10.0 ms" in text
     assert str(cell(measured(), "jax")) == ""
 
 
@@ -203,10 +215,10 @@ def test_the_meters_can_be_exchanged(monkeypatch):
     assert machine.peaks() == Peaks(7.0, 8.0)
 
 
-def test_every_benchmark_of_the_overhead_runs():
+def test_the_small_benchmarks_run():
     load()
-    assert {"start", "overhead", "training"} <= set(registry.groups)
-    for each in registry.select(["overhead"]):
+    assert {"start", "overhead", "sampling", "training"} <= set(registry.groups)
+    for each in registry.select(["overhead", "sampling"]):
         each.program(pellucid, pellucid.float32)()
         for part in (each.parts or dict)().values():
             part()
