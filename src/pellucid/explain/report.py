@@ -64,8 +64,8 @@ _NOTES = (
     ),
     (
         "Lines",
-        "of the first frame outside Pellucid and the standard library. Optimisers run operator by "
-        "operator while they are recorded, and a little slower than otherwise.",
+        "of the first frame outside Pellucid and the standard library. An optimiser's step "
+        "is told as one write for each parameter.",
     ),
 )
 
