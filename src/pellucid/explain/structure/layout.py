@@ -153,6 +153,9 @@ class _Level:
         items = [*self.ports_in.values(), *self.items.values()]
         below: dict[Item, list[Item]] = {item: [] for item in items}
         waiting = dict.fromkeys([*items, *self.ports_out.values()], 0)
+        if self.ports_in:
+            for item in self.items.values():
+                item.rank = 1
         for above, target, *_ in self.edges:
             below[above].append(target)
             waiting[target] += 1
@@ -164,9 +167,6 @@ class _Level:
                 waiting[other] -= 1
                 if not waiting[other]:
                     ready.append(other)
-        if self.ports_in:
-            for item in self.items.values():
-                item.rank = max(item.rank, 1)
         for item in self.items.values():  # what nothing reaches stands just above its reader
             if below[item] and not any(target is item for _, target, *_ in self.edges):
                 item.rank = max(item.rank, min(other.rank for other in below[item]) - 1)
