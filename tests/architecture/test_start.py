@@ -34,6 +34,11 @@ def test_the_import_brings_numpy_and_itself(modules):
     assert {"pellucid", "numpy", "pellucid.tensor.tensor"} <= modules
 
 
+def test_the_import_leaves_out_what_numpy_loads_late(modules):
+    late = {"numpy.random", "secrets"} - loaded_after("import numpy")
+    assert not late & modules
+
+
 @pytest.mark.parametrize("name", NOT_NEEDED)
 def test_the_import_leaves_out(modules, name):
     assert name not in modules
