@@ -31,6 +31,7 @@ _LATE = {
 _MODULES = frozenset(
     {
         "anomaly_mode",
+        "forward_ad",
         "function",
         "functional",
         "grad_mode",

@@ -38,6 +38,7 @@ class Arithmetic:
     real: Callable[[Tensor], Tensor]
     stack: Callable[..., Tensor]
     sum_to_size: Callable[..., Tensor]
+    view_as: Callable[[Tensor, Tensor], Tensor]
     view_as_complex: Callable[[Tensor], Tensor]
     view_as_real: Callable[[Tensor], Tensor]
     zero_: Callable[[Tensor], Tensor]

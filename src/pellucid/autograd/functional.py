@@ -13,6 +13,7 @@ from typing import Any
 from pellucid.autograd.api import grad
 from pellucid.autograd.arithmetic import arithmetic
 from pellucid.autograd.modes import enable_grad, is_grad_enabled, set_grad_enabled
+from pellucid.autograd.pushforward import forward_jacobian
 from pellucid.tensor.tensor import Tensor
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
@@ -134,6 +135,10 @@ def jacobian(
         points = given.fresh(create_graph)
         results = _Given("outputs of the user-provided function", "jacobian", func(*points))
         _require(results.tensors, "outputs", strict)
+        if strategy == "forward-mode":
+            found = forward_jacobian(results.tensors, points)
+            nested = [row if given.several else row[0] for row in found]
+            return nested if results.several else nested[0]
         rows = tuple(
             _jacobian_of(number, output, points, create_graph, strict)
             for number, output in enumerate(results.tensors)
@@ -168,15 +173,11 @@ def _check_strategy(strategy: str, strict: bool, vectorize: bool, create_graph: 
             '`strategy="forward-mode"` are not supported together (yet). Please '
             'either set `strict=False` or `strategy="reverse-mode"`.'
         )
-    raise NotImplementedError(
-        "Computing Jacobian using forward-AD or forward-over-reverse Hessian isonly implemented "
-        "for `vectorize=True`."
-        if not vectorize
-        else (
-            "Pellucid's operators have no forward-mode derivatives. Use "
-            "strategy='reverse-mode', which gives the same Jacobian."
+    if not vectorize:
+        raise NotImplementedError(
+            "Computing Jacobian using forward-AD or forward-over-reverse Hessian isonly "
+            "implemented for `vectorize=True`."
         )
-    )
 
 
 def _jacobian_of(

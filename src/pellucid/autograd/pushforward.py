@@ -78,3 +78,30 @@ class Pushforward:
         for place, value in zip(self.places, pushed, strict=True):
             found[place] = value
         return found
+
+
+def forward_jacobian(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> list[list[Tensor]]:
+    """For each output and each input a tensor of shape `output.shape + input.shape`, a column at a
+    time.
+    """
+    push = Pushforward(outputs, inputs)
+    found: list[list[Tensor]] = [[] for _ in outputs]
+    for place, point in enumerate(inputs):
+        columns: list[list[Tensor]] = [[] for _ in outputs]
+        for number in range(point._layout.numel):
+            unit = arithmetic.zeros(point._layout.numel, dtype=point.dtype)
+            unit._array[number] = 1
+            directions: list[Tensor | None] = [None] * len(inputs)
+            directions[place] = unit.view(point._layout.shape)
+            for column, output, moved in zip(
+                columns, outputs, push(directions, False), strict=True
+            ):
+                column.append(arithmetic.zeros_like(output) if moved is None else moved)
+        for row, column, output in zip(found, columns, outputs, strict=True):
+            shape = (*output._layout.shape, *point._layout.shape)
+            row.append(
+                arithmetic.stack(column, -1).detach().reshape(shape)
+                if column
+                else arithmetic.zeros(shape, dtype=output.dtype)
+            )
+    return found

@@ -137,7 +137,7 @@ class Batched(Tensor):
     _batched: bool
 
     def _twin(self) -> Tensor:
-        return wrap(self._value._twin(), self._level, self._batched)
+        return wrap(self._value, self._level, self._batched)
 
     @property
     def _array(self) -> Any:  # type: ignore[override]
@@ -165,8 +165,8 @@ class Batched(Tensor):
     def __bool__(self) -> bool:
         raise NeedsDataError(
             "vmap: It looks like you're attempting to use a Tensor in some data-dependent control "
-            "flow. We don't support that yet, please shout over at "
-            "https://github.com/pytorch/functorch/issues/257 .\n"
+            "flow. We don't support that yet, please file an issue at "
+            "https://github.com/pytorch/pytorch/issues .\n"
             "  Each element of the batch could go another way: torch.where(condition, a, b) "
             "computes both and chooses."
         )
