@@ -32,6 +32,7 @@ LATE = {
     "PIL",
     "PIL.Image",
     "safetensors",
+    "scipy.interpolate",
     "tokenizers",
 }
 """Modules that may be imported inside a function, wherever that is."""

@@ -167,7 +167,7 @@ def functional_forward_mode(t):
         functional.hvp(lambda x: (x**3).sum(), x, y),
         functional.hessian(
             lambda x: (x**3).sum().sin(), x, vectorize=True, outer_jacobian_strategy="forward-mode"
-        ),
+        ).detach(),
     )
 
 
