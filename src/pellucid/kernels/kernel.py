@@ -1,0 +1,155 @@
+"""Kernels: functions that write programs, compiled for their settings and called with arguments.
+
+    @kernel("x: ptr, out: ptr, n: i64, factor: f32")
+    def scale(b: KernelBuilder) -> None:
+        start, stop = b.share(b.arg.n)
+        ...
+
+Every kernel has one C signature, so that steps of a plan and the thread pool can call any of them:
+`void (arguments*, thread, threads, team*)`. Arguments lie in a block of 8-byte words. All threads
+run the kernel at once and share the work by their number (`share`); `barrier` waits for the others.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+from pellucid.kernels import cache, jit
+from pellucid.kernels.language.builder import Builder, Operand
+from pellucid.kernels.language.nodes import Program, Value
+from pellucid.kernels.language.types import F32, F64, I64, PTR, parse
+from pellucid.kernels.target import Target, current
+
+ARRIVED, PHASE, YIELD = 8, 16, 40
+"""Words of a team's memory: threads at the barrier, how often it opened, C's `sched_yield`."""
+_PATIENCE = 2000
+
+ENTRY = ctypes.CFUNCTYPE(
+    None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p
+)
+
+
+class KernelBuilder(Builder):
+    """A builder whose function has the signature of kernels."""
+
+    def __init__(self, target: Target, name: str, arguments: str) -> None:
+        super().__init__(target, f"{name}.barrier", "team: ptr, threads: i64")
+        _write_barrier(self)
+        self._name, self._arguments = name, arguments
+        self.arg: Any = None
+        self._before: list[Any] = []
+
+    def begin(self) -> None:
+        """Open the kernel itself; functions written before can be called from it."""
+        args, self.thread, self.threads, self.team = self.function(
+            self._name, "args: ptr, thread: i64, threads: i64, team: ptr"
+        )
+        self.arg = SimpleNamespace()
+        for word, part in enumerate(p.strip() for p in self._arguments.split(",")):
+            name, _, kind = part.partition(":")
+            type = parse(kind.strip())
+            if type == F32:
+                value = self.convert(self.load(args, word, F64), F32)
+            else:
+                value = self.load(args, word, type)
+            setattr(self.arg, name.strip(), value)
+
+    def barrier(self) -> None:
+        """Wait until every thread has come here."""
+        self.call(f"{self._name}.barrier", self.team, self.threads)
+
+    def share(self, count: Operand) -> tuple[Value, Value]:
+        """This thread's part of `count` items: [start, stop)."""
+        total = self.i64(count)
+        start = self.thread * total // self.threads
+        return start, (self.thread + 1) * total // self.threads
+
+
+def _write_barrier(b: Builder) -> None:
+    """All threads count up; the last one opens the next phase, the others watch it."""
+    team, threads = b.parameters
+    with b.when(threads > 1):
+        arrived, phase = (b.offset(team, word, I64) for word in (ARRIVED, PHASE))
+        before = b.atomic_load(phase)
+        with b.when(b.binary("eq", b.atomic_add(arrived, 1), threads - 1)):
+            b.atomic_store(arrived, 0)
+            b.atomic_store(phase, before + 1)
+        with b.otherwise():
+            waited = b.register(b.i64(0), "waited")
+            with b.repeat(lambda: b.binary("eq", b.atomic_load(phase), before)):
+                b.set(waited, b.get(waited) + 1)
+                b.pause()
+                with b.when(b.binary("gt", b.get(waited), _PATIENCE)):
+                    b.call_pointer(b.load(team, YIELD, PTR))
+
+
+class Compiled:
+    """A kernel for certain settings: its address, and how arguments are packed."""
+
+    __slots__ = ("address", "name", "nbytes", "pack_into", "parameters", "entry", "_format")
+
+    def __init__(self, name: str, address: int, arguments: str) -> None:
+        self.name = name
+        self.address = address
+        self.parameters = tuple(p.partition(":")[0].strip() for p in arguments.split(","))
+        kinds = [parse(p.partition(":")[2].strip()) for p in arguments.split(",")]
+        self._format = struct.Struct("=" + "".join("d" if k.is_float else "q" for k in kinds))
+        self.nbytes = self._format.size
+        self.pack_into = self._format.pack_into
+        self.entry = ENTRY(address)
+
+    def pack(self, *values: Any) -> ctypes.Array[ctypes.c_char]:
+        """A block of arguments."""
+        block = ctypes.create_string_buffer(self.nbytes)
+        self._format.pack_into(block, 0, *values)
+        return block
+
+
+class Kernel:
+    """What `@kernel` makes of a function. Call it with settings to get the compiled kernel."""
+
+    def __init__(self, write: Callable[..., None], arguments: str) -> None:
+        self.write = write
+        self.arguments = arguments
+        self.name = write.__name__
+        self.__doc__ = write.__doc__
+        self._compiled: dict[Any, Compiled] = {}
+
+    def program(self, target: Target | None = None, **settings: Any) -> Program:
+        """The program for these settings, before any pass."""
+        b = KernelBuilder(target or current(), self.name, self.arguments)
+        self.write(b, **settings)
+        return b.program()
+
+    def __call__(self, **settings: Any) -> Compiled:
+        key = tuple(settings.values())
+        found = self._compiled.get(key)
+        if found is None:
+            target = current()
+            digest = cache.key(self.name, sorted(settings.items()), target, jit.versions())
+            address = jit.build(
+                lambda: self.program(target, **settings), self.name, digest, target
+            )
+            found = self._compiled[key] = Compiled(self.name, address, self.arguments)
+        return found
+
+
+kernels: dict[str, Kernel] = {}
+"""Every kernel by name."""
+
+
+def kernel(arguments: str) -> Callable[[Callable[..., None]], Kernel]:
+    """Describe a kernel: its run-time arguments here, its settings as keywords of the function."""
+
+    def decorate(write: Callable[..., None]) -> Kernel:
+        made = Kernel(write, " ".join(arguments.split()))
+        if made.name in kernels:
+            raise TypeError(f"kernel {made.name} is described twice")
+        kernels[made.name] = made
+        return made
+
+    return decorate
