@@ -9,6 +9,8 @@ not used often enough to be worth packing.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pellucid.kernels.activations import ACTIVATIONS
 from pellucid.kernels.kernel import KernelBuilder, kernel
 from pellucid.kernels.language.builder import Builder, Operand
@@ -20,10 +22,99 @@ from pellucid.kernels.tile import (
     column_masks,
     keep,
     multiply,
+    put,
     row_tiles,
     store_tile,
+    values_of,
     width,
 )
+
+
+@dataclass
+class Product:
+    """What the rows of a product need: where A and C begin, how far apart rows and k lie, and what
+    is done with a finished tile.
+    """
+
+    a: Value
+    a_row: Operand
+    a_k: Operand
+    c: Value
+    c_row: Operand
+    bias: Value | None = None
+    residual: Value | None = None
+    residual_row: Operand = 0
+    activation: str = ""
+
+
+def product_rows(
+    b: Builder, product: Product, panel: Panel, rows: tuple[Operand, Operand], column: Operand,
+    left: Value, depth: Operand, k0: Operand = 0, ends: tuple[Value, Value] | None = None,
+) -> None:  # fmt: skip
+    """All row tiles of one panel, of which `left` columns exist, for k from `k0` over `depth`.
+
+    `ends` says whether this is the first and the last piece of k; None if it is the only one.
+    """
+    packed = panel.masks is None
+
+    def tiles(masks: list[Value] | None) -> None:
+        source = Panel(panel.pointer, panel.stride, None if packed else masks)
+        for height, row in row_tiles(b, *rows):
+            start = b.offset(product.a, row * product.a_row + b.i64(k0) * product.a_k)
+
+            def number(i: int, k: Value, start: Value = start) -> Value:
+                at = k * product.a_k + b.i64(product.a_row) * i
+                return b.broadcast(b.load(start, at, F32), b.lanes)
+
+            sums = multiply(b, height, b.target.vectors, number, source, depth)
+            finish(b, sums, product, row, column, ends, masks)
+
+    with b.when(left >= width(b.target)):
+        tiles(None)
+    with b.otherwise():
+        tiles(column_masks(b, left, b.target.vectors))
+
+
+def finish(
+    b: Builder, sums: Grid, product: Product, row: Value, column: Operand,
+    ends: tuple[Value, Value] | None, masks: list[Value] | None,
+) -> None:  # fmt: skip
+    """Add what earlier pieces of k left in C; after the last piece, bias, residual, activation."""
+    where = [j * b.lanes for j in range(len(sums[0]))]
+    out = b.offset(product.c, row * product.c_row + column)
+
+    def each(pointer: Value, stride: Operand) -> Grid:
+        return [
+            [b.load(pointer, b.i64(stride) * i + at, b.f32, masks and masks[j])
+             for j, at in enumerate(where)]
+            for i in range(len(sums))
+        ]  # fmt: skip
+
+    def ended(values: Grid) -> Grid:
+        if product.bias is not None:
+            bias = b.offset(product.bias, column)
+            added = [b.load(bias, at, b.f32, masks and masks[j]) for j, at in enumerate(where)]
+            values = [[v + more for v, more in zip(line, added, strict=True)] for line in values]
+        if product.residual is not None:
+            place = b.offset(product.residual, row * product.residual_row + column)
+            values = _add(values, each(place, product.residual_row))
+        change = ACTIVATIONS[product.activation]
+        return [[change(b, v) for v in line] for line in values]
+
+    if ends is None:
+        store_tile(b, ended(sums), out, product.c_row, masks)
+        return
+    first, last = ends
+    tile = keep(b, sums)
+    with b.when(b.binary("eq", first, 0)):
+        put(b, tile, _add(values_of(b, tile), each(out, product.c_row)))
+    with b.when(last):
+        put(b, tile, ended(values_of(b, tile)))
+    store_tile(b, values_of(b, tile), out, product.c_row, masks)
+
+
+def _add(left: Grid, right: Grid) -> Grid:
+    return [[x + y for x, y in zip(*pair, strict=True)] for pair in zip(left, right, strict=True)]
 
 
 @kernel(
@@ -36,7 +127,8 @@ def gemm(
     residual: bool = False, activation: str = "",
 ) -> None:  # fmt: skip
     """`batch` products of A (m, k), elements lda and ak apart, with B (k, n), packed or with rows
-    ldb apart, into C (m, n), rows ldc apart. With `unit`, ak is 1. `nc` counts panels of a block.
+    ldb apart, into C (m, n), rows ldc apart. With `unit`, ak is 1. A block is `mc` rows by `nc`
+    panels; it is finished for `kc` of k at a time.
     """
     b.begin()
     arg, nr = b.arg, width(b.target)
@@ -47,94 +139,23 @@ def gemm(
         item, rest = block // (across * down), block % (across * down)
         column, row = rest // down, rest % down
         first, last = column * arg.nc, b.minimum((column + 1) * arg.nc, panels)
-        top, bottom = row * arg.mc, b.minimum((row + 1) * arg.mc, arg.m)
-        a_item = b.offset(arg.a, item * arg.a_step)
-        b_item, c_item = b.offset(arg.b, item * arg.b_step), b.offset(arg.c, item * arg.c_step)
+        rows = row * arg.mc, b.minimum((row + 1) * arg.mc, arg.m)
+        b_item = b.offset(arg.b, item * arg.b_step)
+        product = Product(
+            b.offset(arg.a, item * arg.a_step), arg.lda, 1 if unit else arg.ak,
+            b.offset(arg.c, item * arg.c_step), arg.ldc, arg.bias if bias else None,
+            arg.residual if residual else None, arg.ldr, activation,
+        )  # fmt: skip
         with b.loop("k0_", 0, arg.k, arg.kc) as k0:
             depth = b.minimum(arg.kc, arg.k - k0)
             ends = (b.binary("eq", k0, 0), b.binary("ge", k0 + arg.kc, arg.k))
             with b.loop("panel", first, last) as panel:
-                left = arg.n - panel * nr
                 if packed:
                     source = Panel(b.offset(b_item, (panel * arg.k + k0) * nr), nr)
                 else:
-                    source = Panel(b.offset(b_item, k0 * arg.ldb + panel * nr), arg.ldb)
-                _rows(b, a_item, source, c_item, (top, bottom), panel * nr, k0, depth, left, ends,
-                      packed, unit, bias, residual, activation)  # fmt: skip
-
-
-def _rows(
-    b: KernelBuilder, a: Value, panel: Panel, c: Value, rows: tuple[Value, Value], column: Value,
-    k0: Value, depth: Value, left: Value, ends: tuple[Value, Value], packed: bool, unit: bool,
-    bias: bool, residual: bool, activation: str,
-) -> None:  # fmt: skip
-    """All row tiles of one panel."""
-    arg, vectors = b.arg, b.target.vectors
-    whole = left >= width(b.target)
-    step: Operand = 1 if unit else arg.ak
-
-    def tiles(masks: list[Value] | None) -> None:
-        source = Panel(panel.pointer, panel.stride, None if packed else masks)
-        for height, row in row_tiles(b, *rows):
-            start = b.offset(a, row * arg.lda + k0 * step)
-
-            def number(i: int, k: Value, start: Value = start) -> Value:
-                return b.broadcast(b.load(start, k * step + arg.lda * i, F32), b.lanes)
-
-            sums = multiply(b, height, vectors, number, source, depth)
-            out = b.offset(c, row * arg.ldc + column)
-            finish(b, sums, out, arg.ldc, ends, masks, _extras(b, row, column, bias, residual),
-                   activation)  # fmt: skip
-
-    with b.when(whole):
-        tiles(None)
-    with b.otherwise():
-        tiles(column_masks(b, left, vectors))
-
-
-def _extras(
-    b: KernelBuilder, row: Value, column: Value, bias: bool, residual: bool
-) -> tuple[Value | None, tuple[Value, Operand] | None]:
-    """Where a tile's bias and residual lie."""
-    where = b.offset(b.arg.residual, row * b.arg.ldr + column)
-    return (
-        b.offset(b.arg.bias, column) if bias else None,
-        (where, b.arg.ldr) if residual else None,
-    )
-
-
-def finish(
-    b: Builder, sums: Grid, out: Value, stride: Operand, ends: tuple[Value, Value],
-    masks: list[Value] | None, extras: tuple[Value | None, tuple[Value, Operand] | None],
-    activation: str,
-) -> None:  # fmt: skip
-    """Add what earlier pieces of k left in C; after the last piece, bias, residual, activation."""
-    first, last = ends
-    tile = keep(b, sums)
-    where = [j * b.lanes for j in range(len(sums[0]))]
-    with b.when(b.select(first, b.constant(0, first.type), b.constant(1, first.type))):
-        for i, row in enumerate(tile):
-            for j, register in enumerate(row):
-                before = b.load(out, b.i64(stride) * i + where[j], b.f32, masks and masks[j])
-                b.set(register, b.get(register) + before)
-    bias, residual = extras
-    if bias is not None or residual is not None or activation:
-        with b.when(last):
-            added = [
-                b.load(bias, at, b.f32, masks and masks[j]) if bias is not None else None
-                for j, at in enumerate(where)
-            ]
-            for i, row in enumerate(tile):
-                for j, register in enumerate(row):
-                    value = b.get(register)
-                    more = added[j]
-                    if more is not None:
-                        value = value + more
-                    if residual is not None:
-                        at = b.i64(residual[1]) * i + where[j]
-                        value = value + b.load(residual[0], at, b.f32, masks and masks[j])
-                    b.set(register, ACTIVATIONS[activation](b, value))
-    store_tile(b, [[b.get(r) for r in row] for row in tile], out, stride, masks)
+                    source = Panel(b.offset(b_item, k0 * arg.ldb + panel * nr), arg.ldb, [])
+                product_rows(b, product, source, rows, panel * nr, arg.n - panel * nr, depth, k0,
+                             ends)  # fmt: skip
 
 
 @kernel("b: ptr, out: ptr, k: i64, n: i64, bk: i64, bn: i64, batch: i64, b_step: i64, o_step: i64")

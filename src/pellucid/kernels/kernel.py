@@ -20,13 +20,17 @@ from typing import Any
 
 from pellucid.kernels import cache, jit
 from pellucid.kernels.language.builder import Builder, Operand
-from pellucid.kernels.language.nodes import Program, Value
+from pellucid.kernels.language.nodes import Program, Register, Value
 from pellucid.kernels.language.types import F32, F64, I64, PTR, parse
 from pellucid.kernels.target import Target, current
 
 ARRIVED, PHASE, YIELD = 8, 16, 40
 """Words of a team's memory: threads at the barrier, how often it opened, C's `sched_yield`."""
-_PATIENCE = 2000
+_POLLS = 32
+"""Looks between two `pause` instructions: hypervisors take a virtual CPU away from a loop of pauses,
+and a loop without any takes the core away from its sibling thread.
+"""
+_PATIENCE = 20000
 
 ENTRY = ctypes.CFUNCTYPE(
     None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p
@@ -41,7 +45,6 @@ class KernelBuilder(Builder):
         _write_barrier(self)
         self._name, self._arguments = name, arguments
         self.arg: Any = None
-        self._before: list[Any] = []
 
     def begin(self) -> None:
         """Open the kernel itself; functions written before can be called from it."""
@@ -79,12 +82,26 @@ def _write_barrier(b: Builder) -> None:
             b.atomic_store(arrived, 0)
             b.atomic_store(phase, before + 1)
         with b.otherwise():
-            waited = b.register(b.i64(0), "waited")
-            with b.repeat(lambda: b.binary("eq", b.atomic_load(phase), before)):
-                b.set(waited, b.get(waited) + 1)
-                b.pause()
-                with b.when(b.binary("gt", b.get(waited), _PATIENCE)):
-                    b.call_pointer(b.load(team, YIELD, PTR))
+            wait_while(b, team, lambda: b.binary("eq", b.atomic_load(phase), before))
+
+
+def wait_while(b: Builder, team: Value, condition: Callable[[], Value]) -> None:
+    """Look again and again; after a while let other threads of the system run in between."""
+    waited = b.register(b.i64(0), "waited")
+    with b.repeat(condition):
+        poll(b, waited)
+        with b.when(b.binary("gt", b.get(waited), _PATIENCE)):
+            b.call_pointer(b.load(team, YIELD, PTR))
+
+
+def poll(b: Builder, waited: Register) -> None:
+    """Count one look; rest a little every few."""
+    b.set(waited, b.get(waited) + 1)
+    with b.when(b.binary("eq", b.get(waited) % _POLLS, 0)):
+        b.pause()
+
+
+Arguments = str | Callable[..., str]
 
 
 class Compiled:
@@ -112,16 +129,21 @@ class Compiled:
 class Kernel:
     """What `@kernel` makes of a function. Call it with settings to get the compiled kernel."""
 
-    def __init__(self, write: Callable[..., None], arguments: str) -> None:
+    def __init__(self, write: Callable[..., None], arguments: Arguments) -> None:
         self.write = write
         self.arguments = arguments
         self.name = write.__name__
         self.__doc__ = write.__doc__
         self._compiled: dict[Any, Compiled] = {}
 
+    def parameters(self, settings: dict[str, Any]) -> str:
+        """The run-time arguments for these settings."""
+        given = self.arguments
+        return given if isinstance(given, str) else given(**settings)
+
     def program(self, target: Target | None = None, **settings: Any) -> Program:
         """The program for these settings, before any pass."""
-        b = KernelBuilder(target or current(), self.name, self.arguments)
+        b = KernelBuilder(target or current(), self.name, self.parameters(settings))
         self.write(b, **settings)
         return b.program()
 
@@ -134,7 +156,7 @@ class Kernel:
             address = jit.build(
                 lambda: self.program(target, **settings), self.name, digest, target
             )
-            found = self._compiled[key] = Compiled(self.name, address, self.arguments)
+            found = self._compiled[key] = Compiled(self.name, address, self.parameters(settings))
         return found
 
 
@@ -142,11 +164,14 @@ kernels: dict[str, Kernel] = {}
 """Every kernel by name."""
 
 
-def kernel(arguments: str) -> Callable[[Callable[..., None]], Kernel]:
-    """Describe a kernel: its run-time arguments here, its settings as keywords of the function."""
+def kernel(arguments: Arguments) -> Callable[[Callable[..., None]], Kernel]:
+    """Describe a kernel: its run-time arguments here (a text, or a function of the settings that
+    gives one), its settings as keywords of the function.
+    """
 
     def decorate(write: Callable[..., None]) -> Kernel:
-        made = Kernel(write, " ".join(arguments.split()))
+        text = " ".join(arguments.split()) if isinstance(arguments, str) else arguments
+        made = Kernel(write, text)
         if made.name in kernels:
             raise TypeError(f"kernel {made.name} is described twice")
         kernels[made.name] = made

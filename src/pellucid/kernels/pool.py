@@ -16,7 +16,7 @@ import threading
 from typing import Any
 
 from pellucid.kernels import cache, jit
-from pellucid.kernels.kernel import YIELD, Compiled
+from pellucid.kernels.kernel import YIELD, Compiled, poll, wait_while
 from pellucid.kernels.language.builder import Builder
 from pellucid.kernels.language.nodes import Program, Value
 from pellucid.kernels.language.types import I32, I64, PTR
@@ -28,7 +28,7 @@ DONE, SLEEPERS = 24, 32
 SYSCALL, PAUSE_MICROSECONDS = 41, 42
 _WORDS = 64
 
-_SPINS = 3000
+_SPINS = 50000
 _FUTEX = {"x86_64": 202, "aarch64": 98}
 _WAIT, _WAKE = 128, 129
 _MANY = 1 << 20
@@ -49,10 +49,8 @@ def worker_program() -> Program:
         with b.repeat(
             lambda: b.binary("eq", b.atomic_load(_word(b, pool, EPOCH)), b.get(seen))
         ):
-            b.set(spins, b.get(spins) + 1)
-            with b.when(b.get(spins) < _SPINS):
-                b.pause()
-            with b.otherwise():
+            poll(b, spins)
+            with b.when(b.get(spins) > _SPINS):
                 b.atomic_add(_word(b, pool, SLEEPERS), 1)
                 _sleep(b, pool, b.get(seen))
                 b.atomic_add(_word(b, pool, SLEEPERS), -1)
@@ -99,12 +97,7 @@ def region_program() -> Program:
                 b.i64(_MANY), zero, zero, zero, result=I64,
             )  # fmt: skip
     b.call_pointer(function, args, b.i64(0), threads, pool)
-    waited = b.register(b.i64(0), "waited")
-    with b.repeat(lambda: b.atomic_load(_word(b, pool, DONE)) < workers):
-        b.set(waited, b.get(waited) + 1)
-        b.pause()
-        with b.when(b.get(waited) > _SPINS):
-            b.call_pointer(b.load(pool, YIELD, PTR))
+    wait_while(b, pool, lambda: b.atomic_load(_word(b, pool, DONE)) < workers)
     return b.program()
 
 

@@ -36,8 +36,8 @@ def heights(target: Target) -> list[int]:
 
 @dataclass
 class Panel:
-    """Columns of B: where they start, elements from one k to the next, and, for a panel that sticks
-    out of an unpacked B, the masks of its vectors.
+    """Columns of B: where they start and elements from one k to the next. `masks` is None for a
+    packed panel, which has all its columns; for columns in place it holds the masks of the vectors.
     """
 
     pointer: Value
@@ -71,11 +71,8 @@ def row_tiles(
     loop that runs over such tiles.
     """
     begin, end = b.i64(start), b.i64(stop)
-    for number, height in enumerate(rows or heights(b.target)):
+    for height in rows or heights(b.target):
         count = (end - begin) // height
-        if number:
-            count = b.minimum(count, 1) if height * 2 > (rows or heights(b.target))[number - 1] \
-                else count
         with b.loop(f"m{height}_", 0, count) as tile:
             yield height, begin + tile * height
         begin = begin + count * height
@@ -100,3 +97,15 @@ def keep(b: Builder, values: Grid, name: str = "kept") -> list[list[Register]]:
     """Registers that hold a tile, so that branches can change it."""
     return [[b.register(v, f"{name}{i}_{j}_") for j, v in enumerate(row)]
             for i, row in enumerate(values)]  # fmt: skip
+
+
+def values_of(b: Builder, registers: list[list[Register]]) -> Grid:
+    """What the registers of a tile hold."""
+    return [[b.get(r) for r in row] for row in registers]
+
+
+def put(b: Builder, registers: list[list[Register]], values: Grid) -> None:
+    """Set the registers of a tile."""
+    for row, line in zip(registers, values, strict=True):
+        for register, value in zip(row, line, strict=True):
+            b.set(register, value)

@@ -191,6 +191,10 @@ class Builder:
             a, b = (self.broadcast(x, condition.type.lanes) for x in (a, b))
         return self._add("select", a.type, (condition, a, b))
 
+    def both(self, left: Value, right: Value) -> Value:
+        """Whether two conditions hold."""
+        return self._add("and", left.type, (left, right))
+
     def ceil_div(self, a: Operand, b: Operand) -> Value:
         """ceil(a / b) of integers that are not negative."""
         return (self.i64(a) + (self.i64(b) - 1)) // self.i64(b)
