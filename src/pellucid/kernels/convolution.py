@@ -21,7 +21,7 @@ from pellucid.kernels.vectors import over_vectors
     "x: ptr, w: ptr, out: ptr, bias: ptr, residual: ptr, scratch: ptr, images: i64, h: i64, w_: i64, "
     "c: i64, oh: i64, ow: i64, k: i64, kh: i64, kw: i64, sh: i64, sw: i64, ph: i64, pw: i64, "
     "dh: i64, dw: i64, x_row: i64, x_image: i64, x_pixel: i64, groups: i64, mc: i64, nc: i64, "
-    "lda: i64"
+    "kc: i64, lda: i64"
 )
 def conv_windows(
     b: KernelBuilder, *, bias: bool, residual: bool, activation: str, in_place: bool
@@ -29,7 +29,7 @@ def conv_windows(
     """Blocks of `mc` output pixels and `nc` panels of output channels, for each group.
 
     `c` and `k` are channels of one group. Pixels of x are `x_pixel` apart, rows `x_row`, images
-    `x_image`. Each thread has `mc * lda` floats of scratch. With `in_place` (1x1, stride 1, no
+    `x_image`. Each thread has `mc * lda` floats of scratch, and a vector. With `in_place` (1x1, stride 1, no
     padding) rows of A are x's pixels.
     """
     b.begin()
@@ -38,7 +38,7 @@ def conv_windows(
     depth = arg.c * arg.kh * arg.kw
     panels = b.ceil_div(arg.k, nr)
     across, down = b.ceil_div(panels, arg.nc), b.ceil_div(pixels, arg.mc)
-    scratch = b.offset(arg.scratch, b.thread * arg.mc * arg.lda)
+    scratch = b.offset(arg.scratch, b.thread * (arg.mc * arg.lda + b.lanes))
     row_length = arg.groups * arg.k
     start, stop = b.share(arg.groups * across * down)
     with b.loop("block", start, stop) as block:
@@ -60,13 +60,22 @@ def conv_windows(
             b.offset(arg.residual, at) if residual else None, row_length, activation,
         )  # fmt: skip
         weights = b.offset(arg.w, group * panels * depth * nr)
-        with b.loop("panel", column * arg.nc, b.minimum((column + 1) * arg.nc, panels)) as panel:
-            source = Panel(b.offset(weights, panel * depth * nr), nr)
-            product_rows(b, product, source, (0, count), panel * nr, arg.k - panel * nr, depth)
+        with b.loop("k0_", 0, depth, arg.kc) as k0:
+            piece = b.minimum(arg.kc, depth - k0)
+            ends = (b.binary("eq", k0, 0), b.binary("ge", k0 + arg.kc, depth))
+            last = b.minimum((column + 1) * arg.nc, panels)
+            with b.loop("panel", column * arg.nc, last) as panel:
+                source = Panel(b.offset(weights, (panel * depth + k0) * nr), nr)
+                product_rows(b, product, source, (0, count), panel * nr, arg.k - panel * nr, piece,
+                             k0, ends)  # fmt: skip
 
 
 def _window(b: KernelBuilder, x: Value, target: Value, pixel: Value) -> None:
-    """Copy the window of one output pixel; what lies outside the image is zero."""
+    """Copy the window of one output pixel; what lies outside the image is zero.
+
+    Whole vectors are written, over the end of a run too: the next run begins there, and the scratch
+    has room for one vector behind the last.
+    """
     arg = b.arg
     image, inside = pixel // (arg.oh * arg.ow), pixel % (arg.oh * arg.ow)
     top = inside // arg.ow * arg.sh - arg.ph
@@ -74,7 +83,7 @@ def _window(b: KernelBuilder, x: Value, target: Value, pixel: Value) -> None:
     zero = b.broadcast(b.constant(0.0, F32), b.lanes)
 
     def clear(at: Value, mask: Value | None) -> None:
-        b.store(zero, row, at, mask)
+        b.store(zero, row, at)
 
     with b.loop("i", 0, arg.kh) as i:
         y = top + i * arg.dh
@@ -89,7 +98,7 @@ def _window(b: KernelBuilder, x: Value, target: Value, pixel: Value) -> None:
                 source = b.offset(line, left * arg.c)
                 over_vectors(
                     b, arg.kw * arg.c,
-                    lambda at, mask: b.store(b.load(source, at, b.f32, mask), row, at, mask),
+                    lambda at, mask: b.store(b.load(source, at, b.f32, mask), row, at),
                 )  # fmt: skip
             with b.otherwise(), b.loop("j", 0, arg.kw) as j:
                 _tap(b, line, b.offset(row, j * arg.c), left + j * arg.dw)
@@ -105,10 +114,10 @@ def _tap(b: KernelBuilder, line: Value, target: Value, column: Value) -> None:
     with b.when(inside):
         source = b.offset(line, column * arg.x_pixel)
         over_vectors(
-            b, arg.c, lambda at, mask: b.store(b.load(source, at, b.f32, mask), target, at, mask)
+            b, arg.c, lambda at, mask: b.store(b.load(source, at, b.f32, mask), target, at)
         )
     with b.otherwise():
-        over_vectors(b, arg.c, lambda at, mask: b.store(zero, target, at, mask))
+        over_vectors(b, arg.c, lambda at, mask: b.store(zero, target, at))
 
 
 @kernel(
@@ -144,13 +153,13 @@ def conv_depthwise(
     with b.loop("row", start, stop) as row, b.loop("column", 0, arg.ow) as column:
         image, y = row // arg.oh, row % arg.oh
         top, left = y * arg.sh - arg.ph, column * arg.sw - arg.pw
-        first_i, last_i = _taps(b, top, arg.h, arg.kh, arg.dh)
-        first_j, last_j = _taps(b, left, arg.w_, arg.kw, arg.dw)
+        first_i, last_i = taps(b, top, arg.h, arg.kh, arg.dh)
+        first_j, last_j = taps(b, left, arg.w_, arg.kw, arg.dw)
         out = (row * arg.ow + column) * arg.c
         over_vectors(b, arg.c, channels)
 
 
-def _taps(
+def taps(
     b: KernelBuilder, start: Value, size: Value, taps: Value, dilation: Value
 ) -> tuple[Register, Register]:
     """Registers with the first tap inside [0, size) and the one after the last."""
