@@ -48,9 +48,7 @@ def attention(b: KernelBuilder, *, mask: bool, causal: bool) -> None:
         b.set(known, head)
         top = part * arg.block
         count = b.minimum(arg.block, arg.queries - top)
-        queries = b.offset(
-            arg.q, entry * arg.q_batch + number * arg.q_head + top * arg.q_row
-        )
+        queries = b.offset(arg.q, entry * arg.q_batch + number * arg.q_head + top * arg.q_row)
         product = Product(queries, arg.q_row, 1, scores, row_length)
         with b.loop("panel", 0, panels) as panel:
             source = Panel(b.offset(packed, panel * arg.depth * nr), nr)

@@ -18,8 +18,9 @@ from pellucid.kernels.vectors import over_vectors
 
 
 @kernel(
-    "x: ptr, w: ptr, out: ptr, bias: ptr, residual: ptr, scratch: ptr, images: i64, h: i64, w_: i64, "
-    "c: i64, oh: i64, ow: i64, k: i64, kh: i64, kw: i64, sh: i64, sw: i64, ph: i64, pw: i64, "
+    "x: ptr, w: ptr, out: ptr, bias: ptr, residual: ptr, scratch: ptr, images: i64, h: i64, "
+    "w_: i64, c: i64, oh: i64, ow: i64, k: i64, kh: i64, kw: i64, sh: i64, sw: i64, ph: i64, "
+    "pw: i64, "
     "dh: i64, dw: i64, x_row: i64, x_image: i64, x_pixel: i64, groups: i64, mc: i64, nc: i64, "
     "kc: i64, lda: i64"
 )
@@ -29,8 +30,8 @@ def conv_windows(
     """Blocks of `mc` output pixels and `nc` panels of output channels, for each group.
 
     `c` and `k` are channels of one group. Pixels of x are `x_pixel` apart, rows `x_row`, images
-    `x_image`. Each thread has `mc * lda` floats of scratch, and a vector. With `in_place` (1x1, stride 1, no
-    padding) rows of A are x's pixels.
+    `x_image`. Each thread has `mc * lda` floats of scratch, and a vector. With `in_place` (1x1,
+    stride 1, no padding) rows of A are x's pixels.
     """
     b.begin()
     arg, nr = b.arg, width(b.target)
@@ -124,9 +125,7 @@ def _tap(b: KernelBuilder, line: Value, target: Value, column: Value) -> None:
     "x: ptr, w: ptr, out: ptr, bias: ptr, residual: ptr, images: i64, h: i64, w_: i64, c: i64, "
     "oh: i64, ow: i64, kh: i64, kw: i64, sh: i64, sw: i64, ph: i64, pw: i64, dh: i64, dw: i64"
 )
-def conv_depthwise(
-    b: KernelBuilder, *, bias: bool, residual: bool, activation: str
-) -> None:
+def conv_depthwise(b: KernelBuilder, *, bias: bool, residual: bool, activation: str) -> None:
     """One filter a channel: weights (kh, kw, c). Rows of output pixels are shared out."""
     b.begin()
     arg = b.arg
@@ -134,12 +133,11 @@ def conv_depthwise(
 
     def channels(at: Value, mask: Value | None) -> None:
         zero = b.broadcast(b.constant(0.0, F32), b.lanes)
-        total = b.register(
-            b.load(arg.bias, at, b.f32, mask) if bias else zero, "total"
-        )
-        with b.loop("i", b.get(first_i), b.get(last_i)) as i, b.loop(
-            "j", b.get(first_j), b.get(last_j)
-        ) as j:
+        total = b.register(b.load(arg.bias, at, b.f32, mask) if bias else zero, "total")
+        with (
+            b.loop("i", b.get(first_i), b.get(last_i)) as i,
+            b.loop("j", b.get(first_j), b.get(last_j)) as j,
+        ):
             y, column = top + i * arg.dh, left + j * arg.dw
             place = ((image * arg.h + y) * arg.w_ + column) * arg.c
             value = b.load(arg.x, place + at, b.f32, mask)

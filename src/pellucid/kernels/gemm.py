@@ -83,17 +83,17 @@ def finish(
     where = [j * b.lanes for j in range(len(sums[0]))]
     out = b.offset(product.c, row * product.c_row + column)
 
-    def each(pointer: Value, stride: Operand) -> Grid:
+    def each(pointer: Value, stride: Operand, rows: int = len(sums)) -> Grid:
         return [
-            [b.load(pointer, b.i64(stride) * i + at, b.f32, masks and masks[j])
+            [b.load(pointer, b.i64(stride) * i + at, b.f32, masks[j] if masks else None)
              for j, at in enumerate(where)]
-            for i in range(len(sums))
+            for i in range(rows)
         ]  # fmt: skip
 
     def ended(values: Grid) -> Grid:
         if product.bias is not None:
             bias = b.offset(product.bias, column)
-            added = [b.load(bias, at, b.f32, masks and masks[j]) for j, at in enumerate(where)]
+            added = each(bias, 0, 1)[0]
             values = [[v + more for v, more in zip(line, added, strict=True)] for line in values]
         if product.residual is not None:
             place = b.offset(product.residual, row * product.residual_row + column)

@@ -27,14 +27,12 @@ from pellucid.kernels.target import Target, current
 ARRIVED, PHASE, YIELD = 8, 16, 40
 """Words of a team's memory: threads at the barrier, how often it opened, C's `sched_yield`."""
 _POLLS = 32
-"""Looks between two `pause` instructions: hypervisors take a virtual CPU away from a loop of pauses,
-and a loop without any takes the core away from its sibling thread.
+"""Looks between two `pause` instructions: hypervisors take a virtual CPU away from a loop of
+pauses, and a loop without any takes the core away from its sibling thread.
 """
 _PATIENCE = 20000
 
-ENTRY = ctypes.CFUNCTYPE(
-    None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p
-)
+ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
 
 
 class KernelBuilder(Builder):
@@ -153,9 +151,7 @@ class Kernel:
         if found is None:
             target = current()
             digest = cache.key(self.name, sorted(settings.items()), target, jit.versions())
-            address = jit.build(
-                lambda: self.program(target, **settings), self.name, digest, target
-            )
+            address = jit.build(lambda: self.program(target, **settings), self.name, digest, target)
             found = self._compiled[key] = Compiled(self.name, address, self.parameters(settings))
         return found
 

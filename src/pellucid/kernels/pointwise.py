@@ -160,5 +160,3 @@ def _gather(b: KernelBuilder, source: Value, step: Value, at: Value, mask: Value
             place = b.select(b.extract(mask, lane), place, at * step)
         parts.append(b.load(source, place, F32))
     return b.vector(parts)
-
-

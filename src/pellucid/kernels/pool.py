@@ -46,9 +46,7 @@ def worker_program() -> Program:
     seen = b.register(first, "seen")
     with b.repeat(lambda: b.binary("eq", b.get(running), 1)):
         spins = b.register(b.i64(0), "spins")
-        with b.repeat(
-            lambda: b.binary("eq", b.atomic_load(_word(b, pool, EPOCH)), b.get(seen))
-        ):
+        with b.repeat(lambda: b.binary("eq", b.atomic_load(_word(b, pool, EPOCH)), b.get(seen))):
             poll(b, spins)
             with b.when(b.get(spins) > _SPINS):
                 b.atomic_add(_word(b, pool, SLEEPERS), 1)
@@ -81,7 +79,9 @@ def _sleep(b: Builder, pool: Value, seen: Value) -> None:
 
 def region_program() -> Program:
     """`region(pool, function, args, threads, workers)`: start the workers, take part, wait."""
-    b = Builder(current(), "region", "pool: ptr, function: ptr, args: ptr, threads: i64, workers: i64")
+    b = Builder(
+        current(), "region", "pool: ptr, function: ptr, args: ptr, threads: i64, workers: i64"
+    )
     pool, function, args, threads, workers = b.parameters
     b.store(function, pool, FUNCTION)
     b.store(args, pool, ARGS)
@@ -148,7 +148,8 @@ class Pool:
             kernel.entry(args, 0, 1, self.address)
 
     def stop(self) -> None:
-        """End the workers."""
+        """End the workers. They read this pool's memory a little longer, so it is kept."""
+        _ended.append(self._memory)
         with self._lock:
             self._words[STOP] = 1
             nothing = _idle()
@@ -157,6 +158,7 @@ class Pool:
 
 def _idle() -> int:
     """The address of a kernel that does nothing."""
+
     def make() -> Program:
         return Builder(
             current(), "idle", "args: ptr, thread: i64, threads: i64, team: ptr"
@@ -165,6 +167,7 @@ def _idle() -> int:
     return jit.build(make, "idle", cache.key("idle", current(), jit.versions()), current())
 
 
+_ended: list[Any] = []
 _pool: Pool | None = None
 _making = threading.Lock()
 _wanted = 0

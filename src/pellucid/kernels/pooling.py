@@ -27,9 +27,10 @@ def pool(b: KernelBuilder, *, how: str) -> None:
 
     def channels(at: Value, mask: Value | None) -> None:
         total = b.register(b.broadcast(b.constant(initial, F32), b.lanes), "total")
-        with b.loop("i", b.get(first_i), b.get(last_i)) as i, b.loop(
-            "j", b.get(first_j), b.get(last_j)
-        ) as j:
+        with (
+            b.loop("i", b.get(first_i), b.get(last_i)) as i,
+            b.loop("j", b.get(first_j), b.get(last_j)) as j,
+        ):
             y, column = top + i * arg.dh, left + j * arg.dw
             place = ((image * arg.h + y) * arg.w + column) * arg.c
             value, before = b.load(arg.x, place + at, b.f32, mask), b.get(total)

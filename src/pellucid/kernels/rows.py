@@ -25,11 +25,11 @@ def row_max(b: Builder, count: Operand, load: Load) -> Value:
     """The largest load(at, mask) of a row; a NaN anywhere gives NaN."""
     lowest = b.broadcast(b.constant(float("-inf"), F32), b.lanes)
     top = b.register(lowest, "top")
-    odd = b.register(b.broadcast(b.constant(0.0, F32), b.lanes), "odd")
+    odd = b.register(b.broadcast(b.constant(0.0, F32), b.lanes), "odd")  # NaN once there was one
 
     def body(at: Value, mask: Value | None) -> None:
         value = load(at, mask)
-        b.set(odd, b.get(odd) + (value - value) * 0.0)
+        b.set(odd, b.get(odd) + b.select(b.binary("ne", value, value), value, 0.0))
         if mask is not None:
             value = b.select(mask, value, lowest)
         b.set(top, b.maximum(b.get(top), value))
@@ -37,8 +37,7 @@ def row_max(b: Builder, count: Operand, load: Load) -> Value:
     over_vectors(b, count, body)
     found = b.reduce("max", b.get(top))
     nan = b.reduce("add", b.get(odd))
-    infinite = b.binary("eq", found, float("inf"))
-    return b.select(b.both(b.binary("ne", nan, nan), b.binary("eq", infinite, 0)), nan, found)
+    return b.select(b.binary("ne", nan, nan), nan, found)
 
 
 def exp_row(b: Builder, count: Operand, load: Load, top: Value, out: Value | None) -> Value:
@@ -60,9 +59,7 @@ def log(b: Builder, x: Value) -> Value:
     i32 = b.i32.of(x.type.lanes)
     bits = b.bitcast(x, i32)
     exponent = b.convert(b.binary("shift_right", bits, 23) - 126, F32)
-    mantissa = b.bitcast(
-        b.binary("or", b.binary("and", bits, 0x007FFFFF), 0x3F000000), x.type
-    )
+    mantissa = b.bitcast(b.binary("or", b.binary("and", bits, 0x007FFFFF), 0x3F000000), x.type)
     small = b.binary("lt", mantissa, 0.707106781186547524)
     exponent = b.select(small, exponent - 1.0, exponent)
     r = b.select(small, mantissa + mantissa, mantissa) - 1.0
@@ -85,13 +82,14 @@ def softmax(b: KernelBuilder, *, logarithm: bool = False) -> None:
     start, stop = b.share(arg.rows)
     with b.loop("row", start, stop) as row:
         x, out = b.offset(arg.x, row * arg.x_row), b.offset(arg.out, row * arg.out_row)
-        load: Load = lambda at, mask, x=x: b.load(x, at, b.f32, mask)
+
+        def load(at: Value, mask: Value | None, x: Value = x) -> Value:
+            return b.load(x, at, b.f32, mask)
+
         top = row_max(b, arg.n, load)
         if logarithm:
             shift = top + log(b, exp_row(b, arg.n, load, top, None))
-            over_vectors(
-                b, arg.n, lambda at, mask: b.store(load(at, mask) - shift, out, at, mask)
-            )
+            over_vectors(b, arg.n, lambda at, mask: b.store(load(at, mask) - shift, out, at, mask))
         else:
             factor = b.constant(1.0, F32) / exp_row(b, arg.n, load, top, out)
             over_vectors(
@@ -162,10 +160,10 @@ def sum_middle(b: KernelBuilder) -> None:
             entry, at = item // blocks, item % blocks * b.lanes
             mask = b.tail_mask(arg.inner - at, b.f32)
             x = b.offset(arg.x, entry * arg.n * arg.inner)
-            total = b.register(b.broadcast(b.constant(0.0, F32), b.lanes), "total")
+            sums = b.register(b.broadcast(b.constant(0.0, F32), b.lanes), "total")
             with b.loop("i", 0, arg.n) as i:
-                b.set(total, b.get(total) + b.load(x, i * arg.inner + at, b.f32, mask))
-            b.store(b.get(total) * arg.factor, arg.out, entry * arg.inner + at, mask)
+                b.set(sums, b.get(sums) + b.load(x, i * arg.inner + at, b.f32, mask))
+            b.store(b.get(sums) * arg.factor, arg.out, entry * arg.inner + at, mask)
 
 
 @kernel("table: ptr, index: ptr, out: ptr, count: i64, n: i64, rows: i64, bad: ptr")

@@ -13,7 +13,7 @@ Body = Callable[[Value, Value | None], None]
 
 
 def over_vectors(b: Builder, count: Operand, body: Body, start: Operand = 0) -> None:
-    """Call `body(at, mask)` for whole vectors of [start, count), then once, masked, for the rest."""
+    """Call `body(at, mask)` for each whole vector of [start, count), then, masked, for the rest."""
     first, last = b.i64(start), b.i64(count)
     whole = first + (last - first) // b.lanes * b.lanes
     with b.loop("v", first, whole, b.lanes) as at:

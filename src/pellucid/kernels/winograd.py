@@ -56,8 +56,10 @@ def matrices(m: int) -> tuple[Matrix, np.ndarray, Matrix]:
 def transformed_weights(weight: np.ndarray, m: int) -> np.ndarray:
     """G g G^T of weights (K, C, 3, 3) as (place, C, K), computed in float64."""
     _, g, _ = matrices(m)
-    found = np.einsum("ia,kcab,jb->ijck", g, weight.astype(np.float64), g, optimize=True)
-    return found.reshape((m + 2) ** 2, *found.shape[2:]).astype(np.float32)
+    both = np.kron(g, g)
+    flat = weight.transpose(2, 3, 1, 0).reshape(9, -1).astype(np.float64)
+    found = (both @ flat).astype(np.float32)
+    return found.reshape(len(both), weight.shape[1], weight.shape[0])
 
 
 def apply(b: Builder, matrix: Matrix, values: list[Value]) -> list[Value]:
@@ -128,8 +130,9 @@ def _sum(b: Builder, terms: list[tuple[float, Value]]) -> Value:
 
 
 @kernel(
-    "x: ptr, u: ptr, out: ptr, bias: ptr, residual: ptr, v: ptr, products: ptr, images: i64, h: i64, "
-    "w: i64, c: i64, k: i64, oh: i64, ow: i64, ph: i64, pw: i64, chunk: i64, v_row: i64, p_row: i64"
+    "x: ptr, u: ptr, out: ptr, bias: ptr, residual: ptr, v: ptr, products: ptr, images: i64, "
+    "h: i64, w: i64, c: i64, k: i64, oh: i64, ow: i64, ph: i64, pw: i64, chunk: i64, v_row: i64, "
+    "p_row: i64"
 )
 def winograd(
     b: KernelBuilder, *, m: int, shared: bool, bias: bool, residual: bool, activation: str
@@ -228,9 +231,7 @@ class _Stages:
 
             def load(i: int, j: Value) -> Value:
                 line, column = top + i, left + j
-                ok = b.both(
-                    b.both(line >= 0, line < arg.h), b.both(column >= 0, column < arg.w)
-                )
+                ok = b.both(b.both(line >= 0, line < arg.h), b.both(column >= 0, column < arg.w))
                 where = b.select(ok, pixel + row * i + j * arg.c + at, at)
                 return b.select(ok, b.load(arg.x, where, b.f32, mask), zero)
 
@@ -242,9 +243,7 @@ class _Stages:
         with b.otherwise():
             over_vectors(b, arg.c, border)
 
-    def multiply(
-        self, place: Value, panel: Value, count: Value, v: Value, products: Value
-    ) -> None:
+    def multiply(self, place: Value, panel: Value, count: Value, v: Value, products: Value) -> None:
         """The product of one place's matrix (tiles, c) with one panel of its weights."""
         b, arg, nr = self.b, self.b.arg, width(self.b.target)
         panels = b.ceil_div(arg.k, nr)
@@ -253,9 +252,7 @@ class _Stages:
             b.offset(products, place * arg.chunk * arg.p_row), arg.p_row,
         )  # fmt: skip
         source = Panel(b.offset(arg.u, (place * panels + panel) * arg.c * nr), nr)
-        product_rows(
-            b, product, source, (0, count), panel * nr, arg.k - panel * nr, arg.c
-        )
+        product_rows(b, product, source, (0, count), panel * nr, arg.k - panel * nr, arg.c)
 
     def output(self, tile: Value, slot: Value, products: Value) -> None:
         """A^T M A of one tile, all channels, with bias, residual and activation, to the image."""
@@ -303,4 +300,3 @@ class _Stages:
             over_vectors(b, arg.k, whole)
         with b.otherwise():
             over_vectors(b, arg.k, border)
-

@@ -7,7 +7,7 @@ their operators.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -94,7 +94,7 @@ def heard(
         outputs = tuple(o for o in several if isinstance(o, Tensor))
     nbytes = sum([o._layout.numel * o.dtype.itemsize for o in outputs]) if kind == "copy" else 0
     name = spec.name + "_" if kind == "write" else spec.name
-    event = Event(name, tuple(args), outputs, kind, nbytes, seconds, take_reason())
+    event = Event(name, tuple(args), outputs, kind, nbytes, seconds, take_reason(), spec, kwargs)
     for listener in tuple(listeners):
         listener(event)
     return result

@@ -5,7 +5,7 @@ operator.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -255,7 +255,7 @@ def make_inplace(spec: OpSpec) -> Callable[..., Any]:
         store(self, result)
         after_write(spec, self, old, args, kwargs)
         if listeners:
-            tell_write(name, self, args, start)
+            tell_write(name, self, args, start, kwargs)
         return self
 
     write.__name__ = write.__qualname__ = name
@@ -281,9 +281,16 @@ def _write_composite(
     return self.copy_(result)
 
 
-def tell_write(name: str, self: Tensor, args: Sequence[Any], start: float) -> None:
+def tell_write(
+    name: str,
+    self: Tensor,
+    args: Sequence[Any],
+    start: float,
+    settings: Mapping[str, Any] | None = None,
+) -> None:
     """Tell the listeners of an in-place call."""
     event = Event(name, (self, *args), (self,), "write", 0, perf_counter() - start)
+    event.settings = settings
     for listener in tuple(listeners):
         listener(event)
 

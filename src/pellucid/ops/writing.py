@@ -81,7 +81,7 @@ def in_place(spec: OpSpec, body: Callable[..., None]) -> Callable[..., Tensor]:
             state.grad = enabled
         after_write(spec, self, old, args, kwargs)
         if listeners:
-            tell_write(write.__name__, self, args, start)
+            tell_write(write.__name__, self, args, start, kwargs)
         return self
 
     write.__name__ = write.__qualname__ = spec.name + "_"

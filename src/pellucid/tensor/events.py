@@ -23,7 +23,8 @@ class Event:
     `kind` is "view" (the outputs look at the input's storage), "copy" (fresh memory) or "write" (in
     place); "node" is a node of the tape in a backward pass, whose operators tell of themselves too.
     `reason` says why a call that could have been a view had to copy. `nbytes` counts bytes
-    newly allocated.
+    newly allocated. `spec` describes the operator, `settings` are the keywords of the call;
+    both are None where a caller tells of itself.
     """
 
     name: str
@@ -33,6 +34,8 @@ class Event:
     nbytes: int
     seconds: float
     reason: str = ""
+    spec: Any = None
+    settings: Any = None
 
 
 Listener = Callable[[Event], None]

@@ -7,7 +7,7 @@
     program = b.program()
 
 Values carry Python's operators; a Python number beside a value becomes a constant of its type, and
-a scalar beside a vector is broadcast. Numbers known while the program is written are folded at once.
+a scalar beside a vector is broadcast. Numbers known while the program is written are folded.
 """
 
 from __future__ import annotations
@@ -52,9 +52,7 @@ class Builder:
         found = []
         for part in filter(None, (p.strip() for p in parameters.split(","))):
             own, _, type = part.partition(":")
-            found.append(
-                Value("parameter", parse(type.strip()), (), {"name": own.strip()}, self)
-            )
+            found.append(Value("parameter", parse(type.strip()), (), {"name": own.strip()}, self))
         self.parameters = tuple(found)
         self._function = Function(name, self.parameters, Block())
         self._block = self._function.body
@@ -247,9 +245,7 @@ class Builder:
         size = type.scalar.nbytes
         return self._add("offset", PTR, (pointer, self.i64(index)), scale=size)
 
-    def load(
-        self, pointer: Value, index: Operand, type: Type, mask: Value | None = None
-    ) -> Value:
+    def load(self, pointer: Value, index: Operand, type: Type, mask: Value | None = None) -> Value:
         """`type` from element `index`; lanes that the mask leaves out are zero."""
         if mask is None:
             return self._add("load", type, (pointer, self.i64(index)))
@@ -320,5 +316,3 @@ class Builder:
     def call_pointer(self, pointer: Value, *args: Value, result: Type = VOID) -> Value:
         """Call the C function at `pointer`."""
         return self._add("call_pointer", result, (pointer, *args))
-
-

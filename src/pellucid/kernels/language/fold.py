@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from pellucid.kernels.language.nodes import Value
+from collections.abc import Callable
+from typing import Any
 
+from pellucid.kernels.language.nodes import Value
 
 
 def _quotient(a: int, b: int) -> int:
@@ -12,7 +14,7 @@ def _quotient(a: int, b: int) -> int:
     return found if (a < 0) == (b < 0) else -found
 
 
-_INTEGER = {
+_INTEGER: dict[str, Callable[[Any, Any], Any]] = {
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
     "mul": lambda a, b: a * b,

@@ -130,7 +130,9 @@ class _Checker:
             if kinds[position] != Type(kind):
                 raise self.fail(f"operand {position} is {kinds[position]}, not {kind}", value)
         if value.op == "select" and (
-            kinds[1] != kinds[2] or kinds[0].kind != "i1" or kinds[0].lanes not in (1, kinds[1].lanes)
+            kinds[1] != kinds[2]
+            or kinds[0].kind != "i1"
+            or kinds[0].lanes not in (1, kinds[1].lanes)
         ):
             raise self.fail(f"chooses by {kinds[0]} between {kinds[1]} and {kinds[2]}", value)
         if value.op == "bitcast" and value.type.nbytes != kinds[0].nbytes:

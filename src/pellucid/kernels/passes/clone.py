@@ -19,8 +19,10 @@ def _clone(statement: Statement, known: dict[Value, Value]) -> Statement:
     if isinstance(statement, Loop):
         var = Value("index", statement.var.type, (), statement.var.attributes, statement.var.home)
         known[statement.var] = var
-        bounds = [known.get(x, x) for x in (statement.start, statement.stop, statement.step)]
-        return Loop(var, *bounds, clone(statement.body, known), statement.unroll)
+        start, stop, step = (
+            known.get(x, x) for x in (statement.start, statement.stop, statement.step)
+        )
+        return Loop(var, start, stop, step, clone(statement.body, known), statement.unroll)
     if isinstance(statement, While):
         head = clone(statement.head, known)
         condition = known.get(statement.condition, statement.condition)

@@ -69,5 +69,3 @@ def _may_move(value: Value, inside: set[Value]) -> bool:
     if value.op in _MAY_FAIL and not value.type.is_float and not value.args[1].constant:
         return False
     return not any(arg in inside for arg in value.args)
-
-

@@ -64,7 +64,7 @@ def write_out(row: Row, out: Any, operands: Sequence[Any], settings: dict[str, A
         put(out, fresh._array)
     out._storage.version += 1
     if listeners:
-        tell_write(name, out, operands, start)
+        tell_write(name, out, operands, start, settings)
     return out
 
 
@@ -104,7 +104,7 @@ def make_write(row: Row) -> Callable[..., Any]:
         chosen.into(self, operands, settings)
         after_write(spec, self, old, operands[1:], settings)
         if listeners:
-            tell_write(name, self, args, start)
+            tell_write(name, self, args, start, kwargs)
         return self
 
     write.__name__ = write.__qualname__ = name

@@ -13,10 +13,10 @@ import warnings
 from typing import Any
 
 from pellucid.ops.api import F
-from pellucid.ops.dispatch import composite
+from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.inplace import scalar_type
 from pellucid.ops.nn.support import require_tensor
-from pellucid.ops.spec import registry
+from pellucid.ops.spec import NoGradient, registry
 from pellucid.tensor.dtype import dtype
 from pellucid.tensor.layout import Layout, contiguous, empty_like_layout
 from pellucid.tensor.levels import levels, sampled
@@ -76,6 +76,7 @@ def _drop(
     return _alpha(input, noise, p, inplace) if alpha else _multiply(input, noise, inplace)
 
 
+@operator(where="internal", name="dropout_noise", gradient=NoGradient("drawn, not computed"))
 def _noise(layout: Layout, d: dtype, p: float, alpha: bool) -> Tensor:
     """What the input is multiplied by; for alpha dropout 1 where it is kept, else 0."""
     noise = empty(layout, d)

@@ -89,7 +89,7 @@ def _writes(spec: OpSpec, fill: Callable[..., None]) -> Callable[..., Tensor]:
         fill(self, *args, **kwargs)
         after_write(spec, self, old, tape, {})
         if listeners:
-            tell_write(name, self, args, start)
+            tell_write(name, self, args, start, kwargs)
         return self
 
     write.__name__ = write.__qualname__ = name

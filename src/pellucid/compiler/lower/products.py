@@ -1,0 +1,190 @@
+"""Linear layers, batched products and attention."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+from pellucid.compiler.graph import Node, Value
+from pellucid.compiler.lower.moves import walk
+from pellucid.compiler.lower.rules import row_major_place, rule
+from pellucid.compiler.plan import Physical, Planner, Ref
+from pellucid.kernels.attention import attention
+from pellucid.kernels.gemm import gemm, pack_b
+from pellucid.kernels.pack import packed_rows
+from pellucid.kernels.target import current
+from pellucid.kernels.tile import width
+from pellucid.tensor.dtype import float32
+from pellucid.tensor.layout import Layout, contiguous
+
+_DEPTH = 256
+"""Rows of a panel of B that are used at a time: 16 KiB, half an L1 cache."""
+_FEW_ROWS = 192
+
+
+def blocks(planner: Planner, rows: int, panels: int) -> tuple[int, int]:
+    """Rows and panels of a block, so that every thread gets some and A's part stays in L2."""
+    step = current().rows
+    if rows <= _FEW_ROWS:
+        return max(rows, 1), max(-(-panels // planner.threads), 1)
+    return 96 // step * step, max(min(panels, 16), 1)
+
+
+def flat_rows(planner: Planner, physical: Physical) -> tuple[Physical, int, int]:
+    """A value as a matrix of its last dimension: where it lies, rows, elements between rows."""
+    shape, strides, _ = physical.layout
+    rows = physical.layout.numel // shape[-1]
+    outer = [(s, t) for s, t in zip(shape[:-1], strides[:-1], strict=True) if s != 1]
+    step = outer[-1][1] if outer else shape[-1]
+    regular = all(a[1] == b[1] * b[0] for a, b in pairwise(outer))
+    if regular and (strides[-1] == 1 or shape[-1] == 1):
+        return physical, rows, step
+    return row_major_place(planner, physical), rows, shape[-1]
+
+
+def bias_ref(planner: Planner, value: Any) -> Any:
+    return 0 if value is None else row_major_place(planner, planner.place(value)).ref()
+
+
+@rule("linear")
+def lower_linear(planner: Planner, node: Node) -> Physical | None:
+    """x W^T + bias, + residual, activation. Weights are packed once, while the plan is made."""
+    x, weight, *rest = node.args
+    bias = rest[0] if rest else node.settings.get("bias")
+    if not weight.constant or any(v.dtype is not float32 for v in (x, weight)):
+        return None
+    n, k = weight.shape if len(weight.shape) == 2 else (0, 0)
+    if not n or not k or len(x.shape) < 1:
+        return None
+    a, m, lda = flat_rows(planner, planner.place(x))
+    panels = -(-n // width(current()))
+    packed = planner.array(packed_rows(weight.traced.detach()._array.T))
+    out = planner.fresh(contiguous(node.out.shape))
+    residual, residual_row = node.extra.get("residual"), 0
+    place: Any = 0
+    if residual is not None:
+        found, _, residual_row = flat_rows(planner, planner.place(residual))
+        place = found.ref()
+    kernel = gemm(
+        packed=True, unit=True, bias=bias is not None, residual=residual is not None,
+        activation=node.extra.get("activation", ""),
+    )  # fmt: skip
+    mc, nc = blocks(planner, m, panels)
+    planner.step(
+        "linear" + _suffix(node), kernel,
+        [a.ref(), packed, out.ref(), bias_ref(planner, bias), place, m, n, k, lda, 1, 0, n,
+         residual_row, 1, 0, 0, 0, mc, nc, _DEPTH if k > 2 * _DEPTH else k],
+        f"{m}x{n}x{k}", 2.0 * m * n * k, 4.0 * (m * k + n * k + m * n),
+    )  # fmt: skip
+    return out
+
+
+def _suffix(node: Node) -> str:
+    parts = ["residual"] if "residual" in node.extra else []
+    parts += [node.extra["activation"]] if node.extra.get("activation") else []
+    return "".join(f" + {part}" for part in parts)
+
+
+@rule("bmm", "mm")
+def lower_bmm(planner: Planner, node: Node) -> Physical | None:
+    """Batched products; B is packed first if it is used for many rows or its columns lie apart."""
+    x, y = node.args
+    if x.dtype is not float32 or y.dtype is not float32 or node.settings:
+        return None
+    places = [_three(planner.place(v)) for v in (x, y)]
+    a, b = (p.layout for p in places)
+    (batch, m, k), n = a.shape, b.shape[2]
+    if not k:
+        return None
+    out = planner.fresh(contiguous(node.out.shape))
+    unit = a.strides[2] == 1 or k == 1
+    packs = m > 8 or (b.strides[2] != 1 and n > 1)
+    panels = -(-n // width(current()))
+    source: Any = places[1].ref()
+    step = b.strides[0]
+    if packs and y.constant:
+        arrays = y.traced.detach()._array.reshape(b.shape)
+        source, step = planner.array(packed_rows(arrays)), panels * k * width(current())
+    elif packs:
+        step = panels * k * width(current())
+        buffer = planner.buffer(4 * batch * step)
+        planner.step(
+            "pack", pack_b(unit=b.strides[2] == 1),
+            [source, Ref(buffer), k, n, b.strides[1], b.strides[2], batch, b.strides[0], step],
+            f"{batch}x{k}x{n}", nbytes=8.0 * batch * k * n,
+        )  # fmt: skip
+        source = Ref(buffer)
+    mc, nc = blocks(planner, m, panels)
+    nc = panels if batch >= planner.threads else nc
+    planner.step(
+        "matmul", gemm(packed=packs, unit=unit),
+        [places[0].ref(), source, out.ref(), 0, 0, m, n, k, a.strides[1], a.strides[2],
+         b.strides[1], n, 0, batch, a.strides[0], step, m * n, mc, nc,
+         _DEPTH if k > 2 * _DEPTH else k],
+        f"{batch}x{m}x{n}x{k}", 2.0 * batch * m * n * k,
+        4.0 * batch * (m * k + k * n + m * n),
+    )  # fmt: skip
+    return out
+
+
+def _three(physical: Physical) -> Physical:
+    """A matrix as a batch of one."""
+    shape, strides, offset = physical.layout
+    if len(shape) == 3:
+        return physical
+    return Physical(physical.buffer, Layout((1, *shape), (0, *strides), offset), physical.dtype)
+
+
+@rule("attend")
+def lower_attend(planner: Planner, node: Node) -> Physical | None:
+    """Attention over views of whatever holds queries, keys and values; the result lies
+    (batch, queries, heads, depth), as the next linear layer wants it.
+    """
+    q, k, v, mask, scale, causal = (*node.args, *[None] * 6)[:6]
+    if not isinstance(scale, float) or node.settings or len(node.args) != 6:
+        return None
+    tensors = [q, k, v] + ([mask] if mask is not None else [])
+    if any(len(t.shape) != 4 or t.dtype is not float32 for t in tensors):
+        return None
+    places = [_unit_rows(planner, planner.place(t)) for t in (q, k, v)]
+    batch, heads, queries, depth = q.shape
+    keys, depth_v = k.shape[2], v.shape[3]
+    if k.shape[1] != heads or not keys:
+        return None
+    memory = contiguous((batch, queries, heads, depth_v))
+    strides = (memory.strides[0], memory.strides[2], memory.strides[1], 1)
+    out = planner.fresh(Layout((batch, heads, queries, depth_v), strides, 0))
+    masked, mask_strides = _mask(planner, mask, (batch, heads, queries, keys))
+    nr = width(current())
+    block = min(queries, 4 * current().rows)
+    room = -(-keys // nr) * nr * (depth + block)
+    scratch = planner.buffer(4 * room * planner.threads)
+    strided = [s for p in (*places, out) for s in p.layout.strides[:3]]
+    planner.step(
+        "attention", attention(mask=mask is not None, causal=bool(causal)),
+        [*(p.ref() for p in places), out.ref(), masked, Ref(scratch), batch, heads, queries, keys,
+         depth, depth_v, *strided, *mask_strides, block, room, scale],
+        f"{batch}x{heads}x{queries}x{keys}x{depth}",
+        2.0 * batch * heads * queries * keys * (depth + depth_v),
+        4.0 * (2 * q.numel + k.numel + v.numel),
+    )  # fmt: skip
+    return out
+
+
+def _unit_rows(planner: Planner, physical: Physical) -> Physical:
+    if physical.layout.strides[-1] == 1 or physical.layout.shape[-1] == 1:
+        return physical
+    return row_major_place(planner, physical)
+
+
+def _mask(planner: Planner, mask: Value | None, shape: tuple[int, ...]) -> tuple[Any, list[int]]:
+    """A mask's address and its strides for batch, head and query; broadcast ones are 0."""
+    if mask is None:
+        return 0, [0, 0, 0]
+    physical = planner.place(mask)
+    if physical.layout.shape[-1] != shape[-1] or physical.layout.strides[-1] != 1:
+        full = planner.fresh(contiguous((*physical.layout.shape[:-1], shape[-1])))
+        walk(planner, ("identity", ("in", 0)), [physical], full, "copy")
+        physical = full
+    sizes = zip(physical.layout.shape[:3], physical.layout.strides[:3], strict=True)
+    return physical.ref(), [0 if size == 1 else stride for size, stride in sizes]

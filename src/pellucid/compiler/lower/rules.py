@@ -1,0 +1,177 @@
+"""The table of rules, views, and what happens to operators without a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pellucid.compiler.graph import Graph, Node, Value, substitute
+from pellucid.compiler.passes import IDENTITIES, name_of
+from pellucid.compiler.plan import EagerStep, Physical, Planner, row_major
+from pellucid.ops.dispatch import run_fresh, run_view
+from pellucid.ops.spec import namespace, registry
+from pellucid.tensor.layout import Layout, NoView
+from pellucid.tensor.tensor import Tensor, make
+
+Rule = Callable[[Planner, Node], Physical | None]
+RULES: dict[str, Rule] = {}
+
+
+def rule(*names: str) -> Callable[[Rule], Rule]:
+    """Describe how nodes of these operators become steps."""
+
+    def decorate(function: Rule) -> Rule:
+        for name in names:
+            RULES[name] = function
+        return function
+
+    return decorate
+
+
+def lower(planner: Planner, graph: Graph) -> None:
+    """Give every node's outputs a place, adding the steps that fill it."""
+    for node in graph.nodes:
+        if node.kind == "view" and node.op != "as_strided":
+            _view(planner, node)
+        elif name_of(node) in IDENTITIES and _same(node):
+            _identity(planner, node)
+        else:
+            _computed(planner, node)
+
+
+def _same(node: Node) -> bool:
+    value = node.args[0]
+    return isinstance(value, Value) and value.numel == node.out.numel
+
+
+def _computed(planner: Planner, node: Node) -> None:
+    found = RULES.get(name_of(node))
+    if found is not None and node.out.numel and "random" not in node.extra:
+        physical = found(planner, node)
+        if physical is not None:
+            planner.places[node.out] = physical
+            return
+    eager(planner, node)
+
+
+def view_layout(spec: Any, layout: Layout, value: Value, rest: Any, settings: Any) -> Any:
+    """What a view operator makes of a layout: its own body answers, on a tensor without memory."""
+    stand_in = make(value.traced._storage, layout, value.dtype)
+    return spec.body(stand_in, *rest, **settings)
+
+
+def _view(planner: Planner, node: Node) -> None:
+    """A view of memory that is laid out in its own way; where it has none, of a row-major copy."""
+    value = node.args[0]
+    physical = planner.place(value)
+    found = _shown(node, physical, value)
+    if found is None or _retyped(found):
+        physical = _row_major_copy(planner, physical)
+        found = _shown(node, physical, value)
+    if _retyped(found):
+        eager(planner, node)
+        return
+    layouts = found if isinstance(found, list) else [found]
+    for out, layout in zip(node.outputs, layouts, strict=True):
+        planner.places[out] = Physical(physical.buffer, layout, physical.dtype)
+
+
+def _shown(node: Node, physical: Physical, value: Value) -> Any:
+    """The layout of a view, or None if this layout has no such view."""
+    try:
+        found = view_layout(node.spec, physical.layout, value, node.args[1:], node.settings)
+    except RuntimeError:  # the traced run made this view, so only the layout can be the reason
+        return None
+    return None if isinstance(found, NoView) else found
+
+
+def _retyped(found: Any) -> bool:
+    """Whether a view shows the memory as another type."""
+    return isinstance(found, tuple) and not isinstance(found, Layout)
+
+
+def _identity(planner: Planner, node: Node) -> None:
+    """A copy whose result is only read is the value itself, in another shape perhaps."""
+    physical = planner.place(node.args[0])
+    shape = node.out.shape
+    if physical.layout.shape != shape:
+        physical = row_major_place(planner, physical)
+        physical = Physical(physical.buffer, _at(physical, shape), physical.dtype)
+    planner.places[node.out] = physical
+
+
+def _at(physical: Physical, shape: tuple[int, ...]) -> Layout:
+    flat = row_major(shape)
+    return Layout(shape, flat.strides, physical.layout.offset)
+
+
+def row_major_place(planner: Planner, physical: Physical) -> Physical:
+    """The value in row-major order, copied if it is not."""
+    return physical if physical.layout.is_row_major else _row_major_copy(planner, physical)
+
+
+def _row_major_copy(planner: Planner, physical: Physical) -> Physical:
+    out = planner.fresh(row_major(physical.layout.shape), physical.dtype)
+    COPY[0](planner, physical, out)
+    return out
+
+
+COPY: list[Callable[[Planner, Physical, Physical], None]] = []
+"""How values are copied (`moves.copy`), which stands above this module."""
+
+
+def caller(node: Node) -> Callable[[dict[Value, Tensor]], Any]:
+    """The operator as a function of its inputs' tensors."""
+    spec = node.spec
+    if node.kind == "write":
+        return _writer(node)
+    run: Callable[..., Any]
+    if spec.kind == "pointwise":
+        run = registry.places[spec.where[0]][spec.name]
+    elif spec.kind == "view":
+        run = lambda *args, **kwargs: run_view(spec, args, kwargs)
+    else:
+        run = lambda *args, **kwargs: run_fresh(spec, args, kwargs)
+
+    def call(tensors: dict[Value, Tensor]) -> Any:
+        args = substitute(node.args, tensors)
+        return run(*args, **substitute(node.settings, tensors))
+
+    return call
+
+
+def _writer(node: Node) -> Callable[[dict[Value, Tensor]], Any]:
+    """An in-place operator as a function: it writes into a copy."""
+    name = {"copy": "copy_", "fill": "fill_"}.get(node.op, node.op)
+    if name == "write_through":
+        return lambda tensors: _write_through(node, tensors)
+
+    def call(tensors: dict[Value, Tensor]) -> Any:
+        target, *args = substitute(node.args, tensors)
+        copy = target.clone()
+        settings = substitute(node.settings, tensors)
+        if name.endswith("_"):
+            getattr(copy, name)(*args, **settings)
+        else:
+            namespace("torch")[name](*args, **settings, out=copy)
+        return copy
+
+    return call
+
+
+def _write_through(node: Node, tensors: dict[Value, Tensor]) -> Tensor:
+    base, part = (tensors[v] for v in node.args)
+    spec, rest, settings, index = node.extra["view"]
+    copy = base.clone()
+    shown = run_view(spec, (copy, *substitute(rest, tensors)), settings)
+    (shown[index] if isinstance(shown, tuple) else shown).copy_(part)
+    return copy
+
+
+def eager(planner: Planner, node: Node) -> None:
+    """Run the operator as eager mode does."""
+    inputs = {value: planner.place(value) for value in node.inputs()}
+    outputs = [planner.fresh(row_major(v.shape), v.dtype) for v in node.outputs]
+    planner.eager(EagerStep(node, caller(node), inputs, outputs))
+    for value, physical in zip(node.outputs, outputs, strict=True):
+        planner.places[value] = physical

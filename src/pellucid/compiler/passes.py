@@ -1,0 +1,224 @@
+"""What is changed in a graph before kernels are chosen, in the order of `PASSES`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pellucid.compiler.expressions import as_expression, inline
+from pellucid.compiler.graph import Graph, Node, Value
+from pellucid.config import debug_windows
+from pellucid.tensor.dtype import float32
+from pellucid.tensor.tensor import adopt
+
+IDENTITIES = {"clone", "contiguous", "alias", "detach", "_unsafe_view"}
+_EPILOGUES = {"relu", "gelu", "silu", "sigmoid", "tanh"}
+_PRODUCTS = {"convolve", "linear"}
+
+
+def name_of(node: Node) -> str:
+    """The operator without the mark of its in-place form."""
+    return node.op[:-1] if node.kind == "write" and node.op.endswith("_") else node.op
+
+
+def drop_dead(graph: Graph) -> None:
+    """Nodes that nobody reads go."""
+    needed = set(graph.kept())
+    kept = []
+    for node in reversed(graph.nodes):
+        if "random" in node.extra or any(v in needed for v in node.outputs):
+            needed.update(node.inputs())
+            kept.append(node)
+    graph.nodes = kept[::-1]
+
+
+def fold_constants(graph: Graph) -> None:
+    """A value that depends on captured tensors alone is what it was in the traced run.
+
+    The compiled function checks that the captured tensors are unchanged, so this stays true.
+    """
+    changed = {first for first, _ in graph.mutated}
+    for value in graph.captured:
+        value.constant = value not in changed
+    kept = []
+    for node in graph.nodes:
+        given = node.inputs()
+        fixed = all(v.constant for v in given) and "random" not in node.extra
+        if fixed and node.kind != "write" and not any(v in changed for v in given):
+            for value in node.outputs:
+                value.constant, value.producer = True, None
+        else:
+            kept.append(node)
+    graph.nodes = kept
+
+
+def _constant(array: np.ndarray) -> Value:
+    tensor = adopt(np.ascontiguousarray(array))
+    return Value(tuple(tensor.shape), tensor.dtype, tensor, constant=True)
+
+
+def _array(value: Value | None) -> np.ndarray | None:
+    return None if value is None else value.traced.detach()._array
+
+
+def _number(value: Value | None) -> Any:
+    """A constant in float64, 0 where there is none."""
+    found = _array(value)
+    return 0.0 if found is None else found.astype(np.float64)
+
+
+def fold_batch_norm(graph: Graph) -> None:
+    """conv, then batch norm with fixed statistics: one conv with other weights and bias.
+
+    y = (w * x + b - mean) s + beta, with s = gamma / sqrt(var + eps), is
+    (w s) * x + (b - mean) s + beta.
+    """
+    users = graph.users()
+    replaced: dict[Value, Node] = {}
+    nodes = []
+    for node in graph.nodes:
+        if node.op != "batch_normalise" or not _folds(node, users, graph):
+            nodes.append(node)
+            continue
+        x, gamma, beta, mean, var, _, _, eps = node.args
+        conv = replaced.get(x, x.producer)
+        weight, bias = conv.args[1], conv.args[2]
+        w, s = _array(weight), _array(var)
+        assert w is not None and s is not None
+        scale = 1.0 / np.sqrt(s.astype(np.float64) + eps)
+        if gamma is not None:
+            scale = scale * _array(gamma)
+        shift = (_number(bias) - _number(mean)) * scale + _number(beta)
+        new_w = (w * scale.reshape(-1, *[1] * (w.ndim - 1))).astype(np.float32)
+        conv.args = (conv.args[0], _constant(new_w), _constant(shift.astype(np.float32)),
+                     *conv.args[3:])  # fmt: skip
+        conv.outputs = [node.out]
+        node.out.producer = conv
+        replaced[node.out] = conv
+    graph.nodes = nodes
+
+
+def _folds(node: Node, users: dict[Value, list[Node]], graph: Graph) -> bool:
+    x, *rest = node.args
+    conv = x.producer
+    if conv is None or conv.op != "convolve" or len(users[x]) != 1 or x in graph.kept():
+        return False
+    if node.args[5] or node.args[3] is None:
+        return False
+    fixed = [v for v in (*rest[:4], *conv.args[1:3]) if isinstance(v, Value)]
+    return all(v.constant for v in fixed) and x.dtype is float32
+
+
+def fuse_epilogues(graph: Graph) -> None:
+    """What follows a convolution or a linear layer and reads nothing else but a tensor of the same
+    shape is done while the product's tile is in registers: + residual, then an activation.
+    """
+    users = graph.users()
+    kept = graph.kept()
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        if not (_fuse_add(node, users, kept) or _fuse_activation(node, users, kept)):
+            nodes.append(node)
+            continue
+        producer = node.out.producer
+        assert producer is not None
+        nodes.remove(producer)
+        nodes.append(producer)
+    graph.nodes = nodes
+
+
+def _takes(value: Any, users: dict[Value, list[Node]], kept: set[Value]) -> Node | None:
+    """The product whose only reader may become part of it."""
+    if not isinstance(value, Value) or value in kept or value.producer is None:
+        return None
+    node = value.producer
+    if node.op not in _PRODUCTS or len(users.get(value, ())) != 1 or value.dtype is not float32:
+        return None
+    if not all(v.constant for v in node.args[1:3] if isinstance(v, Value)):
+        return None
+    return node if not node.extra.get("activation") else None
+
+
+def _absorb(node: Node, product: Node) -> bool:
+    product.outputs = [node.out]
+    node.out.producer = product
+    return True
+
+
+def _fuse_add(node: Node, users: dict[Value, list[Node]], kept: set[Value]) -> bool:
+    if name_of(node) != "add" or node.settings.get("alpha", 1) != 1 or len(node.args) != 2:
+        return False
+    for mine, other in (node.args, node.args[::-1]):
+        product = _takes(mine, users, kept)
+        same = isinstance(other, Value) and other.shape == node.out.shape
+        if product is None or not same or "residual" in product.extra or other is mine:
+            continue
+        if other.dtype is float32 and other.producer is not product:
+            product.extra["residual"] = other
+            return _absorb(node, product)
+    return False
+
+
+def _fuse_activation(node: Node, users: dict[Value, list[Node]], kept: set[Value]) -> bool:
+    name = name_of(node)
+    if name not in _EPILOGUES:
+        return False
+    product = _takes(node.args[0], users, kept)
+    if product is None:
+        return False
+    tail = (*node.args[1:], *node.settings.values())
+    if name == "gelu" and "tanh" in tail:
+        name = "gelu_tanh"
+    product.extra["activation"] = name
+    return _absorb(node, product)
+
+
+def fuse_elementwise(graph: Graph) -> None:
+    """Elementwise operators become expressions; one that a single other one reads moves into it."""
+    users, kept = graph.users(), graph.kept()
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        expression = as_expression(node, name_of(node))
+        if expression is None:
+            nodes.append(node)
+            continue
+        op, operands = expression
+        for value in list(operands):
+            producer = value.producer
+            if (
+                producer is not None and producer.op == "pointwise" and value not in kept
+                and {id(u) for u in users[value]} == {id(node)} and value.shape == node.out.shape
+                and len(producer.args[0]) + len(operands) <= 9
+            ):  # fmt: skip
+                op, operands = inline(op, operands, value, producer)
+                nodes.remove(producer)
+        for value in operands:
+            users.setdefault(value, []).append(node)
+        node.op, node.kind, node.settings = "pointwise", "fused", {}
+        node.args, node.extra = (list(operands),), {"expression": op}
+        nodes.append(node)
+    graph.nodes = nodes
+
+
+PASSES: list[tuple[str, Callable[[Graph], None]]] = [
+    ("drop what nobody reads", drop_dead),
+    ("fold constants", fold_constants),
+    ("fold batch norm into convolution", fold_batch_norm),
+    ("fuse epilogues", fuse_epilogues),
+    ("fuse elementwise operators", fuse_elementwise),
+    ("drop what nobody reads", drop_dead),
+]
+
+
+def run_passes(graph: Graph) -> None:
+    """Run all passes; `PELLUCID_DEBUG=graph` prints the graph after each."""
+    show = "graph" in debug_windows()
+    if show:
+        print(f"-- traced\n{graph}", file=sys.stderr)
+    for title, change in PASSES:
+        change(graph)
+        if show:
+            print(f"-- {title}\n{graph}", file=sys.stderr)

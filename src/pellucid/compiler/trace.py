@@ -1,0 +1,248 @@
+"""Run a function once on real inputs and write down its operators.
+
+Operators tell what they did (`tensor/events.py`); the trace listens. Python runs as it always does,
+so control flow on shapes and settings is fine and becomes part of the graph. Control flow on the
+*values* of tensors cannot be in a graph: `bool(x)`, `x.item()`, `x.numpy()` of a traced tensor
+raise `DataDependent`, which names the line.
+
+Writes in place become values: a write gives the tensor, and those it is a view of, new values.
+Other views of the same memory are looked at again through what they are views of.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pellucid.autograd.modes import no_grad
+from pellucid.compiler.graph import Graph, Node, Value
+from pellucid.ops.spec import registry
+from pellucid.tensor.events import Event, listening
+from pellucid.tensor.random.generator import default_generator
+from pellucid.tensor.tensor import Tensor
+
+_READERS = ("__bool__", "__float__", "__int__", "__index__", "item", "tolist", "numpy",
+            "__array__")  # fmt: skip
+_FORM = {"copy": "fresh", "view": "view", "write": "write"}
+_lock = threading.RLock()
+
+
+class DataDependent(RuntimeError):
+    """The function asks for the value of a tensor while it is traced."""
+
+
+class _Tracer:
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.values: dict[int, Value] = {}
+        self.fresh_of: dict[int, int] = {}
+        """By tensor: the state of its storage for which `values` holds."""
+        self.written: dict[int, int] = {}
+        """By storage: how often it was written to."""
+        self.parents: dict[int, tuple[Tensor, Node, int]] = {}
+        self.alive: list[Any] = []
+        self.inputs: list[Value] = []
+        self.captured: list[Value] = []
+        self.mutated: dict[int, tuple[Value, Tensor]] = {}
+        self.random = False
+        self.state = default_generator.state_bytes()
+
+    def enter(self, tensor: Tensor, value: Value) -> Value:
+        self.alive += [tensor, tensor._storage]
+        self.values[id(tensor)] = value
+        self.fresh_of[id(tensor)] = self.written.get(id(tensor._storage), 0)
+        return value
+
+    def value(self, tensor: Tensor) -> Value:
+        """The current value of a tensor; one that nobody made is captured."""
+        state = self.written.get(id(tensor._storage), 0)
+        known = self.values.get(id(tensor))
+        if known is not None and self.fresh_of[id(tensor)] == state:
+            return known
+        parent = self.parents.get(id(tensor))
+        if parent is None:
+            base = tensor._base
+            if base is not None and id(base) in self.values and known is None:
+                return self._view_of(base, tensor)
+            value = Value(tuple(tensor.shape), tensor.dtype, tensor, captured=True)
+            self.captured.append(value)
+            return self.enter(tensor, value)
+        made, node, index = parent
+        again = Node(node.op, "view", (self.value(made), *node.args[1:]), node.settings, [],
+                     node.spec, node.line)  # fmt: skip
+        again.outputs = [Value(v.shape, v.dtype, v.traced, again) for v in node.outputs]
+        self.nodes.append(again)
+        return self.enter(tensor, again.outputs[index])
+
+    def _view_of(self, base: Tensor, tensor: Tensor) -> Value:
+        """A view that was made before the trace began, of a tensor in it."""
+        layout = tensor._layout
+        args = (self.value(base), layout.shape, layout.strides, layout.offset)
+        node = Node("as_strided", "view", args, {}, [], registry.specs["as_strided"])
+        node.outputs = [Value(tuple(tensor.shape), tensor.dtype, tensor, node)]
+        self.nodes.append(node)
+        return self.enter(tensor, node.out)
+
+    def _argument(self, item: Any) -> Any:
+        if isinstance(item, Tensor):
+            return self.value(item)
+        if isinstance(item, (list, tuple)):
+            parts = [self._argument(each) for each in item]
+            if hasattr(item, "_fields"):
+                return type(item)(*parts)
+            return parts if isinstance(item, list) else tuple(parts)
+        return item
+
+    def hear(self, event: Event) -> None:
+        kind = _FORM.get(event.kind)
+        if kind is None:
+            return
+        state = default_generator.state_bytes()
+        random, self.state = state != self.state, state
+        self.random |= random
+        args = tuple(self._argument(item) for item in event.inputs)
+        settings = {k: self._argument(v) for k, v in (event.settings or {}).items()}
+        node = Node(event.name, kind, args, settings, [], event.spec, _line())
+        if random:
+            node.extra["random"] = True
+        if kind == "write":
+            self._write(event, node)
+        else:
+            node.outputs = [Value(tuple(o.shape), o.dtype, o, node) for o in event.outputs]
+            for index, (tensor, value) in enumerate(zip(event.outputs, node.outputs, strict=True)):
+                self.enter(tensor, value)
+                if kind == "view":
+                    self.parents[id(tensor)] = (event.inputs[0], node, index)
+        self.nodes.append(node)
+        self.alive.append(event)
+
+    def _write(self, event: Event, node: Node) -> None:
+        target = event.inputs[0]
+        node.outputs = [Value(tuple(target.shape), target.dtype, target, node)]
+        storage = id(target._storage)
+        before = self.values[id(target)]
+        self.written[storage] = self.written.get(storage, 0) + 1
+        chain: list[tuple[Tensor, Node, int, Tensor]] = []
+        child = target
+        while id(child) in self.parents:
+            parent, made, index = self.parents[id(child)]
+            chain.append((parent, made, index, child))
+            child = parent
+        self.enter(target, node.out)
+        value = node.out
+        pending: list[Node] = []
+        for parent, made, index, _ in chain:
+            old = self.values[id(parent)]
+            through = Node(
+                "write_through", "write", (old, value), {}, [], None, node.line,
+                {"view": (made.spec, made.args[1:], made.settings, index)},
+            )  # fmt: skip
+            through.outputs = [Value(old.shape, old.dtype, parent, through)]
+            pending.append(through)
+            value = self.enter(parent, through.out)
+        root = chain[-1][0] if chain else target
+        first = self.mutated.get(id(root), (old if chain else before, root))[0]
+        if first.producer is None:
+            self.mutated[id(root)] = (first, root)
+        node.extra["after"] = pending
+
+    def graph(self, outputs: list[Tensor]) -> Graph:
+        nodes = []
+        for node in self.nodes:
+            after = node.extra.pop("after", [])
+            nodes += [node, *after]
+        self.nodes = nodes
+        found = [self.value(tensor) for tensor in outputs]
+        mutated = [(first, self.value(root)) for first, root in self.mutated.values()]
+        return Graph(self.inputs, self.captured, self.nodes, found, mutated, self.random)
+
+
+def _line() -> str:
+    """The user's line that is running: the nearest one outside the library."""
+    frame = sys._getframe(2)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if f"{_PACKAGE}" not in file:
+            return f"{file}:{frame.f_lineno}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return ""
+
+
+_PACKAGE = __file__.removesuffix("compiler/trace.py")
+
+
+@contextmanager
+def _readers_refuse(tracer: _Tracer) -> Iterator[None]:
+    """Let the ways from a tensor to a number refuse tensors of this trace."""
+    thread = threading.get_ident()
+    before = {name: getattr(Tensor, name) for name in _READERS}
+
+    def guarded(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        def read(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+            if threading.get_ident() == thread and id(self) in tracer.values:
+                value = tracer.values[id(self)]
+                if value.traced is self and (value.producer is not None or value in tracer.inputs):
+                    raise _refusal(name, value, _line())
+            return original(self, *args, **kwargs)
+
+        return read
+
+    for name, original in before.items():
+        setattr(Tensor, name, guarded(name, original))
+    try:
+        yield
+    finally:
+        for name, original in before.items():
+            setattr(Tensor, name, original)
+
+
+def _refusal(name: str, value: Value, line: str) -> DataDependent:
+    asked = {
+        "__bool__": "bool(x)",
+        "__float__": "float(x)",
+        "__int__": "int(x)",
+        "__index__": "x as an index",
+        "__array__": "numpy.asarray(x)",
+    }.get(name, f"x.{name}()")
+    made = f", made by {value.producer.op}" if value.producer is not None else ", an input"
+    where = f" at {value.producer.line}" if value.producer is not None else ""
+    return DataDependent(
+        f"{line}: {asked} needs the value of a tensor, which a compiled function does not know "
+        f"before it runs\n  x is {value}{made}{where}\n"
+        "  Compile the parts before and after this line on their own, choose with torch.where "
+        "instead of `if`, or call the function without compile."
+    )
+
+
+def trace(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any],
+    tensors: list[Tensor],
+) -> tuple[Graph, Any]:  # fmt: skip
+    """The graph of `function(*args, **kwargs)` and what the run returned. `tensors` are the inputs
+    among the arguments. Nothing is recorded for gradients.
+    """
+    tracer = _Tracer()
+    for tensor in tensors:
+        value = Value(tuple(tensor.shape), tensor.dtype, tensor)
+        tracer.inputs.append(tracer.enter(tensor, value))
+    with _lock, no_grad(), listening(tracer.hear), _readers_refuse(tracer):
+        result = function(*args, **kwargs)
+    return tracer.graph(list(tensors_in(result))), result
+
+
+def tensors_in(item: Any) -> Iterator[Tensor]:
+    """The tensors in nested lists, tuples, dictionaries and objects that hold their fields."""
+    if isinstance(item, Tensor):
+        yield item
+    elif isinstance(item, (list, tuple)):
+        for each in item:
+            yield from tensors_in(each)
+    elif isinstance(item, dict):
+        for each in item.values():
+            yield from tensors_in(each)
+    elif hasattr(item, "__dataclass_fields__"):
+        for name in item.__dataclass_fields__:
+            yield from tensors_in(getattr(item, name))

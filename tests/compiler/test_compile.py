@@ -1,0 +1,273 @@
+"""Compiled functions against eager mode: values, shapes, strides, aliasing, guards, refusals."""
+
+import threading
+
+import pytest
+
+import pellucid as torch
+import pellucid.nn.functional as F
+from pellucid import nn
+from pellucid.compiler.compiled import compile
+from pellucid.compiler.plan import Buffer, EagerStep, arrange
+from pellucid.compiler.trace import DataDependent
+from pellucid.models import resnet18
+
+
+def flat(result):
+    return list(result) if isinstance(result, (tuple, list)) else [result]
+
+
+def agree(function, *args, tolerance=1e-5):
+    """Compiled twice and eager: equal up to rounding, with the same layout."""
+    compiled = compile(function)
+    with torch.no_grad():
+        wanted, first, second = function(*args), compiled(*args), compiled(*args)
+    for eager, *others in zip(flat(wanted), flat(first), flat(second), strict=True):
+        for other in others:
+            assert (other.shape, other.dtype, other.stride()) == (
+                eager.shape, eager.dtype, eager.stride())  # fmt: skip
+            scale = max(float(eager.double().abs().max()), 1e-30) if eager.numel() else 1.0
+            if eager.numel():
+                assert float((eager.double() - other.double()).abs().max()) <= tolerance * scale
+    return compiled
+
+
+def eager_steps(compiled):
+    plan = next(iter(compiled.plans.values())).plan
+    return [step.label for step in plan.planner.steps if isinstance(step, EagerStep)]
+
+
+def randomise(model):
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    return model.eval()
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 64, 64), (3, 3, 97, 65)])
+def test_resnet(shape):
+    torch.manual_seed(0)
+    compiled = agree(randomise(resnet18()), torch.randn(shape), tolerance=3e-5)
+    assert eager_steps(compiled) == []
+
+
+def test_transformer_encoder():
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(64, 4, 128, activation="gelu", batch_first=True)
+    compiled = agree(nn.TransformerEncoder(layer, 2).eval(), torch.randn(2, 5, 64))
+    assert eager_steps(compiled) == []
+
+
+class Mixed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(10, 16)
+        self.qkv = nn.Linear(16, 48)
+        self.norm = nn.LayerNorm(16)
+
+    def forward(self, index):
+        x = self.table(index)
+        heads = [part.view(*index.shape, 4, 4).transpose(1, 2) for part in self.qkv(x).chunk(3, -1)]
+        q, k, v = heads
+        o = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(x.shape)
+        w = (q @ k.transpose(-1, -2) / 2.0).softmax(-1) @ v
+        return (
+            self.norm(o + x).mean(1) * 2 + 1, torch.cat([x, x[:, 1:]], 1), F.gelu(x),
+            x.masked_fill(index[..., None] > 3, 0.0), torch.where(x > 0, x, -x), x[:, 0], w,
+            (x + 1).exp().clamp(0.5, 2) * 3, x.sum(), x.argmax(-1),
+        )  # fmt: skip
+
+
+def test_a_model_of_many_operators():
+    torch.manual_seed(0)
+    agree(Mixed().eval(), torch.randint(0, 10, (2, 5)))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x.clone().mul_(2.0),
+        lambda x: x.clone().add_(x, alpha=3),
+        lambda x: (x.t() + 1, x.t().contiguous()),
+        lambda x: x.view(-1)[::2] * 2,
+        lambda x: x.expand(3, 4, 6) + x[:, :1],
+        lambda x: torch.stack([x, x + 1], 1),
+        lambda x: (x.double() @ x.double().t()).float(),
+        lambda x: F.conv1d(x[None], x[:, None, :3], groups=4),
+        lambda x: x.new_zeros(3) + 1,
+        lambda x: torch.arange(6.0) * x,
+        lambda x: x.cumsum(0),
+        lambda x: x.max(1),
+    ],
+)
+def test_small_functions(function):
+    agree(function, torch.randn(4, 6))
+
+
+def test_writes_through_views():
+    def function(x):
+        y = x.clone()
+        top = y[:2]
+        part = top[:, 1:3]
+        part.mul_(10.0)
+        y[3] = 7.0
+        top.add_(1.0)
+        return y, part, top * 2
+
+    agree(function, torch.randn(4, 6))
+
+
+def test_writes_to_inputs_reach_them():
+    def function(x):
+        x.add_(1.0)
+        return x * 2
+
+    compiled = compile(function)
+    for _ in range(3):
+        x = torch.randn(3, 4)
+        before, version = x.clone(), x._version
+        result = compiled(x)
+        assert torch.equal(x, before + 1) and torch.equal(result, (before + 1) * 2)
+        assert x._version > version
+
+
+def test_buffers_that_the_model_changes():
+    class Counter(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("seen", torch.zeros(2))
+
+        def forward(self, x):
+            self.seen.add_(x.sum(0))
+            return x + self.seen
+
+    model, other = Counter(), Counter()
+    compiled = compile(model)
+    for _ in range(3):
+        x = torch.randn(3, 2)
+        torch.testing.assert_close(compiled(x), other(x))
+        torch.testing.assert_close(model.seen, other.seen)
+
+
+def test_outputs_alias_as_in_eager_mode():
+    compiled = compile(lambda x: (x.t(), (y := x + 1), y[1:]))
+    for _ in range(2):
+        x = torch.randn(3, 4)
+        view, y, part = compiled(x)
+        assert view.data_ptr() == x.data_ptr() and view.stride() == (1, 4)
+        part.zero_()
+        assert float(y[1:].abs().sum()) == 0 and float(y[0].abs().sum()) > 0
+
+
+def test_changed_parameters_are_noticed():
+    model = nn.Linear(4, 3).eval()
+    compiled, x = compile(model), torch.randn(2, 4)
+    with torch.no_grad():
+        compiled(x)
+        model.weight.mul_(2.0)
+        torch.testing.assert_close(compiled(x), model(x))
+        model.load_state_dict({"weight": torch.ones(3, 4), "bias": torch.zeros(3)})
+        torch.testing.assert_close(compiled(x), model(x))
+        model.weight = nn.Parameter(torch.zeros(3, 4))
+        torch.testing.assert_close(compiled(x), model(x))
+
+
+def test_the_training_mode_is_part_of_the_plan():
+    model = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5))
+    compiled, x = compile(model), torch.ones(1, 4)
+    with torch.no_grad():
+        model.eval()
+        assert torch.equal(compiled(x), compiled(x))
+        model.train()
+        assert len({tuple(compiled(x).flatten().tolist()) for _ in range(20)}) > 1
+
+
+def test_gradients_are_those_of_the_original():
+    model = nn.Linear(4, 3)
+    x = torch.randn(2, 4)
+    compile(model)(x).sum().backward()
+    torch.testing.assert_close(model.weight.grad, x.sum(0).expand(3, 4).contiguous())
+
+
+def test_shapes_that_change_get_plans_of_their_own():
+    model = randomise(resnet18(num_classes=5))
+    compiled = compile(model)
+    with torch.no_grad():
+        for shape in ((1, 3, 40, 40), (2, 3, 40, 40), (1, 3, 33, 47), (1, 3, 40, 40)):
+            x = torch.randn(shape)
+            torch.testing.assert_close(compiled(x), model(x), rtol=1e-3, atol=1e-4)
+    assert len(compiled.plans) == 3
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda x: x if x.sum() > 0 else -x, r"bool\(x\) needs the value"),
+        (lambda x: x * x.max().item(), r"x.item\(\) needs the value"),
+        (lambda x: torch.tensor(x.tolist()), r"x.tolist\(\) needs the value"),
+        (lambda x: x * float(x[0, 0]), r"float\(x\) needs the value"),
+    ],
+)
+def test_control_flow_on_values_is_refused_with_the_line(function, words):
+    with pytest.raises(DataDependent, match=words) as caught:
+        compile(function)(torch.randn(2, 2))
+    assert "test_compile.py:" in str(caught.value)
+
+
+def test_an_index_outside_an_embedding_is_refused_at_each_call():
+    compiled = compile(nn.Embedding(4, 3).eval())
+    with torch.no_grad():
+        compiled(torch.tensor([0, 3]))
+        with pytest.raises(IndexError, match="index out of range in self"):
+            compiled(torch.tensor([0, 4]))
+        compiled(torch.tensor([0, 3]))
+
+
+def test_structures_of_arguments_and_results():
+    def function(pair, *, named):
+        return {"sum": pair[0] + named["x"], "both": [pair[1], (pair[0] * 2,)]}
+
+    a, b = torch.randn(2), torch.randn(2)
+    result = compile(function)((a, b), named={"x": b})
+    torch.testing.assert_close(result["sum"], a + b)
+    assert isinstance(result["both"][1], tuple)
+
+
+def test_four_threads_call_one_function():
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4)).eval()
+    compiled = compile(model)
+    inputs = [torch.randn(n, 8) for n in (1, 2, 3, 4)]
+    with torch.no_grad():
+        wanted = [model(x) for x in inputs]
+    failures = []
+
+    def work(number):
+        for i in range(300):
+            which = (i + number) % 4
+            with torch.no_grad():
+                if not torch.allclose(compiled(inputs[which]), wanted[which], atol=1e-5):
+                    failures.append(which)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
+def test_buffers_that_live_at_once_do_not_overlap():
+    spans = [(0, 2, 100), (1, 3, 200), (3, 5, 50), (4, 4, 300), (0, 5, 64)]
+    buffers = []
+    for first, last, size in spans:
+        buffer = Buffer("arena", size)
+        buffer.first, buffer.last = first, last
+        buffers.append(buffer)
+    total = arrange(buffers)
+    for i, a in enumerate(buffers):
+        for b in buffers[:i]:
+            if a.first <= b.last and b.first <= a.last:
+                assert a.offset + a.nbytes <= b.offset or b.offset + b.nbytes <= a.offset
+    assert total < sum(size for *_, size in spans) + 64 * len(spans)
