@@ -253,9 +253,7 @@ class CompiledFunction:
             self._modules = _modules_of(self.original)
             quiet, listeners[:] = list(listeners), []
             try:
-                found = Specialised(
-                    self.original, args, kwargs, tensors, self._modules, self.exact
-                )
+                found = Specialised(self.original, args, kwargs, tensors, self._modules, self.exact)
             finally:
                 listeners[:] = quiet
             self.plans[key] = found
