@@ -257,7 +257,7 @@ _classes: dict[str, type[Recorded]] = {}
 
 def _node_class(name: str) -> type[Recorded]:
     """The class of the nodes of this name, made when first asked for."""
-    own = "torch::autograd::CopyBackwards" if name == "CopyBackwards" else name
+    own = f"torch::autograd::{name}" if name in ("CopyBackwards", "NotImplemented") else name
     found = _classes[name] = type(name, (Recorded,), {"_name": own, "__module__": "builtins"})
     return found
 

@@ -217,13 +217,18 @@ def describe(
         inplace=inplace,
         out=out,
         aliases=tuple(aliases),
-        backward_name=backward_name or camel(own) + "Backward0",
+        backward_name=backward_name or _node_name(own, where),
         parameters=tuple(parameters),
         variadic=variadic,
         defaults=defaults,
         fields=tuple(fields),
         measured=tuple(p for p in parameters if any(p + "_layout" in rule.wants for rule in rules)),
     )
+
+
+def _node_name(name: str, where: str) -> str:
+    """`SpecialErfcxBackward0`: operators that only `torch.special` has say so in their node."""
+    return ("Special" if where.startswith("special") else "") + camel(name) + "Backward0"
 
 
 def signature_of(body: Callable[..., Any]) -> tuple[list[str], str, dict[str, Any]]:

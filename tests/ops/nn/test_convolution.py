@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import assume
 from hypothesis import strategies as st
 
@@ -206,3 +207,17 @@ def test_time_first_convolution() -> None:
 
     arrays = numbers(6, 2, 3), numbers(3, 3, 4, seed=1), numbers(4, seed=2)
     agree(with_gradients(program), *arrays, grad=True)
+
+
+@pytest.mark.parametrize("name", ["conv1d", "conv_transpose1d"])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_permuted_weight_decides_how_a_sequence_lies(name: str, groups: int) -> None:
+    """The weight alone: PyTorch makes the input of a sequence contiguous."""
+    for order in ((0, 1, 2), (0, 2, 1)):
+        found = []
+        for library in (torch, pellucid):
+            x = library.ones(2, 4, 5).permute(0, 2, 1).contiguous().permute(0, 2, 1)
+            weight = library.ones(4, 4 // groups, 3).permute(order).contiguous().permute(order)
+            call = getattr(library.nn.functional, name)
+            found.append(call(x, weight, groups=groups).stride())
+        assert found[0] == found[1]

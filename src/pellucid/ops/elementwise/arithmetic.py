@@ -16,6 +16,7 @@ from pellucid.ops.elementwise.pointwise import elementwise, floating, pointwise
 from pellucid.ops.elementwise.refusals import BOOL, COMPLEX, EXACT, WIDE, either, kernel, words
 from pellucid.ops.elementwise.row import Row
 from pellucid.ops.spec import NoGradient
+from pellucid.ops.underivable import UNLISTED, unlisted
 from pellucid.tensor.dtype import dtype, int64
 from pellucid.tensor.tensor import Tensor
 
@@ -154,27 +155,16 @@ true_div = pointwise(
 )
 
 
-def no_derivative(name: str) -> Any:
-    """The formula of an operator that PyTorch has no derivative for.
-
-    Backward through it fails and says so.
-    """
-
-    def refuse(grad: Any) -> Any:
-        raise NotImplementedError(f"derivative for {name} is not implemented")
-
-    return refuse
-
-
 floor_divide = pointwise(
     "floor_divide",
     _floored,
     "input other",
     refuse=kernel("div_floor_cpu", BOOL, COMPLEX, WIDE),
     gradient={
-        "input": no_derivative("aten::floor_divide"),
-        "other": no_derivative("aten::floor_divide"),
+        "input": unlisted("floor_divide"),
+        "other": unlisted("floor_divide"),
     },
+    backward_name=UNLISTED,
     doc="The quotient rounded towards minus infinity.",
 )
 

@@ -24,6 +24,7 @@ from pellucid.ops.elementwise.refusals import (
 )
 from pellucid.ops.inplace import scalar_type
 from pellucid.ops.spec import NoGradient
+from pellucid.ops.underivable import UNLISTED, unlisted
 from pellucid.tensor.dtype import dtype
 from pellucid.tensor.tensor import Tensor
 
@@ -197,7 +198,8 @@ def _one_dtype(operands: Sequence[Any]) -> None:
         kernel("heaviside_cpu", WIDE),
     ),
     verify=_one_dtype,
-    gradient=NoGradient("a step has no slope"),
+    gradient={"input": unlisted("heaviside"), "values": unlisted("heaviside")},
+    backward_name=UNLISTED,
 )
 def heaviside(input: Any, values: Any) -> Any:
     """0 below zero, 1 above, `values` at zero; 0 for NaN."""

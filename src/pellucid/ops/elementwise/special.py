@@ -9,13 +9,13 @@ import numpy as np
 
 from pellucid.ops.api import F
 from pellucid.ops.dispatch import composite, operator
-from pellucid.ops.elementwise.arithmetic import no_derivative
 from pellucid.ops.elementwise.masks import keep
 from pellucid.ops.elementwise.pointwise import elementwise, floating, pointwise
 from pellucid.ops.elementwise.refusals import COMPLEX, EXACT, HALF, kernel
 from pellucid.ops.numerics import bessel, gamma, normal
 from pellucid.ops.numerics import erf as error_functions
 from pellucid.ops.spec import registry
+from pellucid.ops.underivable import listed
 from pellucid.tensor.dtype import finfo
 from pellucid.tensor.tensor import Tensor
 
@@ -169,7 +169,7 @@ def _incomplete(name: str, upper: bool, sign: float) -> Any:
         tensors="input other",
         refuse=kernel(f"{name}_cpu", *EXACT, COMPLEX),
         gradient={
-            "input": no_derivative(f"{name}: input"),
+            "input": listed(f"{name}: input"),
             "other": lambda grad, input, other: (
                 sign * grad * F.exp((input - 1) * F.log(other) - other - F.lgamma(input))
             ),
@@ -190,7 +190,7 @@ igammac = _incomplete("igammac", True, -1.0)
     inplace=False,
     refuse=kernel("zeta_cpu", COMPLEX, HALF),
     gradient={
-        "input": no_derivative("zeta"),
+        "input": listed("zeta"),
         "other": lambda grad, input, other: grad * -input * F.special.zeta(input + 1.0, other),
     },
 )

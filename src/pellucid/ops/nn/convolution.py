@@ -27,14 +27,29 @@ from pellucid.ops.nn.convolution_checks import (
 from pellucid.ops.nn.kernels_convolution import Geometry
 from pellucid.ops.nn.support import Ints, scratch_for, settle, tie, working
 from pellucid.tensor.dtype import REDUCED, float32
-from pellucid.tensor.layout import Layout, channels_last, channels_last_3d, contiguous
+from pellucid.tensor.layout import (
+    Layout,
+    channels_last,
+    channels_last_3d,
+    contiguous,
+    squeeze,
+    unsqueeze,
+)
 from pellucid.tensor.tensor import Tensor, empty
 
 _MAKERS = {4: (channels_last, "channels_last"), 5: (channels_last_3d, "channels_last_3d")}
 
 
 def _layout(shape: Ints, keeps_volumes: bool, *operands: Tensor) -> Layout:
-    """Channels-last if an operand is; volumes only where PyTorch has a kernel that keeps it."""
+    """Channels-last if an operand is; volumes only where PyTorch has a kernel that keeps it.
+
+    A sequence is a plane of height 1 to PyTorch, which makes the input contiguous but not the
+    second operand, the weight.
+    """
+    if len(shape) == 3:
+        plane = unsqueeze(operands[1]._layout, 2)
+        if plane.suggested_memory_format == "channels_last":
+            return squeeze(channels_last((*shape[:2], 1, shape[2])), 2)
     if len(shape) in _MAKERS and (len(shape) == 4 or keeps_volumes):
         maker, format = _MAKERS[len(shape)]
         if any(x._layout.suggested_memory_format == format for x in operands):

@@ -7,7 +7,6 @@ Loss.cpp): their gradients are those of the operators they are made of.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NoReturn
 
 from pellucid.autograd.modes import no_grad
 from pellucid.ops.api import F
@@ -16,6 +15,7 @@ from pellucid.ops.inplace import scalar_type
 from pellucid.ops.nn import kernels_distances as kernels
 from pellucid.ops.nn.reduction import combine, reduction_named
 from pellucid.ops.nn.support import not_implemented, require_tensor
+from pellucid.ops.underivable import aten
 from pellucid.tensor.dtype import FLOATING, REDUCED
 from pellucid.tensor.layout import broadcast_shapes, contiguous
 from pellucid.tensor.tensor import Tensor, empty
@@ -60,16 +60,12 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     return (units[0] * units[1]).sum(dim)
 
 
-def _no_second(grad: Tensor) -> NoReturn:
-    raise NotImplementedError("derivative for aten::_pdist_backward is not implemented")
-
-
 @operator(
     where="internal",
     name="pdist_backward",
     backward_name="PdistBackwardBackward0",
     gradient={
-        ("input", "x", "distances"): _no_second,
+        ("input", "x", "distances"): aten("_pdist_backward"),
     },
 )
 def _pdist_backward(input: Tensor, x: Tensor, p: float, distances: Tensor) -> Tensor:

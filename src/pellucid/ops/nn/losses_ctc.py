@@ -6,7 +6,7 @@ it is exact.
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from pellucid.ops.nn import kernels_ctc as kernels
 from pellucid.ops.nn.reduction import reduction_named
 from pellucid.ops.nn.support import Ints, finished, not_implemented, require_tensor
 from pellucid.ops.returns import return_type
+from pellucid.ops.underivable import unlisted
 from pellucid.tensor.dtype import BOOL, INTEGER, float32, float64, int64
 from pellucid.tensor.tensor import Tensor, adopt
 
@@ -24,14 +25,10 @@ _REDUCTIONS = ("none", "mean", "sum")
 _WHERE = "(while checking arguments for ctc_loss_allocate_outputs)"
 
 
-def _no_second(grad: Tensor) -> NoReturn:
-    raise RuntimeError("derivative for aten::_ctc_loss_backward is not implemented")
-
-
 @operator(
     where="internal",
     name="ctc_loss_backward",
-    gradient={("input", "log_probs"): _no_second},
+    gradient={("input", "log_probs"): unlisted("_ctc_loss_backward")},
     backward_name="CtcLossBackwardBackward0",
 )
 def _gradient(

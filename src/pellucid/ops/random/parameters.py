@@ -22,6 +22,7 @@ from pellucid.ops.inplace import scalar_type
 from pellucid.ops.random.fill import fill_bernoulli_of, number, zeros
 from pellucid.ops.random.sizes import drawn, stream
 from pellucid.ops.spec import NoGradient
+from pellucid.ops.underivable import aten
 from pellucid.tensor.dtype import default, int64
 from pellucid.tensor.layout import broadcast_shapes, contiguous
 from pellucid.tensor.random import distributions as draw
@@ -30,16 +31,6 @@ from pellucid.tensor.random import rejection
 from pellucid.tensor.random.checks import refuse_dtype
 from pellucid.tensor.random.generator import Generator
 from pellucid.tensor.tensor import Tensor, adopt, empty
-
-
-def underivable(name: str) -> Callable[[Any], Any]:
-    """The formula of a gradient that PyTorch leaves out: NotImplementedError when it is needed."""
-
-    def refuse(grad: Any) -> Any:
-        raise NotImplementedError(f"derivative for aten::{name} is not implemented")
-
-    return refuse
-
 
 # -- bernoulli
 
@@ -61,7 +52,7 @@ def bernoulli_of(input: Tensor, generator: Generator) -> Tensor:
     where="internal",
     name="bernoulli_like",
     backward_name="NotImplemented",
-    gradient={"input": underivable("bernoulli.p")},
+    gradient={"input": aten("bernoulli.p")},
 )
 def bernoulli_like(input: Tensor, p: float, generator: Generator) -> Tensor:
     """Ones with probability `p` in the shape and dtype of `input`, row-major."""
@@ -178,7 +169,7 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
 @operator(
     where="torch",
     backward_name="NotImplemented",
-    gradient={"count": underivable("binomial"), "prob": underivable("binomial")},
+    gradient={"count": aten("binomial"), "prob": aten("binomial")},
 )
 def binomial(count: Tensor, prob: Tensor, generator: Generator | None = None) -> Tensor:
     """The number of successes in `count` trials of probability `prob`; shapes broadcast.
@@ -244,7 +235,7 @@ def standard_gamma(input: Tensor, generator: Generator | None = None) -> Tensor:
 @operator(
     where="torch",
     name="_sample_dirichlet",
-    gradient={"input": underivable("_sample_dirichlet")},
+    gradient={"input": aten("_sample_dirichlet")},
     backward_name="NotImplemented",
 )
 def sample_dirichlet(input: Tensor, generator: Generator | None = None) -> Tensor:

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.ops.dispatch import operator
+from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.inplace import scalar_type
 from pellucid.ops.reductions.reduce import work_array
 from pellucid.ops.returns import return_type
 from pellucid.ops.spec import NoGradient
+from pellucid.ops.underivable import UNLISTED, unlisted
 from pellucid.tensor.dtype import FLOATING, INTEGER, dtype, float64, int64
 from pellucid.tensor.tensor import Tensor, adopt
 
@@ -123,7 +124,12 @@ def _check_histogram(kernel: str, input: Tensor, weight: Tensor | None) -> None:
         )
 
 
-@operator(out=True, fields=("hist", "bin_edges"), gradient=_NO_GRADIENT)
+@operator(
+    out=True,
+    fields=("hist", "bin_edges"),
+    gradient={name: unlisted("histogram") for name in ("input", "bins", "weight")},
+    backward_name=UNLISTED,
+)
 def histogram(
     input: Tensor,
     bins: Any,
@@ -142,7 +148,7 @@ def histogram(
     return _Histogram(adopt(counts, input.dtype), adopt(np.array(edges[0]), input.dtype))
 
 
-@operator(where="torch", gradient=_NO_GRADIENT)
+@composite(where="torch")
 def histogramdd(
     input: Tensor,
     bins: Any,
@@ -164,18 +170,31 @@ def histogramdd(
         raise RuntimeError(
             "histogramdd: The size of bins must be equal to the innermost dimension of the input."
         )
-    points = input._array.reshape(math.prod(input.shape[:-1]), d)
-    counts, edges = _count(points, each, range, weight, density)
-    return _HistogramDd(
-        adopt(counts, input.dtype), tuple(adopt(np.array(e), input.dtype) for e in edges)
-    )
+    counts, *edges = _count_in_grid(input, each, range, weight, density)
+    own = zip(each, edges, strict=True)  # edges that were given are returned as they are
+    return _HistogramDd(counts, tuple(b if isinstance(b, Tensor) else e for b, e in own))
+
+
+@operator(
+    where="internal",
+    name="histogramdd",
+    gradient={name: unlisted("_histogramdd_from_bin_cts") for name in ("input", "bins", "weight")},
+    backward_name=UNLISTED,
+)
+def _count_in_grid(
+    input: Tensor, bins: list[Any], range: Any, weight: Tensor | None, density: bool
+) -> tuple[Tensor, ...]:
+    """The counts of `histogramdd`, and the edges along each dimension."""
+    points = input._array.reshape(math.prod(input.shape[:-1]), input.shape[-1])
+    counts, edges = _count(points, bins, range, weight, density)
+    return tuple(adopt(np.array(each), input.dtype) for each in (counts, *edges))
 
 
 def _name(d: dtype) -> str:
     return {"float32": "float", "float64": "double"}.get(d.name, scalar_type(d))
 
 
-@operator(gradient=_NO_GRADIENT)
+@operator(gradient={"weights": unlisted("bincount")}, backward_name=UNLISTED)
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often (or with what sum of `weights`) each number from 0 on occurs."""
     if input.dim() != 1 or (input.numel() and bool((input._array < 0).any())):

@@ -11,6 +11,7 @@ from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.inplace import EXACT, scalar_type
 from pellucid.ops.reductions.reduce import work_array
 from pellucid.ops.spec import NoGradient, OutRule
+from pellucid.ops.underivable import listed
 from pellucid.tensor.dtype import COMPLEX, bool_, dtype, int32, int64
 from pellucid.tensor.layout import contiguous, normalize_dim
 from pellucid.tensor.promotion import number_dtype, promote_types
@@ -216,6 +217,25 @@ def _unique(input: Tensor, dim: int | None, consecutive: bool) -> tuple[Tensor, 
     )
 
 
+@operator(where="internal", name="unique2", gradient={"input": listed("_unique2")})
+def _unique2(input: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return _unique(input, None, False)
+
+
+@operator(where="internal", name="unique_dim", gradient={"input": listed("unique_dim")})
+def _unique_along(input: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
+    return _unique(input, dim, False)
+
+
+@operator(
+    where="internal",
+    name="unique_consecutive",
+    gradient={"input": listed("unique_consecutive")},
+)
+def _unique_neighbours(input: Tensor, dim: int | None) -> tuple[Tensor, Tensor, Tensor]:
+    return _unique(input, dim, True)
+
+
 def _asked(found: tuple[Tensor, Tensor, Tensor], inverse: bool, counts: bool) -> Any:
     if not inverse and not counts:
         return found[0]
@@ -234,7 +254,8 @@ def unique(
 
     With `return_inverse` also where each element went, with `return_counts` how many there were.
     """
-    return _asked(_unique(input, dim, False), return_inverse, return_counts)
+    found = _unique_along(input, dim) if dim is not None else _unique2(input)
+    return _asked(found, return_inverse, return_counts)
 
 
 @composite()
@@ -245,7 +266,7 @@ def unique_consecutive(
     dim: int | None = None,
 ) -> Any:
     """The elements (or slices along `dim`) without those that equal the one before."""
-    return _asked(_unique(input, dim, True), return_inverse, return_counts)
+    return _asked(_unique_neighbours(input, dim), return_inverse, return_counts)
 
 
 # --- membership -----------------------------------------------------------------------------------
