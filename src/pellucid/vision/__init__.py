@@ -1,4 +1,4 @@
-"""Images: torchvision's operators.
+"""Images: torchvision's operators, transforms, data sets, files and drawing.
 
 `pellucid run` resolves `import torchvision` to this package. Its parts load on first use.
 """
@@ -9,9 +9,31 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pellucid.vision import datasets as datasets
+    from pellucid.vision import io as io
     from pellucid.vision import ops as ops
+    from pellucid.vision import transforms as transforms
+    from pellucid.vision import utils as utils
 
-_PARTS = {"ops": "pellucid.vision.ops"}
+__version__ = "0.28.0+pellucid"
+"""The release of torchvision that goes with PyTorch 2.13."""
+
+_PARTS = {
+    part: f"pellucid.vision.{part}" for part in ("datasets", "io", "ops", "transforms", "utils")
+}
+# torchvision has its models inside; here they are a room above this one.
+_PARTS["models"] = "pellucid.models"
+
+
+def set_image_backend(backend: str) -> None:
+    """Which library opens images: "PIL" is the only one here. Raises ValueError for others."""
+    if backend != "PIL":
+        raise ValueError(f"Invalid backend '{backend}'. Options are 'PIL'")
+
+
+def get_image_backend() -> str:
+    """Which library opens images."""
+    return "PIL"
 
 
 if not TYPE_CHECKING:

@@ -1,0 +1,237 @@
+"""Crops and turns with chance in them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from pellucid import ops
+from pellucid.vision.transforms import conversion, geometry
+from pellucid.vision.transforms.base import Transform
+from pellucid.vision.transforms.chance import below, uniform
+from pellucid.vision.transforms.interpolation import InterpolationMode, mode_of
+
+
+class RandomCrop(Transform):
+    """A part of `size` from anywhere, after `padding`; `pad_if_needed` enlarges what is smaller."""
+
+    def __init__(
+        self,
+        size: geometry.Size,
+        padding: geometry.Size | None = None,
+        pad_if_needed: bool = False,
+        fill: Any = 0,
+        padding_mode: str = "constant",
+    ) -> None:
+        super().__init__()
+        self.size = geometry.pair(size)
+        self.padding = padding
+        self.pad_if_needed = pad_if_needed
+        self.fill = fill
+        self.padding_mode = padding_mode
+
+    @staticmethod
+    def get_params(img: Any, output_size: Sequence[int]) -> tuple[int, int, int, int]:
+        """(top, left, height, width). Raises ValueError for an image that is smaller."""
+        _, height, width = conversion.get_dimensions(img)
+        high, wide = output_size
+        if height < high or width < wide:
+            raise ValueError(
+                f"Required crop size {(high, wide)} is larger than input image size "
+                f"{(height, width)}\n  RandomCrop(size, pad_if_needed=True) enlarges the image."
+            )
+        if (high, wide) == (height, width):
+            return 0, 0, height, width
+        return below(height - high + 1), below(width - wide + 1), high, wide
+
+    def _padded(self, image: Any) -> Any:
+        if self.padding is not None:
+            image = geometry.pad(image, self.padding, self.fill, self.padding_mode)
+        _, height, width = conversion.get_dimensions(image)
+        if self.pad_if_needed and width < self.size[1]:
+            around = [self.size[1] - width, 0]
+            image = geometry.pad(image, around, self.fill, self.padding_mode)
+        if self.pad_if_needed and height < self.size[0]:
+            around = [0, self.size[0] - height]
+            image = geometry.pad(image, around, self.fill, self.padding_mode)
+        return image
+
+    def draw(self, image: Any) -> Any:
+        return self.get_params(self._padded(image), self.size)
+
+    def change(self, image: Any, drawn: Any) -> Any:
+        return geometry.crop(self._padded(image), *drawn)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(size={self.size}, padding={self.padding})"
+
+
+class RandomResizedCrop(Transform):
+    """A part with `scale` of the area and an aspect of `ratio`, resized to `size` (Szegedy et al.
+    2015, "Going deeper with convolutions", section 6)."""
+
+    def __init__(
+        self,
+        size: geometry.Size,
+        scale: Sequence[float] = (0.08, 1.0),
+        ratio: Sequence[float] = (3.0 / 4.0, 4.0 / 3.0),
+        interpolation: InterpolationMode | int = InterpolationMode.BILINEAR,
+        antialias: bool | None = True,
+    ) -> None:
+        super().__init__()
+        self.size = geometry.pair(size)
+        self.scale = scale
+        self.ratio = ratio
+        self.interpolation = mode_of(interpolation)
+        self.antialias = antialias
+
+    @staticmethod
+    def get_params(
+        img: Any, scale: Sequence[float], ratio: Sequence[float]
+    ) -> tuple[int, int, int, int]:
+        """(top, left, height, width): of ten attempts the first that fits, else the middle."""
+        _, height, width = conversion.get_dimensions(img)
+        log_ratio = ops.log(ops.tensor([float(value) for value in ratio])).tolist()
+        for _ in range(10):
+            area = height * width * uniform(scale[0], scale[1])
+            aspect = float(ops.exp(ops.empty(1).uniform_(log_ratio[0], log_ratio[1])).item())
+            wide = round(math.sqrt(area * aspect))
+            high = round(math.sqrt(area / aspect))
+            if 0 < wide <= width and 0 < high <= height:
+                return below(height - high + 1), below(width - wide + 1), high, wide
+        whole = float(width) / float(height)
+        wide, high = width, height
+        if whole < min(ratio):
+            high = round(wide / min(ratio))
+        elif whole > max(ratio):
+            wide = round(high * max(ratio))
+        return (height - high) // 2, (width - wide) // 2, high, wide
+
+    def draw(self, image: Any) -> Any:
+        return self.get_params(image, self.scale, self.ratio)
+
+    def change(self, image: Any, drawn: Any) -> Any:
+        top, left, height, width = drawn
+        return geometry.resized_crop(
+            image, top, left, height, width, self.size, self.interpolation, self.antialias
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(size={self.size}, scale={tuple(self.scale)}, "
+            f"ratio={tuple(round(value, 4) for value in self.ratio)}, "
+            f"interpolation={self.interpolation.value}, antialias={self.antialias})"
+        )
+
+
+def _degrees(name: str, value: float | Sequence[float]) -> tuple[float, float]:
+    if isinstance(value, (int, float)):
+        if value < 0:
+            raise ValueError(f"If {name} is a single number, it must be positive.")
+        return -float(value), float(value)
+    if len(value) != 2:
+        raise ValueError(f"{name} should be a sequence of length 2.")
+    return float(value[0]), float(value[1])
+
+
+class RandomRotation(Transform):
+    """Turned by an angle drawn from `degrees`."""
+
+    def __init__(
+        self,
+        degrees: float | Sequence[float],
+        interpolation: InterpolationMode | int = InterpolationMode.NEAREST,
+        expand: bool = False,
+        center: Sequence[float] | None = None,
+        fill: Any = 0,
+    ) -> None:
+        super().__init__()
+        self.degrees = _degrees("degrees", degrees)
+        self.interpolation = mode_of(interpolation)
+        self.expand = expand
+        self.center = center
+        self.fill = fill
+
+    @staticmethod
+    def get_params(degrees: Sequence[float]) -> float:
+        """One angle."""
+        return uniform(float(degrees[0]), float(degrees[1]))
+
+    def draw(self, image: Any) -> Any:
+        return self.get_params(self.degrees)
+
+    def change(self, image: Any, drawn: Any) -> Any:
+        return geometry.rotate(
+            image, drawn, self.interpolation, self.expand, self.center, self.fill
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(degrees={list(self.degrees)}, "
+            f"interpolation={self.interpolation.value}, expand={self.expand}, fill={self.fill})"
+        )
+
+
+class RandomAffine(Transform):
+    """Turned, moved, scaled and sheared, each by what is drawn from its range."""
+
+    def __init__(
+        self,
+        degrees: float | Sequence[float],
+        translate: Sequence[float] | None = None,
+        scale: Sequence[float] | None = None,
+        shear: float | Sequence[float] | None = None,
+        interpolation: InterpolationMode | int = InterpolationMode.NEAREST,
+        fill: Any = 0,
+        center: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.degrees = _degrees("degrees", degrees)
+        if translate is not None and not all(0.0 <= t <= 1.0 for t in translate):
+            raise ValueError("translation values should be between 0 and 1")
+        if scale is not None and not all(s > 0 for s in scale):
+            raise ValueError("scale values should be positive")
+        self.translate = translate
+        self.scale = scale
+        if shear is None or isinstance(shear, (int, float)) or len(shear) == 2:
+            self.shear = None if shear is None else list(_degrees("shear", shear))
+        else:
+            self.shear = [float(value) for value in shear]
+        self.interpolation = mode_of(interpolation)
+        self.fill = fill
+        self.center = center
+
+    @staticmethod
+    def get_params(
+        degrees: Sequence[float],
+        translate: Sequence[float] | None,
+        scale_ranges: Sequence[float] | None,
+        shears: Sequence[float] | None,
+        img_size: Sequence[int],
+    ) -> tuple[float, tuple[int, int], float, tuple[float, float]]:
+        """(angle, translations, scale, shears); `img_size` is (width, height)."""
+        angle = uniform(float(degrees[0]), float(degrees[1]))
+        moved = (0, 0)
+        if translate is not None:
+            far_x, far_y = float(translate[0] * img_size[0]), float(translate[1] * img_size[1])
+            moved = round(uniform(-far_x, far_x)), round(uniform(-far_y, far_y))
+        scale = 1.0
+        if scale_ranges is not None:
+            scale = uniform(float(scale_ranges[0]), float(scale_ranges[1]))
+        shear_x = shear_y = 0.0
+        if shears is not None:
+            shear_x = uniform(float(shears[0]), float(shears[1]))
+            if len(shears) == 4:
+                shear_y = uniform(float(shears[2]), float(shears[3]))
+        return angle, moved, scale, (shear_x, shear_y)
+
+    def draw(self, image: Any) -> Any:
+        size = conversion.get_image_size(image)
+        return self.get_params(self.degrees, self.translate, self.scale, self.shear, size)
+
+    def change(self, image: Any, drawn: Any) -> Any:
+        angle, moved, scale, shear = drawn
+        return geometry.affine(
+            image, angle, moved, scale, shear, self.interpolation, self.fill, self.center
+        )
