@@ -210,6 +210,7 @@ _ROOMS = frozenset(
         "special",
         "storage",
         "testing",
+        "text",
         "torch_version",
         "types",
         "utils",

@@ -34,6 +34,7 @@ LATE = {
     "safetensors",
     "scipy.interpolate",
     "tokenizers",
+    "tokenizers.implementations",
 }
 """Modules that may be imported inside a function, wherever that is."""
 
@@ -42,6 +43,7 @@ LATE_HERE: dict[str, set[str]] = {
     "pellucid.cli.entry": {"pellucid.cli.app"},
     "pellucid.cli.check": {"rich.console", "rich.table"},
     "pellucid.cli.diagram": {"pellucid.cli.drawing"},
+    "pellucid.cli.embed": {"pellucid.cli.embedding"},
     # Gradients of views are written with operators of the room that is just being imported.
     "pellucid.ops.views.every": {"pellucid.ops"},
 }

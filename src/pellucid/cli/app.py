@@ -13,6 +13,7 @@ import typer
 from pellucid.cli.bench import bench_command
 from pellucid.cli.check import check_command
 from pellucid.cli.diagram import diagram_command
+from pellucid.cli.embed import embed_command, similar_command
 from pellucid.cli.environment import env_command
 from pellucid.cli.run import Program, Wishes, run_arguments
 from pellucid.instrument import timings
@@ -92,6 +93,8 @@ def run(
 
 app.command("check")(check_command)
 app.command("diagram")(diagram_command)
+app.command("embed")(embed_command)
+app.command("similar")(similar_command)
 app.command("env")(env_command)
 app.command(
     "bench",
