@@ -28,6 +28,7 @@ LATE = {
     "matplotlib.figure",
     "matplotlib.patches",
     "matplotlib.pyplot",
+    "plotext",
     "ml_dtypes",
     "PIL",
     "PIL.Image",
@@ -41,6 +42,7 @@ LATE = {
 LATE_HERE: dict[str, set[str]] = {
     # The command line answers `--help` and `run` without waiting for what other commands need.
     "pellucid.cli.entry": {"pellucid.cli.app"},
+    "pellucid.cli.approx": {"pellucid.cli"},
     "pellucid.cli.check": {"rich.console", "rich.table"},
     "pellucid.cli.diagram": {"pellucid.cli.drawing"},
     "pellucid.cli.embed": {"pellucid.cli.embedding"},

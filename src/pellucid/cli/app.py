@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from pellucid.cli.approx import approx_command, lab_command
 from pellucid.cli.bench import bench_command
 from pellucid.cli.check import check_command
 from pellucid.cli.diagram import diagram_command
@@ -91,6 +92,8 @@ def run(
     context.obj.append(Program(script, module, own, wishes.explain, wishes.ledger))
 
 
+app.command("approx")(approx_command)
+app.command("lab")(lab_command)
 app.command("check")(check_command)
 app.command("diagram")(diagram_command)
 app.command("embed")(embed_command)

@@ -154,7 +154,7 @@ def tensor_product(target: Target, degree: int) -> Fit:
     low, high = target.interval
 
     def basis(points: np.ndarray) -> np.ndarray:
-        scaled = 2 * (points - low) / (high - low) - 1
+        scaled = 2 * (points.reshape(len(points), -1) - low) / (high - low) - 1
         table = np.ones((len(points), 1))
         for column in scaled.T:
             each = chebyshev_series.chebvander(column, degree)

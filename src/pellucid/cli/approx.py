@@ -1,0 +1,113 @@
+"""`pellucid approx` and `pellucid lab`: the approximation laboratory from the command line."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+
+def _fail(command: str, error: Exception) -> NoReturn:
+    print(f"pellucid {command}: {error}", file=sys.stderr)
+    raise typer.Exit(2)
+
+
+def interval_of(text: str) -> tuple[float, float]:
+    """`-1,1` as two numbers. ValueError otherwise."""
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"--on takes two numbers such as -1,1, not {text!r}") from None
+    return low, high
+
+
+def degrees_of(text: str) -> list[int]:
+    """`7`, `3,5,9`, `3:15` or `3:15:2` (both ends included) as degrees. ValueError otherwise."""
+    if re.fullmatch(r"\d+(,\d+)*", text):
+        found = [int(part) for part in text.split(",")]
+    elif match := re.fullmatch(r"(\d+):(\d+)(?::(\d+))?", text):
+        first, last, step = (int(part or 1) for part in match.groups())
+        found = list(range(first, last + 1, step)) if step else []
+    else:
+        found = []
+    if not found or max(found) > 200 or len(found) > 60:
+        raise ValueError(f"--degree takes degrees up to 200 such as 7, 3,5,9 or 3:15, not {text!r}")
+    return found
+
+
+def units_of(text: str) -> list[int]:
+    """`4` or `8,8` as the widths of hidden layers. ValueError otherwise."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--units takes widths such as 4 or 8,8, not {text!r}") from None
+
+
+def approx_command(
+    target: Annotated[
+        str, typer.Argument(help='A function of x such as "sin(2*pi*x)", or a name such as runge.')
+    ],
+    on: Annotated[str, typer.Option(metavar="LOW,HIGH", help="The interval.")] = "",
+    units: Annotated[
+        str, typer.Option(metavar="N[,N…]", help="Units of the network's hidden layers.")
+    ] = "4",
+    activation: Annotated[str, typer.Option(help="tanh, relu, sigmoid, sin or abs.")] = "tanh",
+    degree: Annotated[
+        str, typer.Option(metavar="A:B[:STEP]", help="Degrees of the polynomials.")
+    ] = "3:15:2",
+    seeds: Annotated[int, typer.Option(help="Networks, each with another start.")] = 16,
+    optimiser: Annotated[str, typer.Option(help="levenberg, adam or sgd.")] = "levenberg",
+    steps: Annotated[int | None, typer.Option(help="Steps of the training.")] = None,
+    report: Annotated[
+        Path, typer.Option(metavar="PAGE", help="The page to write; a PNG is put beside it.")
+    ] = Path("approx.html"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+) -> None:
+    """Approximate a function by polynomials and by networks, side by side.
+
+    Prints a table and a plot, and writes a page. Nothing of TARGET is run but arithmetic. Exit code
+    2: something that was asked for makes no sense; the sentence says what.
+    """
+    from pellucid.cli import laboratory
+
+    try:
+        laboratory.approximate_and_show(
+            target,
+            interval_of(on) if on else None,
+            units_of(units),
+            activation,
+            degrees_of(degree),
+            seeds,
+            optimiser,
+            steps,
+            report,
+            as_json,
+        )
+    except (ValueError, TypeError, ImportError, OSError) as error:
+        _fail("approx", error)
+
+
+def lab_command(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[EXPERIMENT]...", help="Which; all, if none.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer seeds, sizes and steps.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep results of an earlier run of the same settings.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Where the seeds begin.")] = 0,
+    out: Annotated[Path, typer.Option(help="The folder of results.")] = Path("lab-results"),
+) -> None:
+    """Measure each claim of the notes on the approximation theorem and say whether it holds.
+
+    Writes a JSON file for each experiment and one page with the verdicts.
+    """
+    from pellucid.cli import laboratory
+
+    try:
+        laboratory.run_and_show(names or [], quick, resume, seed, out)
+    except (ValueError, ImportError, OSError) as error:
+        _fail("lab", error)

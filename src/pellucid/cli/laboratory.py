@@ -1,0 +1,135 @@
+"""What `pellucid approx` and `pellucid lab` print and write."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pellucid.lab import Comparison, approximate
+from pellucid.lab.drawing import figures_of, in_terminal, png
+from pellucid.lab.experiment import Experiment, Outcome, Settings
+from pellucid.lab.report import page_of_comparison, page_of_lab
+from pellucid.lab.runner import chosen, run, write_bytes, write_text
+
+_COLOURS = {"holds": "green", "holds with conditions": "yellow", "does not hold": "red"}
+
+
+def approximate_and_show(
+    what: str,
+    interval: tuple[float, float] | None,
+    units: Sequence[int],
+    activation: str,
+    degrees: Sequence[int],
+    seeds: int,
+    optimiser: str,
+    steps: int | None,
+    report: Path,
+    as_json: bool,
+) -> None:
+    """Approximate, print the table and a plot, write the page and the picture."""
+    if seeds < 1:
+        raise ValueError(f"--seeds takes a number of networks, at least 1, not {seeds}")
+    if seeds > 1000:
+        raise ValueError(f"--seeds takes at most 1000 networks, not {seeds}")
+    told = Console(stderr=True)
+    with told.status("…") as status:
+        comparison = approximate(
+            what,
+            interval,
+            units=units,
+            activation=activation,
+            degrees=degrees,
+            seeds=seeds,
+            optimiser=optimiser,
+            steps=steps,
+            progress=lambda step, part: status.update(f"{step} {part:.0%}"),
+        )
+        figures = figures_of(comparison)
+        if as_json:
+            print(json.dumps(comparison.as_json(), ensure_ascii=False, default=float))
+        else:
+            _print(comparison)
+            if sys.stdout.isatty() or not as_json:
+                print(in_terminal(figures[0]))
+        status.update("report")
+        picture = report.with_suffix(".png")
+        write_text(report, page_of_comparison(comparison))
+        write_bytes(picture, png(figures, rows=3))
+    told.print(f"report: {report} and {picture}")
+
+
+def _print(comparison: Comparison) -> None:
+    console = Console()
+    target = comparison.target
+    low, high = target.interval
+    degrees: dict[int, dict[str, float]] = {}
+    families: list[str] = []
+    for fit in comparison.fits:
+        if fit.family == "network":
+            continue
+        degrees.setdefault(fit.parameters - 1, {})[fit.family] = fit.sup
+        if fit.family not in families:
+            families.append(fit.family)
+    table = Table(
+        title=f"{escape(target.name)} on \\[{low:g}, {high:g}]: largest error", title_justify="left"
+    )
+    table.add_column("degree", justify="right")
+    table.add_column("parameters", justify="right")
+    for family in families:
+        table.add_column(family, justify="right")
+    for degree, errors in degrees.items():
+        shown = [f"{errors[f]:.2e}" if f in errors else "" for f in families]
+        table.add_row(str(degree), str(degree + 1), *shown)
+    console.print(table)
+    networks = Table(title="networks", title_justify="left")
+    for name in ("network", "parameters", "best", "median", "worst", "L2 of best", "seconds"):
+        networks.add_column(name, justify="left" if name == "network" else "right")
+    for fit in comparison.networks:
+        ordered = sorted(fit.spread)
+        middle = ordered[len(ordered) // 2]
+        networks.add_row(
+            fit.name, str(fit.parameters), f"{fit.sup:.2e}", f"{middle:.2e}", f"{ordered[-1]:.2e}",
+            f"{fit.l2:.2e}", f"{fit.seconds:.2f}",
+        )  # fmt: skip
+    console.print(networks)
+    for fit in comparison.fits:
+        if fit.note:
+            console.print(f"{fit.family}, {fit.name}: {escape(fit.note)}")
+    for finding in comparison.findings:
+        tried = f" Tried: {finding.tried}." if finding.tried else ""
+        console.print(f"[bold]{finding.cause}[/]: {escape(finding.evidence)}.{escape(tried)}")
+
+
+def run_and_show(names: Sequence[str], quick: bool, resume: bool, seed: int, folder: Path) -> None:
+    """Run experiments, tell of each as it ends, write the page."""
+    if seed < 0:
+        raise ValueError(f"--seed takes a number of at least 0, not {seed}")
+    experiments = chosen(names)
+    settings = Settings(quick, seed)
+    told, console = Console(stderr=True), Console()
+    results: list[tuple[Experiment, Outcome]] = []
+    with told.status("…") as status:
+
+        def begin(experiment: Experiment) -> None:
+            status.update(f"{len(results) + 1}/{len(experiments)} {experiment.title}")
+
+        for experiment, outcome, kept in run(
+            experiments, settings, folder, resume=resume, begin=begin
+        ):
+            results.append((experiment, outcome))
+            colour = _COLOURS[outcome.verdict]
+            again = " (kept)" if kept else ""
+            console.print(
+                f"[{colour}]{outcome.verdict:<22}[/] [bold]{escape(experiment.title)}[/] "
+                f"{outcome.seconds:.1f} s{again}"
+            )
+            console.print(f"  {escape(outcome.why)}", highlight=False)
+        page = folder / "report.html"
+        write_text(page, page_of_lab(results, settings))
+    told.print(f"report: {page}")

@@ -1,0 +1,160 @@
+"""Figures drawn: by matplotlib for pages and files, by plotext in the terminal."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+
+from pellucid.lab.compare import Comparison
+from pellucid.lab.experiment import Figure
+
+COLOURS = ("#1f5fa8", "#c2512f", "#2f8f6b", "#8a4fa3", "#b08a1e", "#5b6770", "#d0679d", "#3aa0b5")
+
+
+def _pyplot() -> Any:
+    try:
+        import matplotlib
+    except ImportError:
+        raise ImportError("figures need matplotlib: pip install 'pellucid[lab]'") from None
+    matplotlib.use("Agg")
+    import matplotlib.pyplot
+
+    return matplotlib.pyplot
+
+
+def draw(axes: Any, figure: Figure) -> None:
+    """Draw a figure into axes of matplotlib."""
+    for number, series in enumerate(figure.series):
+        axes.plot(
+            series.x, series.y, label=series.name, color=COLOURS[number % len(COLOURS)],
+            marker="o" if series.marked else "", markersize=3.5, linewidth=1.5,
+            linestyle="--" if series.dashed else ("" if _is_cloud(series.x) else "-"),
+        )  # fmt: skip
+    axes.set_title(figure.title, fontsize=10, loc="left")
+    axes.set_xlabel(figure.x_label)
+    axes.set_ylabel(figure.y_label)
+    if figure.log_x:
+        axes.set_xscale("log")
+    if figure.log_y:
+        axes.set_yscale("log")
+    axes.grid(True, alpha=0.25, linewidth=0.6)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    if figure.series:
+        axes.legend(fontsize=7, frameon=False)
+
+
+def _is_cloud(x: Any) -> bool:
+    """Whether all points stand above one place: dots, not a line."""
+    return len(x) > 1 and len(set(x)) == 1
+
+
+def svg(figures: list[Figure], width: float = 5.2) -> str:
+    """Figures side by side as one SVG element, text as paths."""
+    text = _drawn(figures, width, 1, "svg").decode("utf-8")
+    return text[text.index("<svg") :]
+
+
+def png(figures: list[Figure], width: float = 5.2, rows: int = 1) -> bytes:
+    """Figures in so many rows as a PNG."""
+    return _drawn(figures, width, rows, "png")
+
+
+def _drawn(figures: list[Figure], width: float, rows: int, format: str) -> bytes:
+    pyplot = _pyplot()
+    columns = -(-len(figures) // rows)
+    page, grid = pyplot.subplots(
+        rows, columns, figsize=(width * columns, 3.5 * rows), squeeze=False, layout="constrained"
+    )
+    try:
+        for axes, figure in zip(grid.flat, figures, strict=False):
+            draw(axes, figure)
+        for axes in list(grid.flat)[len(figures) :]:
+            axes.set_visible(False)
+        target = io.BytesIO()
+        options = {"metadata": {"Date": None}} if format == "svg" else {"dpi": 130}
+        page.savefig(target, format=format, **options)
+    finally:
+        pyplot.close(page)
+    return target.getvalue()
+
+
+def in_terminal(figure: Figure, width: int = 90, height: int = 18) -> str:
+    """A figure as text."""
+    try:
+        import plotext
+    except ImportError:
+        raise ImportError(
+            "plots in the terminal need plotext: pip install 'pellucid[lab]'"
+        ) from None
+    plotext.clear_figure()
+    plotext.plotsize(width, height)
+    plotext.theme("clear")
+    for series, mark in zip(figure.series, "•×+o*#@", strict=False):
+        kept = [
+            (x, y) for x, y in zip(series.x, series.y, strict=True)
+            if np.isfinite(y) and (y > 0 or not figure.log_y) and (x > 0 or not figure.log_x)
+        ]  # fmt: skip
+        if not kept:
+            continue
+        x, y = (list(values) for values in zip(*kept, strict=True))
+        if figure.log_y:
+            y = [float(np.log10(v)) for v in y]
+        if figure.log_x:
+            x = [float(np.log10(v)) for v in x]
+        if series.marked:
+            plotext.scatter(x, y, label=series.name, marker=mark)
+        else:
+            plotext.plot(x, y, label=series.name, marker=mark)
+    plotext.title(figure.title)
+    plotext.xlabel(f"log10 {figure.x_label}" if figure.log_x else figure.x_label)
+    plotext.ylabel(f"log10 {figure.y_label}" if figure.log_y else figure.y_label)
+    return str(plotext.build())
+
+
+# -- a comparison
+
+
+def figures_of(comparison: Comparison) -> list[Figure]:
+    """The fits, the best network unit by unit, errors, error over parameters, losses."""
+    target = comparison.target
+    x = target.grid(401)
+    wanted = target.values(x)
+    network = comparison.networks[-1]
+    families: dict[str, list[Any]] = {}
+    for fit in comparison.fits:
+        families.setdefault(fit.family, []).append(fit)
+    best = [min(fits, key=lambda fit: fit.sup) for fits in families.values()]
+    fits = Figure("target and the best of each family", "x", "f(x)")
+    errors = Figure("error of the best of each family", "x", "|error|", log_y=True)
+    fits.line("target", x, wanted, marked=False)
+    span = max(float(np.ptp(wanted)), 1e-9)
+    for fit in best:
+        y = fit.evaluate(x)
+        shown = np.clip(y, wanted.min() - span, wanted.max() + span)
+        fits.line(f"{fit.family}, {fit.name}", x, shown, marked=False, dashed=True)
+        errors.line(fit.family, x, np.maximum(np.abs(y - wanted), 1e-17), marked=False)
+    units = Figure("the network, unit by unit", "x", "what a unit adds")
+    parts = network.model.units(x)
+    order = np.argsort(-np.ptp(parts, axis=0))[:8]
+    for number in order:
+        units.line(
+            f"unit {number + 1}", x, parts[:, number] - parts[:, number].mean(), marked=False
+        )
+    sizes = Figure("error over parameters", "parameters", "sup error", log_y=True)
+    for family, members in families.items():
+        kept = [(fit.parameters, fit.sup) for fit in members if np.isfinite(fit.sup)]
+        if family == "network":
+            kept = [(network.parameters, each) for each in network.spread if np.isfinite(each)]
+        if kept:
+            sizes.line(family, *zip(*kept, strict=True))
+    losses = Figure("mean squared error of each seed", "record", "loss", log_y=True)
+    for number, column in enumerate(np.asarray(network.losses).T):
+        losses.line(
+            f"seed {number}", np.arange(len(column)), np.maximum(column, 1e-30), marked=False
+        )
+    spread = Figure("sup error of each seed, sorted", "seed", "sup error", log_y=True)
+    spread.line("networks", np.arange(len(network.spread)), sorted(network.spread))
+    return [fits, units, errors, sizes, losses, spread]
