@@ -24,7 +24,7 @@ def test_sort_of_any_layout_and_dtype(recipe: TensorRecipe, descending: bool) ->
     expected, got = both(recipe, pellucid)
     for dim in range(len(recipe.shape)):
         wants = torch.sort(expected, dim=dim, descending=descending, stable=True)
-        haves = pellucid.sort(got, dim, descending, stable=True)
+        haves = pellucid.sort(got, dim=dim, descending=descending, stable=True)
         for want, have in zip(wants, haves, strict=True):
             assert have.stride() == want.stride()
             np.testing.assert_array_equal(values(have), values(want))

@@ -15,12 +15,16 @@ from pellucid.tensor.tensor import Tensor
 _INT = {int}
 _HEAP_TYPE = 1 << 9
 """The flag of types that are written in Python: their C name has no module in front."""
+_OWN = {"dtype", "device", "memory_format", "Generator", "Size", "layout"}
+"""The classes that PyTorch writes in C, as it names them: `torch.dtype`."""
 _NEED_SIZES = {"flip", "reshape", "permute"}
 
 
 def type_name(value: Any) -> str:
     """The type of an argument as PyTorch names it: "int", "Tensor", "numpy.ndarray"."""
     kind = type(value)
+    if kind.__name__ in _OWN and kind.__module__.startswith("pellucid"):
+        return f"torch.{kind.__name__}"
     in_c = not kind.__flags__ & _HEAP_TYPE
     named = in_c and kind.__module__ != "builtins"
     return f"{kind.__module__}.{kind.__qualname__}" if named else kind.__name__
@@ -62,7 +66,7 @@ def integers(name: str, parameter: str, position: int, values: Any) -> tuple[int
                 raise TypeError(
                     f"{name}(): argument '{parameter}' failed to unpack the object at pos "
                     f'{place + 1} with error "type must be tuple of ints,but got '
-                    f'{type(value).__name__}"'
+                    f'{type_name(value)}"'
                 ) from None
         return tuple(found)
     if isinstance(values, Tensor) and values._layout.shape:

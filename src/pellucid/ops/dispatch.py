@@ -14,9 +14,9 @@ from typing import Any
 from pellucid.autograd.modes import state
 from pellucid.autograd.node import record, wants_grad
 from pellucid.autograd.views import INFERENCE_VIEW, MULTI_VIEW, NO_GRAD_VIEW
-from pellucid.ops.arguments import type_name
 from pellucid.ops.autocast import cast_call, current, policy
 from pellucid.ops.inplace import make_inplace, write_outputs
+from pellucid.ops.overloads import by_types, check, guarded, refuser
 from pellucid.ops.spec import Gradient, OpSpec, OutRule, describe, registry
 from pellucid.tensor.events import Event, listeners, take_reason
 from pellucid.tensor.layout import Layout, NoView
@@ -100,17 +100,9 @@ def heard(
     return result
 
 
-def _not_a_tensor(spec: OpSpec, args: Sequence[Any], kwargs: dict[str, Any]) -> TypeError:
-    name = spec.name
-    if not args and "input" not in kwargs:
-        return TypeError(f'{name}() missing 1 required positional arguments: "input"')
-    value = args[0] if args else kwargs["input"]
-    hint = (
-        " (make one with torch.tensor(...))" if isinstance(value, (list, tuple, int, float)) else ""
-    )
-    return TypeError(
-        f"{name}(): argument 'input' (position 1) must be Tensor, not {type_name(value)}{hint}"
-    )
+def _without(kwargs: dict[str, Any], key: str) -> dict[str, Any]:
+    """`kwargs` without `key`; the caller's own dictionary stays as it was given."""
+    return {name: value for name, value in kwargs.items() if name != key}
 
 
 def _other_names(spec: OpSpec) -> dict[str, str]:
@@ -127,12 +119,16 @@ def _public(spec: OpSpec, call: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _enter(spec: OpSpec, call: Callable[..., Any]) -> Callable[..., Any]:
-    registry.enter(spec, call)
+def _enter(spec: OpSpec, make: Callable[[str], Callable[..., Any]]) -> Callable[..., Any]:
+    """Enter the operator under its names; `make` makes what stands under one of them
+    ("Tensor.add"), for each has overloads of its own.
+    """
+    forms = {name: _public(spec, make(name)) for name in spec.public}
+    call = forms[spec.public[0]]
+    registry.enter(spec, call, forms)
     if spec.inplace:
-        write = make_inplace(spec)
         for name in (spec.name, *spec.aliases):
-            registry.put("Tensor", name + "_", write)
+            registry.put("Tensor", name + "_", make_inplace(spec, name + "_"))
     return call
 
 
@@ -166,24 +162,41 @@ def operator(
         takes_input = bool(spec.parameters) and spec.parameters[0] == "input"
         rule = policy(spec.name)
 
-        def call(*args: Any, **kwargs: Any) -> Any:
-            if rule and current.enabled:
-                return cast_call(rule, call, args, kwargs)
-            if kwargs and renamed and not renamed.keys().isdisjoint(kwargs):
-                kwargs = {renamed.get(key, key): value for key, value in kwargs.items()}
-            if takes_input and (not args or not isinstance(args[0], Tensor)):
-                if not isinstance(kwargs.get("input"), Tensor):
-                    raise _not_a_tensor(spec, args, kwargs)
-                args = (kwargs.pop("input"), *args)
-            if out and kwargs and "out" in kwargs:
-                target = kwargs.pop("out")
-                if target is not None:
-                    return write_outputs(spec, target, args, kwargs)
-            if listeners:
-                return heard(spec, "copy", lambda: run_fresh(spec, args, kwargs), args, kwargs)
-            return run_fresh(spec, args, kwargs)
+        def make(public: str) -> Callable[..., Any]:
+            refuse, known = refuser(spec, public), set()
 
-        return _enter(spec, _public(spec, call))
+            def call(*args: Any, **kwargs: Any) -> Any:
+                if rule and current.enabled:
+                    return cast_call(rule, call, args, kwargs)
+                if kwargs or len(args) > 1:
+                    kind = by_types(args, kwargs)
+                    if kind not in known:
+                        check(refuse, args, kwargs)
+                        known.add(kind)
+                given, named = args, kwargs
+                try:
+                    if named and renamed and not renamed.keys().isdisjoint(named):
+                        named = {renamed.get(key, key): value for key, value in named.items()}
+                    if takes_input and not given and "input" in named:
+                        given, named = (named["input"],), _without(named, "input")
+                    if takes_input and not isinstance(given[0], Tensor):
+                        raise TypeError(f"{spec.name}(): `input` must be a Tensor")
+                    if out and named and "out" in named:
+                        target, named = named["out"], _without(named, "out")
+                        if target is not None:
+                            return write_outputs(spec, target, given, named)
+                    if listeners:
+                        return heard(
+                            spec, "copy", lambda: run_fresh(spec, given, named), given, named
+                        )
+                    return run_fresh(spec, given, named)
+                except Exception as failure:
+                    check(refuse, args, kwargs, failure)
+                    raise
+
+            return call
+
+        return _enter(spec, make)
 
     return decorate
 
@@ -252,18 +265,30 @@ def view_operator(
 
         renamed = _other_names(spec)
 
-        def call(*args: Any, **kwargs: Any) -> Any:
-            if kwargs and renamed and not renamed.keys().isdisjoint(kwargs):
-                kwargs = {renamed.get(key, key): value for key, value in kwargs.items()}
-            if not args or not isinstance(args[0], Tensor):
-                if not isinstance(kwargs.get("input"), Tensor):
-                    raise _not_a_tensor(spec, args, kwargs)
-                args = (kwargs.pop("input"), *args)
-            if listeners:
-                return heard(spec, "view", lambda: run_view(spec, args, kwargs), args, kwargs)
-            return run_view(spec, args, kwargs)
+        def make(public: str) -> Callable[..., Any]:
+            refuse = refuser(spec, public)
 
-        return _enter(spec, _public(spec, call))
+            def call(*args: Any, **kwargs: Any) -> Any:
+                given, named = args, kwargs
+                try:
+                    if named and renamed and not renamed.keys().isdisjoint(named):
+                        named = {renamed.get(key, key): value for key, value in named.items()}
+                    if not given and "input" in named:
+                        given, named = (named["input"],), _without(named, "input")
+                    if not given or not isinstance(given[0], Tensor):
+                        raise TypeError(f"{spec.name}(): `input` must be a Tensor")
+                    if listeners:
+                        return heard(
+                            spec, "view", lambda: run_view(spec, given, named), given, named
+                        )
+                    return run_view(spec, given, named)
+                except Exception as failure:
+                    check(refuse, args, kwargs, failure)
+                    raise
+
+            return call
+
+        return _enter(spec, make)
 
     return decorate
 
@@ -296,9 +321,6 @@ def composite(
         )
         renamed = _other_names(spec)
         rule = policy(spec.name)
-        if not out and not renamed and not rule and not by_element:
-            body.spec = spec  # type: ignore[attr-defined]
-            return _enter(spec, body)
 
         def call(*args: Any, **kwargs: Any) -> Any:
             if rule and current.enabled:
@@ -312,13 +334,13 @@ def composite(
                     return body(*args, **kwargs)
                 except NeedsDataError:
                     return interpreter.call(spec, args, kwargs)
-            if not out:
-                return body(*args, **kwargs)
-            target = kwargs.pop("out", None)
-            if target is not None:
-                return write_outputs(spec, target, args, kwargs)
+            if out and "out" in kwargs:
+                target, kwargs = kwargs["out"], _without(kwargs, "out")
+                if target is not None:
+                    return write_outputs(spec, target, args, kwargs)
             return body(*args, **kwargs)
 
-        return _enter(spec, _public(spec, call))
+        chosen = call if out or renamed or rule or by_element else body
+        return _enter(spec, lambda public: guarded(chosen, refuser(spec, public)))
 
     return decorate

@@ -15,6 +15,7 @@ from pellucid.autograd.modes import state
 from pellucid.autograd.node import current_grad_fn, record, wants_grad
 from pellucid.autograd.views import check_write, rebase
 from pellucid.ops.lazy import put_lazily, write_through
+from pellucid.ops.overloads import guarded, refuser
 from pellucid.ops.spec import OpSpec, OutRule
 from pellucid.tensor.dtype import dtype
 from pellucid.tensor.events import Event, listeners
@@ -233,12 +234,11 @@ def put(target: Tensor, values: np.ndarray) -> None:
     put_lazily(target, converted)
 
 
-def make_inplace(spec: OpSpec) -> Callable[..., Any]:
+def make_inplace(spec: OpSpec, name: str) -> Callable[..., Any]:
     """The in-place form of an operator: compute, check, store, record."""
-    name = spec.name + "_"
     composed = spec.kind == "composite"
 
-    def write(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def written(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if self._storage.lazy:
             return write_through(write, self, args, kwargs)
         start = perf_counter() if listeners else 0.0
@@ -258,6 +258,7 @@ def make_inplace(spec: OpSpec) -> Callable[..., Any]:
             tell_write(name, self, args, start, kwargs)
         return self
 
+    write = guarded(written, refuser(spec, f"Tensor.{name}"))
     write.__name__ = write.__qualname__ = name
     write.__doc__ = (
         f"In-place form of `{spec.name}`: writes the result into this tensor and returns it."

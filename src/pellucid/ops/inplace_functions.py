@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pellucid.ops.overloads import guarded_as
 from pellucid.ops.spec import registry
 
 NAMES = """
@@ -16,4 +17,5 @@ NAMES = """
 def attach() -> None:
     """Enter the methods among the functions."""
     for name in NAMES.split():
-        registry.put("torch", name, registry.places["Tensor"][name])
+        method = registry.places["Tensor"][name]
+        registry.put("torch", name, guarded_as(f"torch.{name}", method))

@@ -15,6 +15,7 @@ import numpy as np
 
 from pellucid.ops.arguments import tensor as check_tensor
 from pellucid.ops.dispatch import composite
+from pellucid.ops.overloads import guarded_as
 from pellucid.ops.spec import registry
 from pellucid.tensor.dtype import dtype
 from pellucid.tensor.layout_rules import memory_order
@@ -44,7 +45,7 @@ def _function(method: str) -> None:
 
     ask.__name__ = ask.__qualname__ = method
     ask.__doc__ = getattr(Tensor, method).__doc__
-    registry.put("torch", method, ask)
+    registry.put("torch", method, guarded_as(f"torch.{method}", ask))
 
 
 @composite(where="Tensor")
@@ -187,7 +188,7 @@ def map_(self: Tensor, tensor: Tensor, callable: Callable[[Any, Any], Any]) -> T
 
 
 registry.put("Tensor", "apply_", apply_)
-registry.put("Tensor", "map_", map_)
+registry.put("Tensor", "map_", guarded_as("Tensor.map_", map_))
 
 
 def _contains(self: Tensor, element: Any) -> bool:

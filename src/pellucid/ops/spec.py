@@ -72,6 +72,11 @@ class OpSpec:
     fields: tuple[str, ...] = ()
     measured: tuple[str, ...] = ()
 
+    @property
+    def public(self) -> list[str]:
+        """Its public names with their places: "torch.add", "Tensor.add"."""
+        return [f"{place}.{name}" for place in self.where for name in (self.name, *self.aliases)]
+
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The call's arguments by parameter name, defaults filled in."""
         bound = dict(self.defaults)
@@ -123,13 +128,14 @@ class Registry:
         call: Callable[..., Any],
         forms: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
-        """Put an operator under its names; `forms` are what some places show instead of `call`.
+        """Put an operator under its names; `forms` are what some of them ("Tensor.add") show
+        instead of `call`.
 
         Two operators of one name in one place are a mistake.
         """
         for place in spec.where:
             for name in (spec.name, *spec.aliases):
-                self.put(place, name, forms.get(place, call) if forms else call)
+                self.put(place, name, forms.get(f"{place}.{name}", call) if forms else call)
         key = (
             spec.name
             if spec.where and spec.where[0] in ("torch", "Tensor")

@@ -18,6 +18,7 @@ from pellucid.autograd.modes import state
 from pellucid.ops.dispatch import operator
 from pellucid.ops.inplace import after_write, before_write, tell_write
 from pellucid.ops.lazy import write_through
+from pellucid.ops.overloads import guarded, refuser
 from pellucid.ops.spec import Gradient, OpSpec, OutRule, registry
 from pellucid.tensor.events import listeners
 from pellucid.tensor.layout import contiguous, empty_like_layout
@@ -56,18 +57,21 @@ def writer(
         call = operator(where=where, gradient=gradient, name=name, out=out, aliases=aliases)(fresh)
         write = in_place(call.spec, body)  # type: ignore[attr-defined]
         if "Tensor" in where.split():
-            for each in (write.__name__, *(alias + "_" for alias in aliases)):
-                registry.put("Tensor", each, write)
+            registry.put("Tensor", write.__name__, write)
+            for alias in aliases:
+                other = in_place(call.spec, body, alias + "_")  # type: ignore[attr-defined]
+                registry.put("Tensor", alias + "_", other)
         call.in_place = write  # type: ignore[attr-defined]
         return call
 
     return decorate
 
 
-def in_place(spec: OpSpec, body: Callable[..., None]) -> Callable[..., Tensor]:
+def in_place(spec: OpSpec, body: Callable[..., None], name: str = "") -> Callable[..., Tensor]:
     """The in-place form of the operator `spec` whose `body` writes into its first argument."""
+    name = name or spec.name + "_"
 
-    def write(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def written(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if self._storage.lazy:
             return write_through(write, self, args, kwargs)
         start = perf_counter() if listeners else 0.0
@@ -81,10 +85,11 @@ def in_place(spec: OpSpec, body: Callable[..., None]) -> Callable[..., Tensor]:
             state.grad = enabled
         after_write(spec, self, old, args, kwargs)
         if listeners:
-            tell_write(write.__name__, self, args, start, kwargs)
+            tell_write(name, self, args, start, kwargs)
         return self
 
-    write.__name__ = write.__qualname__ = spec.name + "_"
+    write = guarded(written, refuser(spec, f"Tensor.{name}"))
+    write.__name__ = write.__qualname__ = name
     write.__doc__ = f"In-place form of `{spec.name}`: writes into this tensor and returns it."
     write.spec = spec  # type: ignore[attr-defined]
     return write

@@ -7,7 +7,7 @@ The class is born here without operators: `pellucid.ops` attaches the methods it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -369,7 +369,7 @@ def empty(layout: Layout, dtype: dtype) -> Tensor:
     try:
         t._storage = storage = Storage(layout.numel * dtype.itemsize)
     except (MemoryError, ValueError):
-        raise _no_memory(layout, layout.numel * dtype.itemsize) from None
+        raise no_memory(layout.shape, layout.numel * dtype.itemsize) from None
     if layout.is_row_major:  # `_array` at once: what is empty is about to be filled
         t._array = _ndarray(layout.shape, dtype.numpy, storage.buffer)
     t._layout = layout
@@ -377,13 +377,14 @@ def empty(layout: Layout, dtype: dtype) -> Tensor:
     return t
 
 
-def _no_memory(layout: Layout, nbytes: int) -> RuntimeError:
+def no_memory(shape: Sequence[int], nbytes: int) -> RuntimeError:
+    """The refusal of memory for a tensor of this shape, as PyTorch's allocator says it."""
     if nbytes >= 1 << 63:
-        return RuntimeError(f"Storage size calculation overflowed with sizes={list(layout.shape)}")
+        return RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)}")
     return RuntimeError(
         "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate "
         f"memory: you tried to allocate {nbytes} bytes. Error code 12 (Cannot allocate memory)\n"
-        f"  A tensor of shape {tuple(layout.shape)} needs {nbytes / 2**30:,.1f} GiB."
+        f"  A tensor of shape {tuple(shape)} needs {nbytes / 2**30:,.1f} GiB."
     )
 
 

@@ -13,6 +13,7 @@ from pellucid.ops.elementwise.masks import keep
 from pellucid.ops.elementwise.pointwise import elementwise
 from pellucid.ops.elementwise.refusals import COMPLEX, EXACT, kernel
 from pellucid.ops.numerics.activations import logistic
+from pellucid.ops.overloads import guarded_as
 from pellucid.ops.spec import registry
 from pellucid.tensor.dtype import REDUCED, float64
 from pellucid.tensor.layout import (
@@ -201,5 +202,5 @@ def rrelu_(
     return rrelu(input, lower, upper, training, True)
 
 
-registry.put("torch", "rrelu_", rrelu_)
-registry.put("nn.functional", "rrelu_", rrelu_)
+registry.put("torch", "rrelu_", guarded_as("torch.rrelu_", rrelu_))
+registry.put("nn.functional", "rrelu_", guarded_as("nn.functional.rrelu_", rrelu_))

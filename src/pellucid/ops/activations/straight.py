@@ -20,6 +20,7 @@ from pellucid.ops.elementwise.pointwise import elementwise
 from pellucid.ops.elementwise.refusals import BOOL, COMPLEX, EXACT, WIDE, either, kernel, words
 from pellucid.ops.numerics import activations as formulas
 from pellucid.ops.numerics.selection import choose
+from pellucid.ops.overloads import guarded_as
 from pellucid.ops.spec import registry
 from pellucid.tensor.layout import Layout, contiguous, empty_like_layout
 
@@ -46,7 +47,7 @@ def name_in_place(places: str, **calls: Any) -> None:
     """Enter the in-place forms of operators as functions (`torch.relu_`) in these places."""
     for place in places.split():
         for name, call in calls.items():
-            registry.put(place, name + "_", call.write)
+            registry.put(place, name + "_", guarded_as(f"{place}.{name}_", call.write))
 
 
 @elementwise(

@@ -15,6 +15,7 @@ from pellucid.ops.dispatch import heard, mark_inference, tracked
 from pellucid.ops.elementwise.operands import WEAK
 from pellucid.ops.elementwise.row import SCALAR, Row, arguments, fast_types
 from pellucid.ops.elementwise.writing import write_out
+from pellucid.ops.overloads import guarded, refuser
 from pellucid.ops.quiet import quiet, restore
 from pellucid.tensor.dtype import FLOATING
 from pellucid.tensor.events import listeners
@@ -24,29 +25,41 @@ from pellucid.tensor.tensor import Tensor, empty
 _ABSENT: Any = object()
 
 
-def make_call(row: Row) -> Callable[..., Any]:
-    """The public function: the fast way if the call is of the common kind, else the general one."""
-    if row.direct and row.arity == 1:
-        return _make_unary(row)
-    if row.direct and row.arity == 2:
-        return _make_binary(row)
+General = Callable[..., Tensor]
 
-    def call(*args: Any, **kwargs: Any) -> Tensor:
+
+def make_call(row: Row, public: str) -> Callable[..., Any]:
+    """The public function: the fast way if the call is of the common kind, else the general one.
+
+    `public` is the name under which the function, or the method, stands: "Tensor.add".
+    """
+    general = _make_general(row, public)
+    if row.direct and row.arity == 1:
+        return _make_unary(row, general)
+    if row.direct and row.arity == 2:
+        return _make_binary(row, general)
+    return general
+
+
+def _make_general(row: Row, public: str) -> General:
+    """Any call: operands of any kind, `out=`, settings, listeners."""
+
+    def general(*args: Any, **kwargs: Any) -> Tensor:
         return _general(row, args, kwargs)
 
-    return call
+    return guarded(general, refuser(row.spec, public))
 
 
-def _make_unary(row: Row) -> Callable[..., Any]:
+def _make_unary(row: Row, general: General) -> Callable[..., Any]:
     spec, compute, layout, first = row.spec, row.compute, row.layout, row.spec.parameters[0]
     fast, learn = fast_types(row)
 
     def unary(input: Any = _ABSENT, /, *more: Any, **kwargs: Any) -> Tensor:
         if kwargs or more or listeners or not isinstance(input, Tensor):
-            return _general(row, more if input is _ABSENT else (input, *more), kwargs)
+            return general(*(more if input is _ABSENT else (input, *more)), **kwargs)
         answer = fast.get(input.dtype) or learn(input.dtype)
         if answer is None:
-            return _general(row, (input,), kwargs)
+            return general(input, **kwargs)
         t = empty(layout(input._layout), answer)
         token = quiet()
         try:
@@ -63,7 +76,7 @@ def _make_unary(row: Row) -> Callable[..., Any]:
     return unary
 
 
-def _make_binary(row: Row) -> Callable[..., Any]:
+def _make_binary(row: Row, general: General) -> Callable[..., Any]:
     spec, compute, defaults = row.spec, row.compute, row.spec.defaults
     first, second = spec.parameters[:2]
     fast, learn = fast_types(row)
@@ -71,12 +84,12 @@ def _make_binary(row: Row) -> Callable[..., Any]:
 
     def binary(input: Any = _ABSENT, other: Any = _ABSENT, /, *more: Any, **kwargs: Any) -> Tensor:
         if kwargs or more or listeners or not isinstance(input, Tensor):
-            return _general(row, _present(input, other, more), kwargs)
+            return general(*_present(input, other, more), **kwargs)
         d = input.dtype
         answer = fast.get(d) or learn(d)
         if isinstance(other, Tensor):
             if answer is None or other.dtype is not d:
-                return _general(row, (input, other), kwargs)
+                return general(input, other, **kwargs)
             layout = elementwise_layout(input._layout, other._layout)
             value = other._array
         elif (
@@ -87,7 +100,7 @@ def _make_binary(row: Row) -> Callable[..., Any]:
             layout = elementwise_layout(input._layout, SCALAR)
             value = other
         else:
-            return _general(row, _present(input, other, more), kwargs)
+            return general(*_present(input, other, more), **kwargs)
         t = empty(layout, answer)
         token = quiet()
         try:
@@ -115,8 +128,9 @@ def _present(input: Any, other: Any, more: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _general(row: Row, args: Sequence[Any], kwargs: dict[str, Any]) -> Tensor:
-    """Any call: operands of any kind, `out=`, settings, listeners."""
-    out = kwargs.pop("out", None) if kwargs else None
+    out = None
+    if kwargs and "out" in kwargs:
+        out, kwargs = kwargs["out"], {key: v for key, v in kwargs.items() if key != "out"}
     row, operands, settings = arguments(row, args, kwargs)
     if out is not None:
         return write_out(row, out, operands, settings)

@@ -15,6 +15,7 @@ from pellucid.ops.elementwise.pointwise import elementwise, magnitude, pointwise
 from pellucid.ops.elementwise.refusals import BOOL, WIDE, kernel
 from pellucid.ops.elementwise.rounding import only_bool
 from pellucid.ops.inplace import scalar_type
+from pellucid.ops.overloads import guarded_as
 from pellucid.ops.spec import OutRule, registry
 from pellucid.tensor.dtype import FLOATING, default, dtype, float16, float32, float64
 from pellucid.tensor.layout import elementwise_layout
@@ -38,7 +39,7 @@ def _abs_in_place(input: Tensor) -> Tensor:
     return abs.write(input)  # type: ignore[attr-defined]
 
 
-registry.put("Tensor", "abs_", _abs_in_place)
+registry.put("Tensor", "abs_", guarded_as("Tensor.abs_", _abs_in_place))
 registry.put("Tensor", "absolute_", _abs_in_place)
 
 

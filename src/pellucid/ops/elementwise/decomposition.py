@@ -13,6 +13,7 @@ from pellucid.ops.api import F
 from pellucid.ops.arguments import wrong_type
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.inplace import copy_array, scalar_type
+from pellucid.ops.overloads import guarded_as
 from pellucid.ops.returns import return_type
 from pellucid.ops.spec import registry
 from pellucid.tensor.dtype import int32
@@ -75,5 +76,5 @@ def _float_power_in_place(input: Tensor, exponent: Any) -> Tensor:
     return input.pow_(exponent)
 
 
-registry.put("Tensor", "ldexp_", _ldexp_in_place)
-registry.put("Tensor", "float_power_", _float_power_in_place)
+registry.put("Tensor", "ldexp_", guarded_as("Tensor.ldexp_", _ldexp_in_place))
+registry.put("Tensor", "float_power_", guarded_as("Tensor.float_power_", _float_power_in_place))

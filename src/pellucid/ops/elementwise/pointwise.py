@@ -122,16 +122,22 @@ def pointwise(
     )
     for variant in row.variants.values():
         variant.spec, variant.name, variant.choice = spec, row.name, row.choice
-    call = make_call(row)
-    call.__name__ = call.__qualname__ = name
-    call.__doc__ = body.__doc__
-    call.__signature__ = signature  # type: ignore[attr-defined]
-    call.spec = spec  # type: ignore[attr-defined]
-    call.write = write = make_write(row)  # type: ignore[attr-defined]
-    registry.enter(spec, call, {"nn.functional": with_flag(call)} if flagged else {})
+    write = make_write(row)
+    forms = {public: make_call(row, public) for public in spec.public}
+    call = forms[spec.public[0]]
+    for form in forms.values():
+        form.__name__ = form.__qualname__ = name
+        form.__doc__ = body.__doc__
+        form.__signature__ = signature  # type: ignore[attr-defined]
+        form.spec = spec  # type: ignore[attr-defined]
+        form.write = write  # type: ignore[attr-defined]
+    if flagged:
+        own = f"nn.functional.{name}"
+        forms[own] = with_flag(forms[own])
+    registry.enter(spec, call, forms)
     if inplace:
         for each in (name, *aliases):
-            registry.put("Tensor", each + "_", write)
+            registry.put("Tensor", each + "_", write if each == name else make_write(row, each))
     return call
 
 

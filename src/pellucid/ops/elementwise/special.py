@@ -14,6 +14,7 @@ from pellucid.ops.elementwise.pointwise import elementwise, floating, pointwise
 from pellucid.ops.elementwise.refusals import COMPLEX, EXACT, HALF, kernel
 from pellucid.ops.numerics import bessel, gamma, normal
 from pellucid.ops.numerics import erf as error_functions
+from pellucid.ops.overloads import guarded_as
 from pellucid.ops.spec import registry
 from pellucid.ops.underivable import listed
 from pellucid.tensor.dtype import finfo
@@ -314,7 +315,7 @@ def xlog1py(input: Any, other: Any) -> Any:
 def _name(place: str, **calls: Any) -> None:
     """Further names of operators in one place only."""
     for name, call in calls.items():
-        registry.put(place, name, call)
+        registry.put(place, name, guarded_as(f"{place}.{name}", call))
 
 
 _name(

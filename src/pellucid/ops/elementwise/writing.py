@@ -8,6 +8,7 @@ from typing import Any
 
 from pellucid.autograd.modes import state
 from pellucid.autograd.node import wants_grad
+from pellucid.ops.arguments import type_name
 from pellucid.ops.dispatch import tracked
 from pellucid.ops.elementwise.operands import WEAK
 from pellucid.ops.elementwise.overlap import apart, refuse_partial_overlap
@@ -22,6 +23,7 @@ from pellucid.ops.inplace import (
     tell_write,
 )
 from pellucid.ops.lazy import write_through
+from pellucid.ops.overloads import guarded, refuser
 from pellucid.ops.quiet import quiet, restore
 from pellucid.tensor.dtype import FLOATING
 from pellucid.tensor.events import listeners
@@ -68,16 +70,17 @@ def write_out(row: Row, out: Any, operands: Sequence[Any], settings: dict[str, A
     return out
 
 
-def make_write(row: Row) -> Callable[..., Any]:
+def make_write(row: Row, alias: str = "") -> Callable[..., Any]:
     """The in-place form, with a fast way for a dense tensor that no gradient flows to."""
     spec, compute = row.spec, row.compute
-    name = spec.name + "_"
+    name = (alias or spec.name) + "_"
     fast, learn = fast_types(row)
 
     def write(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        d = self.dtype
+        d = self.dtype if isinstance(self, Tensor) else None
         if (
-            row.direct
+            d is not None
+            and row.direct
             and not kwargs
             and not listeners
             and len(args) == row.arity - 1
@@ -94,8 +97,15 @@ def make_write(row: Row) -> Callable[..., Any]:
                 storage.version += 1
                 storage.writer = name
                 return self
+        if d is None:
+            raise TypeError(
+                f"{name}(): argument 'input' (position 1) must be Tensor, not {type_name(self)}"
+            )
         if self._storage.lazy:
             return write_through(write, self, args, kwargs)
+        return general(self, *args, **kwargs)
+
+    def written(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         start = perf_counter() if listeners else 0.0
         chosen, operands, settings = arguments(row, (self, *args), kwargs)
         if levels.stack and interpreter.write(spec, self, operands[1:], settings) is not UNTOUCHED:
@@ -107,6 +117,7 @@ def make_write(row: Row) -> Callable[..., Any]:
             tell_write(name, self, args, start, kwargs)
         return self
 
+    general = guarded(written, refuser(spec, f"Tensor.{name}"))
     write.__name__ = write.__qualname__ = name
     write.__doc__ = (
         f"In-place form of `{spec.name}`: writes the result into this tensor and returns it."

@@ -21,6 +21,7 @@ from pellucid.ops.inplace import (
     scalar_type,
 )
 from pellucid.ops.memory.memory import as_scalar
+from pellucid.ops.overloads import guarded_as
 from pellucid.ops.spec import NoGradient, registry
 from pellucid.ops.writing import in_place
 from pellucid.tensor.dtype import bool_, int64, uint8
@@ -122,8 +123,8 @@ def _where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
     return where(condition, self, other)
 
 
-registry.put("torch", "where", where)
-registry.put("Tensor", "where", _where_method)
+registry.put("torch", "where", guarded_as("torch.where", where))
+registry.put("Tensor", "where", guarded_as("Tensor.where", _where_method))
 
 
 # --- masked_fill ----------------------------------------------------------------------------------
@@ -273,8 +274,8 @@ def nonzero(input: Tensor, *, as_tuple: bool = False, out: Any = None) -> Any:
     return _nonzero(input).unbind(1)
 
 
-registry.put("torch", "nonzero", nonzero)
-registry.put("Tensor", "nonzero", nonzero)
+registry.put("torch", "nonzero", guarded_as("torch.nonzero", nonzero))
+registry.put("Tensor", "nonzero", guarded_as("Tensor.nonzero", nonzero))
 
 
 @composite()

@@ -11,6 +11,7 @@ from pellucid.ops.indexing.gathering import along, check_in_range, check_index, 
 from pellucid.ops.indexing.reduce_at import REDUCERS, Places, Reducer, reduce_grads, reduce_rows
 from pellucid.ops.inplace import MOVED, refuse_shared, scalar_type
 from pellucid.ops.memory.memory import as_scalar
+from pellucid.ops.overloads import guarded_as
 from pellucid.ops.spec import registry
 from pellucid.ops.views.embed import embed
 from pellucid.ops.writing import writer
@@ -186,9 +187,9 @@ def _scatter_in_place(
     return _scatter_old_reduce.in_place(self, dim, index, given, reduce)  # type: ignore[attr-defined]
 
 
-registry.put("torch", "scatter", scatter)
-registry.put("Tensor", "scatter", scatter)
-registry.put("Tensor", "scatter_", _scatter_in_place)
+registry.put("torch", "scatter", guarded_as("torch.scatter", scatter))
+registry.put("Tensor", "scatter", guarded_as("Tensor.scatter", scatter))
+registry.put("Tensor", "scatter_", guarded_as("Tensor.scatter_", _scatter_in_place))
 
 
 @writer(out=MOVED, row_major=True, gradient={"input": lambda grad: grad, "src": _read})

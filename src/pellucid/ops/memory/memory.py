@@ -26,6 +26,7 @@ from pellucid.ops.inplace import (
     tell_write,
 )
 from pellucid.ops.lazy import write_through
+from pellucid.ops.overloads import guarded_as
 from pellucid.ops.spec import describe, registry
 from pellucid.tensor import dtype as dtypes
 from pellucid.tensor import layout as layouts
@@ -224,7 +225,7 @@ _COPY = describe(
     backward_name="CopyBackwards",
     gradient={"input": _zeros_for, "src": lambda grad: grad},
 )
-registry.put("Tensor", "copy_", copy_)
+registry.put("Tensor", "copy_", guarded_as("Tensor.copy_", copy_))
 
 
 def fill_(self: Tensor, value: Any) -> Tensor:
@@ -286,7 +287,7 @@ _FILL = describe(
     name="fill",
     gradient={"input": _zeros_for, "value": lambda grad: grad.sum()},
 )
-registry.put("Tensor", "fill_", fill_)
+registry.put("Tensor", "fill_", guarded_as("Tensor.fill_", fill_))
 
 
 @composite(where="Tensor torch")

@@ -26,6 +26,7 @@ from pellucid.ops.nn.support import (
     working,
     working_dtype,
 )
+from pellucid.ops.overloads import guarded_as
 from pellucid.ops.returns import return_type
 from pellucid.ops.spec import registry
 from pellucid.tensor.dtype import int64
@@ -261,7 +262,9 @@ def _public(count: int) -> None:
     composite(where="nn.functional")(adaptive_max_pool)
     composite(where="nn.functional")(adaptive_max_pool_with_indices)
     if count == 1:  # torch.adaptive_max_pool1d always answers the indices too
-        registry.put("torch", largest, adaptive_max_pool_with_indices)
+        registry.put(
+            "torch", largest, guarded_as(f"torch.{largest}", adaptive_max_pool_with_indices)
+        )
     composite(where="nn.functional torch" if count == 1 else "nn.functional")(adaptive_avg_pool)
 
 

@@ -16,6 +16,7 @@ from pellucid.ops.api import F
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.inplace import scalar_type
 from pellucid.ops.nn.support import require_tensor
+from pellucid.ops.overloads import guarded_as
 from pellucid.ops.spec import NoGradient, registry
 from pellucid.tensor.dtype import dtype
 from pellucid.tensor.layout import Layout, contiguous, empty_like_layout
@@ -218,7 +219,7 @@ def _torch_names() -> None:
 
             call.__name__ = call.__qualname__ = name + suffix
             call.__doc__ = f"`nn.functional`'s {name.replace('_', ' ')}, PyTorch's inner spelling."
-            registry.put("torch", name + suffix, call)
+            registry.put("torch", name + suffix, guarded_as(f"torch.{name}{suffix}", call))
 
 
 _torch_names()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pellucid.ops.api import F
 from pellucid.ops.dispatch import composite
 from pellucid.ops.nn.embedding import embedding_renorm_
+from pellucid.ops.overloads import guarded_as
 from pellucid.ops.spec import registry
 from pellucid.tensor.device import contiguous_format
 from pellucid.tensor.dtype import bool_
@@ -141,4 +142,4 @@ def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tenso
     return out.permute(2, 0, 1).clone(memory_format=contiguous_format)
 
 
-registry.put("torch", "embedding_renorm_", embedding_renorm_)
+registry.put("torch", "embedding_renorm_", guarded_as("torch.embedding_renorm_", embedding_renorm_))

@@ -20,6 +20,7 @@ from pellucid.ops.api import F
 from pellucid.ops.arguments import integer, wrong_type
 from pellucid.ops.inplace import after_write, before_write, tell_write
 from pellucid.ops.lazy import write_through
+from pellucid.ops.overloads import guarded, guarded_as, refuser
 from pellucid.ops.random.sizes import stream
 from pellucid.ops.spec import OpSpec, describe, registry
 from pellucid.tensor import layout as layouts
@@ -78,7 +79,7 @@ def _writes(spec: OpSpec, fill: Callable[..., None]) -> Callable[..., Tensor]:
     """
     name = spec.name + "_"
 
-    def write(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def written(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if self._storage.lazy:
             return write_through(write, self, args, kwargs)
         start = perf_counter() if listeners else 0.0
@@ -92,6 +93,7 @@ def _writes(spec: OpSpec, fill: Callable[..., None]) -> Callable[..., Tensor]:
             tell_write(name, self, args, start, kwargs)
         return self
 
+    write = guarded(written, refuser(spec, f"Tensor.{name}"))
     write.__name__ = write.__qualname__ = name
     write.spec = spec  # type: ignore[attr-defined]
     return write
@@ -201,7 +203,7 @@ random_ = _writes(_RANDOM, _fill_integers)
 random_.__doc__ = """Overwrite with integers: `random_()` up to the largest the dtype can count to,
 `random_(to)` from 0 to `to` - 1, `random_(from, to)` from `from` to `to` - 1; `to=None` leaves the
 end open, which from -2**63 on means every 64-bit pattern."""
-registry.put("Tensor", "random_", random_)
+registry.put("Tensor", "random_", guarded_as("Tensor.random_", random_))
 
 
 # -- bernoulli_
@@ -253,4 +255,4 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None
     return (_with_tensor if isinstance(p, Tensor) else _with_number)(self, p, generator=generator)
 
 
-registry.put("Tensor", "bernoulli_", bernoulli_)
+registry.put("Tensor", "bernoulli_", guarded_as("Tensor.bernoulli_", bernoulli_))

@@ -15,6 +15,7 @@ from pellucid.autograd.node import current_grad_fn, record, wants_grad
 from pellucid.autograd.views import check_write
 from pellucid.ops.arguments import integers
 from pellucid.ops.inplace import tell_write
+from pellucid.ops.overloads import guarded_as
 from pellucid.ops.spec import OpSpec, registry
 from pellucid.tensor.events import listeners
 from pellucid.tensor.layout import Layout
@@ -89,7 +90,7 @@ def _enter(name: str) -> None:
 
     change.__name__ = change.__qualname__ = name
     change.__doc__ = f"`{spec.name}` of the tensor itself: no data moves, its layout changes."
-    registry.put("Tensor", name, change)
+    registry.put("Tensor", name, guarded_as(f"Tensor.{name}", change))
 
 
 for _name in _FORMS:

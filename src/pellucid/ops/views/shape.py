@@ -140,7 +140,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 @composite()
 def ravel(input: Tensor) -> Tensor:
     """The elements in row-major order in one dimension: a view if they lie so, else a copy."""
-    return reshape(input.contiguous(), -1) if input._layout.numel else reshape(input, 0)
+    return reshape(input.contiguous(), (-1,) if input._layout.numel else (0,))
 
 
 @composite()
