@@ -84,6 +84,8 @@ FAMILIES: dict[str, tuple[str, ...]] = {
             linalg.cond linalg.tensorinv linalg.tensorsolve linalg.vander
             linalg.householder_product trace triangular_solve cholesky cholesky_inverse
             cholesky_solve pinverse qr svd lu lu_solve lu_unpack logdet matrix_exp cdist
+            geqrf ormqr linalg.ldl_factor linalg.ldl_factor_ex linalg.ldl_solve svd_lowrank
+            pca_lowrank
         """,
         "convolution": """
             nn.functional.conv1d nn.functional.conv2d nn.functional.conv3d
