@@ -11,6 +11,9 @@ from __future__ import annotations
 from pellucid.distributions import constraints as constraints
 from pellucid.distributions.bernoulli import Bernoulli as Bernoulli
 from pellucid.distributions.bernoulli import Geometric as Geometric
+from pellucid.distributions.binomial import Binomial as Binomial
+from pellucid.distributions.binomial import Multinomial as Multinomial
+from pellucid.distributions.binomial import NegativeBinomial as NegativeBinomial
 from pellucid.distributions.categorical import Categorical as Categorical
 from pellucid.distributions.categorical import OneHotCategorical as OneHotCategorical
 from pellucid.distributions.distribution import Distribution as Distribution
@@ -23,13 +26,62 @@ from pellucid.distributions.kl import kl_divergence as kl_divergence
 from pellucid.distributions.kl import register_kl as register_kl
 from pellucid.distributions.laplace import Cauchy as Cauchy
 from pellucid.distributions.laplace import Laplace as Laplace
+from pellucid.distributions.mixture_same_family import MixtureSameFamily as MixtureSameFamily
 from pellucid.distributions.multivariate_normal import MultivariateNormal as MultivariateNormal
 from pellucid.distributions.normal import LogNormal as LogNormal
 from pellucid.distributions.normal import Normal as Normal
 from pellucid.distributions.poisson import Poisson as Poisson
+from pellucid.distributions.studentT import Chi2 as Chi2
+from pellucid.distributions.studentT import StudentT as StudentT
+from pellucid.distributions.transformed_distribution import Gumbel as Gumbel
+from pellucid.distributions.transformed_distribution import HalfCauchy as HalfCauchy
+from pellucid.distributions.transformed_distribution import HalfNormal as HalfNormal
+from pellucid.distributions.transformed_distribution import InverseGamma as InverseGamma
+from pellucid.distributions.transformed_distribution import Pareto as Pareto
+from pellucid.distributions.transformed_distribution import (
+    TransformedDistribution as TransformedDistribution,
+)
+from pellucid.distributions.transformed_distribution import Weibull as Weibull
+from pellucid.distributions.transforms import AbsTransform as AbsTransform
+from pellucid.distributions.transforms import AffineTransform as AffineTransform
+from pellucid.distributions.transforms import ComposeTransform as ComposeTransform
+from pellucid.distributions.transforms import ExpTransform as ExpTransform
+from pellucid.distributions.transforms import IndependentTransform as IndependentTransform
+from pellucid.distributions.transforms import PowerTransform as PowerTransform
+from pellucid.distributions.transforms import SigmoidTransform as SigmoidTransform
+from pellucid.distributions.transforms import SoftmaxTransform as SoftmaxTransform
+from pellucid.distributions.transforms import SoftplusTransform as SoftplusTransform
+from pellucid.distributions.transforms import TanhTransform as TanhTransform
+from pellucid.distributions.transforms import Transform as Transform
+from pellucid.distributions.transforms import identity_transform as identity_transform
 from pellucid.distributions.uniform import Uniform as Uniform
 
 __all__ = [
+    "Binomial",
+    "Multinomial",
+    "NegativeBinomial",
+    "Chi2",
+    "StudentT",
+    "MixtureSameFamily",
+    "Gumbel",
+    "HalfCauchy",
+    "HalfNormal",
+    "InverseGamma",
+    "Pareto",
+    "TransformedDistribution",
+    "Weibull",
+    "AbsTransform",
+    "AffineTransform",
+    "ComposeTransform",
+    "ExpTransform",
+    "IndependentTransform",
+    "PowerTransform",
+    "SigmoidTransform",
+    "SoftmaxTransform",
+    "SoftplusTransform",
+    "TanhTransform",
+    "Transform",
+    "identity_transform",
     "Bernoulli",
     "Beta",
     "Categorical",

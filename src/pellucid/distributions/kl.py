@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pellucid.distributions.bernoulli import Bernoulli, Geometric
+from pellucid.distributions.binomial import Binomial
 from pellucid.distributions.categorical import Categorical, OneHotCategorical
 from pellucid.distributions.distribution import Distribution
 from pellucid.distributions.exponential import Exponential
@@ -16,6 +17,13 @@ from pellucid.distributions.laplace import Cauchy, Laplace
 from pellucid.distributions.multivariate_normal import MultivariateNormal
 from pellucid.distributions.normal import LogNormal, Normal
 from pellucid.distributions.poisson import Poisson
+from pellucid.distributions.transformed_distribution import (
+    EULER,
+    Gumbel,
+    HalfNormal,
+    Pareto,
+    TransformedDistribution,
+)
 from pellucid.distributions.uniform import Uniform
 from pellucid.distributions.utils import sum_rightmost
 from pellucid.ops.api import F
@@ -182,3 +190,42 @@ def _independent(p: Independent, q: Independent) -> Tensor:
             f"{q.reinterpreted_batch_ndims} reinterpreted dimensions"
         )
     return sum_rightmost(kl_divergence(p.base_dist, q.base_dist), p.reinterpreted_batch_ndims)
+
+
+@register_kl(Binomial, Binomial)
+def _binomial(p: Binomial, q: Binomial) -> Tensor:
+    if bool((p.total_count < q.total_count).any()):
+        raise NotImplementedError(
+            "KL between Binomials where q.total_count > p.total_count is not implemented"
+        )
+    each = p.probs * (p.logits - q.logits) + (-p.probs).log1p() - (-q.probs).log1p()
+    return (p.total_count * each).masked_fill(p.total_count > q.total_count, math.inf)
+
+
+@register_kl(Gumbel, Gumbel)
+def _gumbel(p: Gumbel, q: Gumbel) -> Tensor:
+    ratio, apart = p.scale / q.scale, (q.loc - p.loc) / q.scale
+    tail = F.exp(apart + (1 + ratio).lgamma())
+    return -ratio.log() - apart + ratio * EULER + tail - (1 + EULER)
+
+
+@register_kl(HalfNormal, HalfNormal)
+def _half_normal(p: HalfNormal, q: HalfNormal) -> Tensor:
+    return kl_divergence(p.base_dist, q.base_dist)
+
+
+@register_kl(Pareto, Pareto)
+def _pareto(p: Pareto, q: Pareto) -> Tensor:
+    ratio = q.alpha / p.alpha
+    found = q.alpha * (p.scale / q.scale).log() - ratio.log() + ratio - 1
+    return found.masked_fill(p.scale < q.scale, math.inf)
+
+
+@register_kl(TransformedDistribution, TransformedDistribution)
+def _transformed(p: TransformedDistribution, q: TransformedDistribution) -> Tensor:
+    """An invertible function moves both alike, and leaves their divergence."""
+    if p.transforms != q.transforms or p.event_shape != q.event_shape:
+        raise NotImplementedError(
+            "the divergence of transformed distributions is known for equal transforms and shapes"
+        )
+    return kl_divergence(p.base_dist, q.base_dist)

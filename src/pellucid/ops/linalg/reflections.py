@@ -8,10 +8,10 @@ import numpy as np
 
 from pellucid.ops.api import F
 from pellucid.ops.dispatch import composite, operator
-from pellucid.ops.elementwise.arithmetic import no_derivative
 from pellucid.ops.inplace import scalar_type
 from pellucid.ops.linalg.support import LAPACK, columns, laid_by_columns, rows
 from pellucid.ops.returns import return_type
+from pellucid.ops.underivable import listed
 from pellucid.tensor.dtype import FLOATING, REDUCED
 from pellucid.tensor.tensor import Tensor
 
@@ -22,7 +22,7 @@ _Geqrf = return_type("geqrf", "a tau")
     where="torch Tensor",
     out=LAPACK,
     fields=("a", "tau"),
-    gradient={"input": no_derivative("geqrf")},
+    gradient={"input": listed("geqrf")},
 )
 def geqrf(input: Tensor) -> Any:
     """A QR factorisation as it is computed: `a` holds R above its diagonal, the vectors of the
