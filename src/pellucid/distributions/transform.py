@@ -118,7 +118,7 @@ class _Inverse(Transform):
         return self._forwards.domain
 
     @property
-    def bijective(self) -> bool:
+    def bijective(self) -> bool:  # type: ignore[override]
         return self._forwards.bijective
 
     @property
@@ -188,7 +188,7 @@ class ComposeTransform(Transform):
         return self._widest(self.parts[-1].codomain, event_dim)
 
     @property
-    def bijective(self) -> bool:
+    def bijective(self) -> bool:  # type: ignore[override]
         """Whether all are."""
         return all(part.bijective for part in self.parts)
 
