@@ -2,6 +2,7 @@
 
 from pellucid.nn.utils import parametrizations as parametrizations
 from pellucid.nn.utils import parametrize as parametrize
+from pellucid.nn.utils import prune as prune
 from pellucid.nn.utils import rnn as rnn
 from pellucid.nn.utils import stateless as stateless
 from pellucid.nn.utils.clip_grad import clip_grad_norm as clip_grad_norm
