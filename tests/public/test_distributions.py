@@ -51,6 +51,13 @@ CASES = {
     "Weibull": (lambda d, t: d.Weibull(t([1.0, 2]), t([2.0, 2.5])), [0.3, 1.7]),
     "Pareto": (lambda d, t: d.Pareto(t([0.2, 1]), t([3.0, 2.5])), [0.3, 1.7]),
     "InverseGamma": (lambda d, t: d.InverseGamma(t([1.5, 3]), t([1.0, 2])), [0.3, 1.7]),
+    "FisherSnedecor": (lambda d, t: d.FisherSnedecor(t([1.5, 5]), t([3.0, 6])), [0.3, 1.7]),
+    "LowRankMultivariateNormal": (
+        lambda d, t: d.LowRankMultivariateNormal(
+            t([[0.0, 1, 2]]), t([[2.0, 0.5], [0.5, 1], [1.0, -1]]), t([1.0, 2, 0.5])
+        ),
+        [[0.3, 0.7, 1.5]],
+    ),
     "MixtureSameFamily": (
         lambda d, t: d.MixtureSameFamily(
             d.Categorical(t([0.3, 0.7])), d.Normal(t([0.0, 1]), t([1.0, 2]))

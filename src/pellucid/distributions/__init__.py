@@ -18,6 +18,7 @@ from pellucid.distributions.categorical import Categorical as Categorical
 from pellucid.distributions.categorical import OneHotCategorical as OneHotCategorical
 from pellucid.distributions.distribution import Distribution as Distribution
 from pellucid.distributions.exponential import Exponential as Exponential
+from pellucid.distributions.fishersnedecor import FisherSnedecor as FisherSnedecor
 from pellucid.distributions.gamma import Beta as Beta
 from pellucid.distributions.gamma import Dirichlet as Dirichlet
 from pellucid.distributions.gamma import Gamma as Gamma
@@ -26,6 +27,9 @@ from pellucid.distributions.kl import kl_divergence as kl_divergence
 from pellucid.distributions.kl import register_kl as register_kl
 from pellucid.distributions.laplace import Cauchy as Cauchy
 from pellucid.distributions.laplace import Laplace as Laplace
+from pellucid.distributions.lowrank_multivariate_normal import (
+    LowRankMultivariateNormal as LowRankMultivariateNormal,
+)
 from pellucid.distributions.mixture_same_family import MixtureSameFamily as MixtureSameFamily
 from pellucid.distributions.multivariate_normal import MultivariateNormal as MultivariateNormal
 from pellucid.distributions.normal import LogNormal as LogNormal
@@ -57,6 +61,8 @@ from pellucid.distributions.transforms import identity_transform as identity_tra
 from pellucid.distributions.uniform import Uniform as Uniform
 
 __all__ = [
+    "FisherSnedecor",
+    "LowRankMultivariateNormal",
     "Binomial",
     "Multinomial",
     "NegativeBinomial",

@@ -14,6 +14,7 @@ from pellucid.distributions.exponential import Exponential
 from pellucid.distributions.gamma import Beta, Dirichlet, Gamma
 from pellucid.distributions.independent import Independent
 from pellucid.distributions.laplace import Cauchy, Laplace
+from pellucid.distributions.lowrank_multivariate_normal import LowRankMultivariateNormal
 from pellucid.distributions.multivariate_normal import MultivariateNormal
 from pellucid.distributions.normal import LogNormal, Normal
 from pellucid.distributions.poisson import Poisson
@@ -229,3 +230,17 @@ def _transformed(p: TransformedDistribution, q: TransformedDistribution) -> Tens
             "the divergence of transformed distributions is known for equal transforms and shapes"
         )
     return kl_divergence(p.base_dist, q.base_dist)
+
+
+@register_kl(LowRankMultivariateNormal, LowRankMultivariateNormal)
+def _low_rank_normal(p: LowRankMultivariateNormal, q: LowRankMultivariateNormal) -> Tensor:
+    if p.event_shape != q.event_shape:
+        raise ValueError(
+            "KL-divergence between two Low Rank Multivariate Normals with different event shapes "
+            "cannot be computed"
+        )
+    apart = (q.loc - p.loc).unsqueeze(-1)
+    distance = F.matmul(apart.mT, F.matmul(q.precision_matrix, apart)).squeeze(-1).squeeze(-1)
+    trace = (q.precision_matrix * p.covariance_matrix).sum((-2, -1))
+    volume = q.log_determinant() - p.log_determinant()
+    return 0.5 * (volume + trace + distance - p.event_shape[0])
