@@ -12,7 +12,7 @@ from rich.console import Console
 from bench.frame import machine, peers, picture, results, runner, table
 from bench.frame.registry import Benchmark, registry
 
-SUITES = ("bench.start", "bench.overhead", "bench.sampling", "bench.training")
+SUITES = ("bench.start", "bench.overhead", "bench.sampling", "bench.training", "bench.models")
 """The modules that describe benchmarks."""
 
 

@@ -122,7 +122,10 @@ def _eager(name: str) -> Callable[[Work], Call]:
         t.set_num_threads(work.threads)
         if work.benchmark.program is not None:
             return work.benchmark.program(t, t.float32)
-        return inference(t, *work.module(t))
+        module, inputs = work.module(t)
+        if work.benchmark.compiled and name == OURS:
+            module = t.compile(module)
+        return inference(t, module, inputs)
 
     return prepare
 

@@ -182,7 +182,7 @@ _ROOMS = frozenset(
         "autograd",
         "backends",
         "compat",
-        "compile",
+        "compiler",
         "cpu",
         "cuda",
         "data",
@@ -246,6 +246,7 @@ _LATE = {
             "set_flush_denormal set_warn_always typename use_deterministic_algorithms"
         ),
         "func": "vmap",
+        "compiler": "compile load_compiled",
         "io.dlpack": "from_dlpack to_dlpack",
         "tensor.threads": (
             "get_num_interop_threads get_num_threads set_num_interop_threads set_num_threads"

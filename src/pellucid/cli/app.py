@@ -12,6 +12,7 @@ import typer
 
 from pellucid.cli.approx import approx_command, lab_command
 from pellucid.cli.bench import bench_command
+from pellucid.cli.cache import cache_command
 from pellucid.cli.check import check_command
 from pellucid.cli.diagram import diagram_command
 from pellucid.cli.embed import embed_command, similar_command
@@ -94,6 +95,7 @@ def run(
 
 app.command("approx")(approx_command)
 app.command("lab")(lab_command)
+app.command("cache")(cache_command)
 app.command("check")(check_command)
 app.command("diagram")(diagram_command)
 app.command("embed")(embed_command)

@@ -39,8 +39,6 @@ ANSWERS: dict[str, bool | int] = {
 # Notes to PyTorch's compilers, put on functions as decorators: run eagerly, nothing changes.
 MARKS = frozenset(
     {
-        "torch.compiler.allow_in_graph",
-        "torch.compiler.disable",
         "torch._dynamo.allow_in_graph",
         "torch._dynamo.disable",
         "torch.jit.export",

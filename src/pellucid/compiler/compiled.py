@@ -13,170 +13,15 @@ from collections.abc import Callable
 from typing import Any
 
 from pellucid.autograd.modes import state
-from pellucid.compiler.graph import Graph, Value
-from pellucid.compiler.lower import lower
-from pellucid.compiler.lower.moves import copy
-from pellucid.compiler.passes import run_passes
-from pellucid.compiler.plan import Buffer, Physical, Plan, Planner
-from pellucid.compiler.trace import tensors_in, trace
+from pellucid.compiler.files import save_compiled
+from pellucid.compiler.specialised import Specialised
+from pellucid.compiler.trace import tensors_in
+from pellucid.compiler.view import plans_text
 from pellucid.kernels import pool
 from pellucid.tensor.events import listeners
-from pellucid.tensor.layout import Layout, contiguous
-from pellucid.tensor.storage import Storage
-from pellucid.tensor.tensor import Tensor, empty, make
+from pellucid.tensor.tensor import Tensor
 
 _MOST_PLANS = 64
-
-
-class Specialised:
-    """One plan and what it needs to be called: guards, outputs, what it writes back."""
-
-    def __init__(
-        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any],
-        tensors: list[Tensor], modules: list[Any], exact: bool,
-    ) -> None:  # fmt: skip
-        self.graph, self.first_result = trace(function, args, kwargs, tensors)
-        run_passes(self.graph)
-        self.plan, self.specs = _planned(self.graph, exact)
-        changed = {first for first, _ in self.graph.mutated}
-        self.attributes = [
-            (table, name, held)
-            for module in modules
-            for table in (module._parameters, module._buffers, module._modules)
-            for name, held in table.items()
-        ]
-        self.guards = [
-            (v.traced, v.traced._storage, v.traced._storage.version)
-            for v in self.graph.captured if v not in changed
-        ]  # fmt: skip
-        self.rebuild = _rebuilder(self.first_result, list(tensors_in(self.first_result)))
-        self.lock = threading.Lock()
-
-    def holds(self) -> bool:
-        """Whether everything captured is as it was, and modules hold what they held."""
-        if not all([table.get(name) is held for table, name, held in self.attributes]):
-            return False
-        return all([
-            tensor._storage is storage and storage.version == version
-            for tensor, storage, version in self.guards
-        ])  # fmt: skip
-
-    def first(self, tensors: list[Tensor]) -> Any:
-        """The result of the call that was traced. A function that writes to its inputs or draws
-        random numbers has done so already, so it is not run again.
-        """
-        result, self.first_result = self.first_result, None
-        return result if self.graph.mutated or self.graph.random else self(tensors)
-
-    def __call__(self, tensors: list[Tensor]) -> Any:
-        """Run the plan on inputs of the shapes it was made for."""
-        given = [t if t._layout.is_row_major else t.contiguous() for t in tensors]
-        outputs: list[Tensor] = []
-        for spec in self.specs:
-            outputs.append(spec.make(tensors, outputs))
-        outputs += [empty(contiguous(old.shape), old.dtype) for old, _ in self.graph.mutated]
-        with self.lock:
-            plan = self.plan
-            for number, tensor in enumerate(given):
-                address = tensor._storage.address + tensor._layout.offset * tensor.dtype.itemsize
-                plan.patch("input", number, address)
-            for number, tensor in enumerate(outputs):
-                plan.patch("output", number, tensor._storage.address)
-            plan.run(given, outputs)
-        self._write_back(tensors, outputs)
-        return self.rebuild(outputs[: len(self.graph.outputs)])
-
-    def _write_back(self, tensors: list[Tensor], outputs: list[Tensor]) -> None:
-        """In-place writes of the function reach the tensors that it wrote to."""
-        after = outputs[len(self.graph.outputs) :]
-        for (first, _), value in zip(self.graph.mutated, after, strict=True):
-            target = first.traced
-            if first in self.graph.inputs:
-                target = tensors[self.graph.inputs.index(first)]
-            target.copy_(value)
-
-
-class _Output:
-    """How one output is made for each call, with the aliasing that the traced run had.
-
-    Outputs over one storage share one again; an output over an input's storage is a view of that
-    input; one over a captured tensor is that tensor or its view.
-    """
-
-    def __init__(self, value: Value, graph: Graph, number: int, first: dict[int, int]) -> None:
-        tensor = value.traced
-        self.layout, self.dtype = tensor._layout, value.dtype
-        self.nbytes = tensor._storage.nbytes()
-        self.of_input = next(
-            (i for i, v in enumerate(graph.inputs) if v.traced._storage is tensor._storage), None
-        )
-        captured = any(v.traced._storage is tensor._storage for v in graph.captured)
-        self.itself = tensor if captured or value.constant else None
-        self.shares = first.setdefault(id(tensor._storage), number)
-        self.number = number
-        if self.of_input is not None:
-            self.shift = -graph.inputs[self.of_input].traced._layout.offset
-
-    @property
-    def written(self) -> bool:
-        """Whether the plan writes it."""
-        return self.of_input is None and self.itself is None
-
-    def make(self, inputs: list[Tensor], before: list[Tensor]) -> Tensor:
-        shape, strides, offset = self.layout
-        if self.itself is not None:
-            return self.itself
-        if self.of_input is not None:
-            given = inputs[self.of_input]
-            layout = Layout(shape, strides, offset + self.shift + given._layout.offset)
-            return make(given._storage, layout, self.dtype)
-        shared = self.shares != self.number
-        storage = before[self.shares]._storage if shared else Storage(self.nbytes)
-        return make(storage, self.layout, self.dtype)
-
-
-def _planned(graph: Graph, exact: bool) -> tuple[Plan, list[_Output]]:
-    planner = Planner(pool.num_threads(), exact=exact)
-    for number, value in enumerate(graph.inputs):
-        buffer = Buffer("input", 0, number)
-        planner.places[value] = Physical(buffer, contiguous(value.shape), value.dtype)
-    lower(planner, graph)
-    first: dict[int, int] = {}
-    specs = [_Output(v, graph, number, first) for number, v in enumerate(graph.outputs)]
-    for number, (spec, value) in enumerate(zip(specs, graph.outputs, strict=True)):
-        if spec.written and value.numel:
-            _deliver(planner, value, number, spec.layout)
-    for number, (old, new) in enumerate(graph.mutated, len(specs)):
-        _deliver(planner, new, number, contiguous(old.shape))
-    return Plan.finish(planner), specs
-
-
-def _deliver(planner: Planner, value: Value, number: int, layout: Layout) -> None:
-    """Copy a value to the output with this number."""
-    buffer = Buffer("output", 0, number)
-    copy(planner, planner.place(value), Physical(buffer, layout, value.dtype))
-
-
-def _rebuilder(result: Any, tensors: list[Tensor]) -> Callable[[list[Tensor]], Any]:
-    """A function that puts new tensors into the structure of a result."""
-    numbers = {id(tensor): number for number, tensor in enumerate(tensors)}
-
-    def rebuild(item: Any, new: list[Tensor]) -> Any:
-        if isinstance(item, Tensor):
-            return new[numbers[id(item)]]
-        if isinstance(item, (list, tuple)):
-            parts = [rebuild(each, new) for each in item]
-            return type(item)(*parts) if hasattr(item, "_fields") else type(item)(parts)
-        if isinstance(item, dict):
-            if type(item) is dict:
-                return {key: rebuild(each, new) for key, each in item.items()}
-            return type(item)({key: rebuild(each, new) for key, each in item.items()})
-        if hasattr(item, "__dataclass_fields__"):
-            names = item.__dataclass_fields__
-            return type(item)(**{name: rebuild(getattr(item, name), new) for name in names})
-        return item
-
-    return lambda new: rebuild(result, new)
 
 
 def _key(item: Any) -> Any:
@@ -208,26 +53,65 @@ def _modules_of(function: Any) -> list[Any]:
 
 
 class CompiledFunction:
-    """A compiled Module or function. Call it like the original.
+    """A compiled Module or function. Call it like the original; `str()` shows its plans.
 
-    `explain()` on it shows the plans; `original` is what was compiled.
+    Of a Module it is a stand-in: `isinstance`, attributes, parameters and the training mode are
+    those of the original.
     """
 
+    _own = frozenset({"_orig_mod", "exact", "plans", "_lock", "_modules_seen", "__wrapped__"})
+
     def __init__(self, original: Callable[..., Any], *, exact: bool = False) -> None:
-        self.original = original
+        self._orig_mod = original
         self.exact = exact
         self.plans: OrderedDict[Any, Specialised] = OrderedDict()
         self._lock = threading.RLock()
-        self._modules = _modules_of(original)
+        self._modules_seen = _modules_of(original)
         self.__wrapped__ = original
-        self.__name__ = getattr(original, "__name__", type(original).__name__)
-        self.__doc__ = original.__doc__
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:  # type: ignore[override, misc]
+        original = self._orig_mod
+        return type(original) if hasattr(original, "_parameters") else CompiledFunction
+
+    def __getattr__(self, name: str) -> Any:
+        if name in CompiledFunction._own:  # not made yet: being copied or unpickled
+            raise AttributeError(name)
+        return getattr(self._orig_mod, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in CompiledFunction._own:
+            object.__setattr__(self, name, value)
+        else:
+            setattr(self._orig_mod, name, value)
+
+    def __repr__(self) -> str:
+        return f"compiled {self._orig_mod!r}"
+
+    def __str__(self) -> str:
+        return plans_text([found.plan for found in self.plans.values()])
+
+    def profile(self, times: int = 5) -> str:
+        """The plans with the time of each step, measured now, and its share of what the machine
+        could do: the larger of its operations at the rate of multiply-adds and its bytes at the
+        rate of memory, both measured now too.
+        """
+        return plans_text([found.plan for found in self.plans.values()], times)
+
+    def save(self, path: Any) -> None:
+        """Write the plans made so far to a file that `load_compiled` runs without tracing.
+
+        Raises: ValueError if there is no plan yet, or if one holds operators that run as in eager
+        mode, writes to its inputs, or returns something else than tensors in lists, tuples and
+        dictionaries.
+        """
+        save_compiled(list(self.plans.values()), path)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         tensors = list(tensors_in((args, kwargs)))
         if state.grad and self._wants_gradient(tensors):
-            return self.original(*args, **kwargs)
-        modes = tuple([module.training for module in self._modules])
+            return self._orig_mod(*args, **kwargs)
+        modes = tuple([module.training for module in self._modules_seen])
         key = (_key(args), _key(kwargs), modes, pool.num_threads())
         found = self.plans.get(key)
         if found is None or not found.holds():
@@ -239,7 +123,7 @@ class CompiledFunction:
     def _wants_gradient(self, tensors: list[Tensor]) -> bool:
         if any(t.requires_grad for t in tensors):
             return True
-        return any(p.requires_grad for m in self._modules for p in m._parameters.values()
+        return any(p.requires_grad for m in self._modules_seen for p in m._parameters.values()
                    if p is not None)  # fmt: skip
 
     def _specialise(
@@ -250,10 +134,12 @@ class CompiledFunction:
             found = self.plans.get(key)
             if found is not None and found.holds():
                 return found, False
-            self._modules = _modules_of(self.original)
+            self._modules_seen = _modules_of(self._orig_mod)
             quiet, listeners[:] = list(listeners), []
             try:
-                found = Specialised(self.original, args, kwargs, tensors, self._modules, self.exact)
+                found = Specialised(
+                    self._orig_mod, args, kwargs, tensors, self._modules_seen, self.exact
+                )
             finally:
                 listeners[:] = quiet
             self.plans[key] = found
@@ -261,22 +147,46 @@ class CompiledFunction:
                 self.plans.popitem(last=False)
             return found, True
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.original, name)
+
+BACKENDS = ("pellucid", "inductor", "eager", "aot_eager", "cudagraphs", "ipex", "onnxrt", "tvm")
+_MODES = (
+    None, "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs",
+)  # fmt: skip
 
 
-def compile(function: Callable[..., Any] | None = None, *, exact: bool = False) -> Any:
+def compile(
+    model: Callable[..., Any] | None = None, *, fullgraph: bool = False,
+    dynamic: bool | None = None, backend: str | Callable[..., Any] = "inductor",
+    mode: str | None = None, options: dict[str, Any] | None = None, disable: bool = False,
+    exact: bool = False,
+) -> Any:  # fmt: skip
     """Compile a Module or a function of tensors for inference.
 
     Args:
-        function: what to compile; without it, a decorator is returned.
+        model: what to compile; without it, a decorator is returned.
+        fullgraph, dynamic, backend, mode, options: PyTorch's, checked and otherwise without effect:
+            there is one compiler, it always takes the whole graph, and new sizes only make a new
+            plan from kernels that are there.
+        disable: give the original back.
         exact: forbid Winograd's convolution, whose rounding error is about three times that of
             the direct way.
 
     The first call with inputs of new shapes traces the function and makes a plan; later ones run
-    it. Parameters that change are noticed. `DataDependent` is raised where the function asks for
-    the value of a tensor while it is traced.
+    it. Parameters that change are noticed. Where a gradient is wanted, the original runs.
+    `DataDependent` is raised where the function asks for the value of a tensor while it is traced.
+
+    Raises: RuntimeError for a mode, TypeError for something that cannot be called.
     """
-    if function is None:
-        return lambda given: compile(given, exact=exact)
-    return CompiledFunction(function, exact=exact)
+    if mode not in _MODES:
+        names = ", ".join(repr(each) for each in _MODES[1:])
+        raise RuntimeError(f"Unrecognized mode={mode}, should be one of: {names}")
+    if isinstance(backend, str) and backend not in BACKENDS:
+        raise RuntimeError(f"Invalid backend: {backend!r}\n  Leave it out: there is one compiler.")
+    if model is None:
+        return lambda given: compile(
+            given, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode,
+            options=options, disable=disable, exact=exact,
+        )  # fmt: skip
+    if not callable(model):
+        raise TypeError(f"compile() takes a Module or a function, not {type(model).__name__}")
+    return model if disable else CompiledFunction(model, exact=exact)

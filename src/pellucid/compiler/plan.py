@@ -8,6 +8,7 @@ neighbouring kernels into stretches that run in one native call each.
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -190,15 +191,20 @@ class Plan:
     arena_bytes: int = 0
     arena: Any = None
     segments: list[Any] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
     patches: dict[tuple[str, int], list[tuple[int, int]]] = field(default_factory=dict)
 
     @classmethod
-    def finish(cls, planner: Planner) -> Plan:
-        plan = cls(planner)
-        plan.arena_bytes = arrange(planner.buffers)
-        plan.arena = Storage(plan.arena_bytes + _LINE)
+    def placed(cls, planner: Planner, arena_bytes: int) -> Plan:
+        """A plan whose buffers have their offsets already."""
+        plan = cls(planner, arena_bytes)
+        plan.arena = Storage(arena_bytes + _LINE)
         plan._write_words()
         return plan
+
+    @classmethod
+    def finish(cls, planner: Planner) -> Plan:
+        return cls.placed(planner, arrange(planner.buffers))
 
     def _address(self, buffer: Buffer) -> int:
         if buffer.kind == "arena":
@@ -247,6 +253,26 @@ class Plan:
         kernel = run_steps()
         block = kernel.pack(base + 16 * stretch[0], stretch[1])
         self.segments.append((kernel, ctypes.addressof(block), block))
+
+    def addresses(self) -> list[tuple[Step | EagerStep, int]]:
+        """Each step and where its arguments lie (0 for operators that run as in eager mode)."""
+        found: list[tuple[Step | EagerStep, int]] = []
+        row = 0
+        for step in self.planner.steps:
+            native = isinstance(step, Step)
+            found.append((step, self.words[2 * row + 1] if native else 0))
+            row += native
+        return found
+
+    def call(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+        """Run on these inputs, row-major, into these outputs; one call at a time."""
+        with self.lock:
+            for number, tensor in enumerate(inputs):
+                address = tensor._storage.address + tensor._layout.offset * tensor.dtype.itemsize
+                self.patch("input", number, address)
+            for number, tensor in enumerate(outputs):
+                self.patch("output", number, tensor._storage.address)
+            self.run(inputs, outputs)
 
     def patch(self, kind: str, number: int, address: int) -> None:
         """Tell the kernels where an input or an output lies in this call."""

@@ -30,6 +30,14 @@ _FORM = {"copy": "fresh", "view": "view", "write": "write"}
 _lock = threading.RLock()
 
 
+_active = threading.local()
+
+
+def is_tracing() -> bool:
+    """Whether this thread runs a function to trace it."""
+    return getattr(_active, "depth", 0) > 0
+
+
 class DataDependent(RuntimeError):
     """The function asks for the value of a tensor while it is traced."""
 
@@ -228,8 +236,12 @@ def trace(
     for tensor in tensors:
         value = Value(tuple(tensor.shape), tensor.dtype, tensor)
         tracer.inputs.append(tracer.enter(tensor, value))
-    with _lock, no_grad(), listening(tracer.hear), _readers_refuse(tracer):
-        result = function(*args, **kwargs)
+    _active.depth = getattr(_active, "depth", 0) + 1
+    try:
+        with _lock, no_grad(), listening(tracer.hear), _readers_refuse(tracer):
+            result = function(*args, **kwargs)
+    finally:
+        _active.depth -= 1
     return tracer.graph(list(tensors_in(result))), result
 
 

@@ -105,10 +105,20 @@ Arguments = str | Callable[..., str]
 class Compiled:
     """A kernel for certain settings: its address, and how arguments are packed."""
 
-    __slots__ = ("address", "name", "nbytes", "pack_into", "parameters", "entry", "_format")
+    __slots__ = (
+        "address",
+        "entry",
+        "name",
+        "nbytes",
+        "pack_into",
+        "parameters",
+        "settings",
+        "_format",
+    )
 
-    def __init__(self, name: str, address: int, arguments: str) -> None:
+    def __init__(self, name: str, address: int, arguments: str, settings: dict[str, Any]) -> None:
         self.name = name
+        self.settings = settings
         self.address = address
         self.parameters = tuple(p.partition(":")[0].strip() for p in arguments.split(","))
         kinds = [parse(p.partition(":")[2].strip()) for p in arguments.split(",")]
@@ -152,7 +162,9 @@ class Kernel:
             target = current()
             digest = cache.key(self.name, sorted(settings.items()), target, jit.versions())
             address = jit.build(lambda: self.program(target, **settings), self.name, digest, target)
-            found = self._compiled[key] = Compiled(self.name, address, self.parameters(settings))
+            found = self._compiled[key] = Compiled(
+                self.name, address, self.parameters(settings), settings
+            )
         return found
 
 
