@@ -34,8 +34,8 @@ class Benchmark:
     holds calls written for single peers by hand (NumPy, JAX). `flops` and `nbytes` are what one
     call needs at least: with them the table shows its share of what the machine can do. A turn
     repeats the call for about `seconds`. `own_clock` calls return the seconds to count. `checked`
-    compares the outcome with that of float64. Where it is `compiled`, so is Pellucid's network, like
-    those of the peers that only run compiled ones. `parts` are pieces of Pellucid's call, each
+    compares the outcome with that of float64. Where it is `compiled`, so is Pellucid's network,
+    like those of peers that only run compiled ones. `parts` are pieces of Pellucid's call, each
     timed alone, that tell where its time goes.
     """
 

@@ -59,7 +59,7 @@ def test_damage_is_noticed(saved, tmp_path):
     for number, damaged in enumerate((raw[: len(raw) // 2], b"", b"<html>", _flipped(saved[0]))):
         path = tmp_path / f"damaged{number}"
         path.write_bytes(damaged)
-        with pytest.raises(ValueError, match="is not a compiled function|is damaged"):
+        with pytest.raises(ValueError, match=r"is not a compiled function|is damaged"):
             torch.load_compiled(path)
 
 
@@ -70,12 +70,12 @@ def _flipped(path):
     return bytes(data)
 
 
-def _rewritten(path, target, **changes):
+def _rewritten(path, copy, **changes):
     with zipfile.ZipFile(path) as archive:
         manifest = json.loads(archive.read("manifest.json"))
         raw = archive.read("data.bin")
     text = json.dumps(manifest | changes).encode()
-    with zipfile.ZipFile(target, "w") as archive:
+    with zipfile.ZipFile(copy, "w") as archive:
         archive.writestr("manifest.json", text)
         archive.writestr("data.bin", raw)
         archive.writestr("digest", hashlib.sha256(text + raw).hexdigest())

@@ -70,7 +70,7 @@ class CompiledFunction:
         self.__wrapped__ = original
 
     @property  # type: ignore[misc]
-    def __class__(self) -> type:  # type: ignore[override, misc]
+    def __class__(self) -> type:
         original = self._orig_mod
         return type(original) if hasattr(original, "_parameters") else CompiledFunction
 

@@ -15,6 +15,7 @@ from pellucid.tensor.dtype import float32
 from pellucid.tensor.tensor import adopt
 
 IDENTITIES = {"clone", "contiguous", "alias", "detach", "_unsafe_view"}
+_SAME_SHAPE = {"view", "reshape", "unsafe_view", "expand"}
 _EPILOGUES = {"relu", "gelu", "silu", "sigmoid", "tanh"}
 _PRODUCTS = {"convolve", "linear"}
 
@@ -53,6 +54,28 @@ def fold_constants(graph: Graph) -> None:
         else:
             kept.append(node)
     graph.nodes = kept
+
+
+def drop_identities(graph: Graph) -> None:
+    """A view or a copy in the same shape is what it is of, unless the function returns it."""
+    kept = graph.kept()
+    known: dict[Value, Value] = {}
+    nodes = []
+    for node in graph.nodes:
+        for old, new in known.items():
+            node.replace(old, new)
+        source = node.args[0] if node.args else None
+        same = (
+            isinstance(source, Value)
+            and len(node.outputs) == 1
+            and (source.shape == node.out.shape and source.dtype is node.out.dtype)
+        )
+        if same and node.op in _SAME_SHAPE | IDENTITIES and node.out not in kept:
+            assert isinstance(source, Value)
+            known[node.out] = source
+        else:
+            nodes.append(node)
+    graph.nodes = nodes
 
 
 def _constant(array: np.ndarray) -> Value:
@@ -206,6 +229,7 @@ def fuse_elementwise(graph: Graph) -> None:
 PASSES: list[tuple[str, Callable[[Graph], None]]] = [
     ("drop what nobody reads", drop_dead),
     ("fold constants", fold_constants),
+    ("drop views and copies in the same shape", drop_identities),
     ("fold batch norm into convolution", fold_batch_norm),
     ("fuse epilogues", fuse_epilogues),
     ("fuse elementwise operators", fuse_elementwise),

@@ -36,9 +36,8 @@ def attention(b: KernelBuilder, *, mask: bool, causal: bool) -> None:
     scores = b.offset(packed, panels * nr * arg.depth)
     row_length = panels * nr
     blocks = b.ceil_div(arg.queries, arg.block)
-    start, stop = b.share(arg.batch * arg.heads * blocks)
     known = b.register(b.i64(-1), "known")
-    with b.loop("unit", start, stop) as unit:
+    with b.units(arg.batch * arg.heads * blocks) as unit:
         head, part = unit // blocks, unit % blocks
         entry, number = head // arg.heads, head % arg.heads
         keys = b.offset(arg.k, entry * arg.k_batch + number * arg.k_head)

@@ -41,8 +41,7 @@ def conv_windows(
     across, down = b.ceil_div(panels, arg.nc), b.ceil_div(pixels, arg.mc)
     scratch = b.offset(arg.scratch, b.thread * (arg.mc * arg.lda + b.lanes))
     row_length = arg.groups * arg.k
-    start, stop = b.share(arg.groups * across * down)
-    with b.loop("block", start, stop) as block:
+    with b.units(arg.groups * across * down) as block:
         group, rest = block // (across * down), block % (across * down)
         column, row = rest // down, rest % down
         top = row * arg.mc

@@ -134,8 +134,7 @@ def gemm(
     arg, nr = b.arg, width(b.target)
     panels = b.ceil_div(arg.n, nr)
     across, down = b.ceil_div(panels, arg.nc), b.ceil_div(arg.m, arg.mc)
-    start, stop = b.share(arg.batch * across * down)
-    with b.loop("block", start, stop) as block:
+    with b.units(arg.batch * across * down) as block:
         item, rest = block // (across * down), block % (across * down)
         column, row = rest // down, rest % down
         first, last = column * arg.nc, b.minimum((column + 1) * arg.nc, panels)

@@ -14,23 +14,22 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 from pellucid.kernels import cache, jit
 from pellucid.kernels.language.builder import Builder, Operand
-from pellucid.kernels.language.nodes import Program, Register, Value
-from pellucid.kernels.language.types import F32, F64, I64, PTR, parse
+from pellucid.kernels.language.nodes import Program, Value
+from pellucid.kernels.language.types import F32, F64, I64, parse
 from pellucid.kernels.target import Target, current
+from pellucid.kernels.waiting import wait_while, wake
 
-ARRIVED, PHASE, YIELD = 8, 16, 40
-"""Words of a team's memory: threads at the barrier, how often it opened, C's `sched_yield`."""
-_POLLS = 32
-"""Looks between two `pause` instructions: hypervisors take a virtual CPU away from a loop of
-pauses, and a loop without any takes the core away from its sibling thread.
+ARRIVED, PHASE, PHASE_SLEEPERS, CLAIMED = 8, 16, 17, 48
+"""Words of a team's memory: threads at the barrier, how often it opened, how many threads sleep
+until it does, and how many units of the work since then are taken.
 """
-_PATIENCE = 20000
 
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
 
@@ -69,6 +68,26 @@ class KernelBuilder(Builder):
         start = self.thread * total // self.threads
         return start, (self.thread + 1) * total // self.threads
 
+    @contextmanager
+    def units(self, count: Operand) -> Iterator[Value]:
+        """This thread's units of `count`, taken one by one as it gets ready for them: threads that
+        are slow, or come late, take fewer. Once between two barriers (the
+        end of a kernel counts as one).
+        """
+        total = self.i64(count)
+        unit = self.register(self.i64(-1), "unit")
+
+        def take() -> None:
+            with self.when(self.threads > 1):
+                self.set(unit, self.atomic_add(self.offset(self.team, CLAIMED, I64), 1))
+            with self.otherwise():
+                self.set(unit, self.get(unit) + 1)
+
+        take()
+        with self.repeat(lambda: self.get(unit) < total):
+            yield self.get(unit)
+            take()
+
 
 def _write_barrier(b: Builder) -> None:
     """All threads count up; the last one opens the next phase, the others watch it."""
@@ -78,25 +97,11 @@ def _write_barrier(b: Builder) -> None:
         before = b.atomic_load(phase)
         with b.when(b.binary("eq", b.atomic_add(arrived, 1), threads - 1)):
             b.atomic_store(arrived, 0)
+            b.atomic_store(b.offset(team, CLAIMED, I64), 0)
             b.atomic_store(phase, before + 1)
+            wake(b, team, PHASE, PHASE_SLEEPERS)
         with b.otherwise():
-            wait_while(b, team, lambda: b.binary("eq", b.atomic_load(phase), before))
-
-
-def wait_while(b: Builder, team: Value, condition: Callable[[], Value]) -> None:
-    """Look again and again; after a while let other threads of the system run in between."""
-    waited = b.register(b.i64(0), "waited")
-    with b.repeat(condition):
-        poll(b, waited)
-        with b.when(b.binary("gt", b.get(waited), _PATIENCE)):
-            b.call_pointer(b.load(team, YIELD, PTR))
-
-
-def poll(b: Builder, waited: Register) -> None:
-    """Count one look; rest a little every few."""
-    b.set(waited, b.get(waited) + 1)
-    with b.when(b.binary("eq", b.get(waited) % _POLLS, 0)):
-        b.pause()
+            wait_while(b, team, PHASE, PHASE_SLEEPERS, lambda now: b.binary("eq", now, before))
 
 
 Arguments = str | Callable[..., str]

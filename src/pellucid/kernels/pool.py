@@ -10,28 +10,21 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
-import sys
 import threading
 from typing import Any
 
 from pellucid.kernels import cache, jit
-from pellucid.kernels.kernel import YIELD, Compiled, poll, wait_while
+from pellucid.kernels.kernel import CLAIMED, Compiled
 from pellucid.kernels.language.builder import Builder
 from pellucid.kernels.language.nodes import Program, Value
-from pellucid.kernels.language.types import I32, I64, PTR
+from pellucid.kernels.language.types import I64, PTR
 from pellucid.kernels.target import current
+from pellucid.kernels.waiting import DOZE, SYSCALL, wait_while, wake
 
 # Words of the pool's memory, eight to a cache line. The barrier's own words lie between.
 EPOCH, FUNCTION, ARGS, THREADS, STOP = 0, 1, 2, 3, 4
-DONE, SLEEPERS = 24, 32
-SYSCALL, PAUSE_MICROSECONDS = 41, 42
+DONE, DONE_SLEEPERS, EPOCH_SLEEPERS = 24, 25, 32
 _WORDS = 64
-
-_SPINS = 50000
-_FUTEX = {"x86_64": 202, "aarch64": 98}
-_WAIT, _WAKE = 128, 129
-_MANY = 1 << 20
 
 
 def _word(b: Builder, pool: Value, word: int) -> Value:
@@ -39,19 +32,13 @@ def _word(b: Builder, pool: Value, word: int) -> Value:
 
 
 def worker_program() -> Program:
-    """`worker(pool, index, workers)`: wait for an epoch, run the region, say so, until stopped."""
+    """`worker(pool, index, seen)`: wait for an epoch, run the region, say so, until stopped."""
     b = Builder(current(), "worker", "pool: ptr, index: i64, seen: i64")
     pool, index, first = b.parameters
     running = b.register(b.i64(1), "running")
     seen = b.register(first, "seen")
     with b.repeat(lambda: b.binary("eq", b.get(running), 1)):
-        spins = b.register(b.i64(0), "spins")
-        with b.repeat(lambda: b.binary("eq", b.atomic_load(_word(b, pool, EPOCH)), b.get(seen))):
-            poll(b, spins)
-            with b.when(b.get(spins) > _SPINS):
-                b.atomic_add(_word(b, pool, SLEEPERS), 1)
-                _sleep(b, pool, b.get(seen))
-                b.atomic_add(_word(b, pool, SLEEPERS), -1)
+        wait_while(b, pool, EPOCH, EPOCH_SLEEPERS, lambda now: b.binary("eq", now, b.get(seen)))
         b.set(seen, b.atomic_load(_word(b, pool, EPOCH)))
         with b.when(b.binary("eq", b.load(pool, STOP, I64), 1)):
             b.set(running, 0)
@@ -61,20 +48,8 @@ def worker_program() -> Program:
                 function, args = b.load(pool, FUNCTION, PTR), b.load(pool, ARGS, PTR)
                 b.call_pointer(function, args, index, threads, pool)
             b.atomic_add(_word(b, pool, DONE), 1)
+            wake(b, pool, DONE, DONE_SLEEPERS)
     return b.program()
-
-
-def _sleep(b: Builder, pool: Value, seen: Value) -> None:
-    """Wait in the kernel while the epoch is the one seen; without futexes, doze."""
-    futex = _futex_number()
-    if futex is None:
-        b.call_pointer(b.load(pool, PAUSE_MICROSECONDS, PTR), b.constant(50, I32))
-        return
-    zero = b.i64(0)
-    b.call_pointer(
-        b.load(pool, SYSCALL, PTR), b.i64(futex), _word(b, pool, EPOCH), b.i64(_WAIT), seen,
-        zero, zero, zero, result=I64,
-    )  # fmt: skip
 
 
 def region_program() -> Program:
@@ -87,22 +62,12 @@ def region_program() -> Program:
     b.store(args, pool, ARGS)
     b.store(threads, pool, THREADS)
     b.atomic_store(_word(b, pool, DONE), 0)
+    b.atomic_store(_word(b, pool, CLAIMED), 0)
     b.atomic_add(_word(b, pool, EPOCH), 1)
-    futex = _futex_number()
-    if futex is not None:
-        with b.when(b.atomic_load(_word(b, pool, SLEEPERS)) > 0):
-            zero = b.i64(0)
-            b.call_pointer(
-                b.load(pool, SYSCALL, PTR), b.i64(futex), _word(b, pool, EPOCH), b.i64(_WAKE),
-                b.i64(_MANY), zero, zero, zero, result=I64,
-            )  # fmt: skip
+    wake(b, pool, EPOCH, EPOCH_SLEEPERS)
     b.call_pointer(function, args, b.i64(0), threads, pool)
-    wait_while(b, pool, lambda: b.atomic_load(_word(b, pool, DONE)) < workers)
+    wait_while(b, pool, DONE, DONE_SLEEPERS, lambda now: now < workers)
     return b.program()
-
-
-def _futex_number() -> int | None:
-    return _FUTEX.get(platform.machine()) if sys.platform == "linux" else None
 
 
 def _native(make: Any, name: str, *types: Any) -> Any:
@@ -125,8 +90,7 @@ class Pool:
         self.address = ctypes.addressof(self._memory) + 8 * skip
         words = (ctypes.c_int64 * _WORDS).from_address(self.address)
         libc = ctypes.CDLL(None)
-        for word, name in ((YIELD, "sched_yield"), (SYSCALL, "syscall"),
-                           (PAUSE_MICROSECONDS, "usleep")):  # fmt: skip
+        for word, name in ((SYSCALL, "syscall"), (DOZE, "usleep")):
             words[word] = ctypes.cast(getattr(libc, name), ctypes.c_void_p).value or 0
         self._words = words
         worker = _native(worker_program, "worker", _C_PTR, _C_INT, _C_INT)

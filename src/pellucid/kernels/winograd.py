@@ -151,24 +151,20 @@ def winograd(
     if shared:
         with b.loop("first", 0, tiles, arg.chunk) as first:
             count = b.minimum(arg.chunk, tiles - first)
-            start, stop = b.share(count)
-            with b.loop("tile", start, stop) as tile:
+            with b.units(count) as tile:
                 stages.input(first + tile, tile, arg.v)
             b.barrier()
             panels = b.ceil_div(arg.k, width(b.target))
-            start, stop = b.share(panels * places)
-            with b.loop("unit", start, stop) as unit:
+            with b.units(panels * places) as unit:
                 stages.multiply(unit // panels, unit % panels, count, arg.v, arg.products)
             b.barrier()
-            start, stop = b.share(count)
-            with b.loop("tile", start, stop) as tile:
+            with b.units(count) as tile:
                 stages.output(first + tile, tile, arg.products)
             b.barrier()
         return
     v = b.offset(arg.v, b.thread * arg.chunk * arg.v_row * places)
     products = b.offset(arg.products, b.thread * arg.chunk * arg.p_row * places)
-    start, stop = b.share(b.ceil_div(tiles, arg.chunk))
-    with b.loop("part", start, stop) as part:
+    with b.units(b.ceil_div(tiles, arg.chunk)) as part:
         first = part * arg.chunk
         count = b.minimum(arg.chunk, tiles - first)
         with b.loop("tile", 0, count) as tile:

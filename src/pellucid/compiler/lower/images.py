@@ -8,7 +8,7 @@ import numpy as np
 
 from pellucid.compiler.graph import Node, Value
 from pellucid.compiler.lower.moves import copy
-from pellucid.compiler.lower.products import bias_ref
+from pellucid.compiler.lower.products import PARTS, bias_ref
 from pellucid.compiler.lower.rows import summed
 from pellucid.compiler.lower.rules import rule
 from pellucid.compiler.plan import Physical, Planner, Ref
@@ -163,7 +163,7 @@ def _windows(
         share = -(-pixels // parts)
         mc = max(-(-share // rows) * rows, rows)
     else:
-        mc, nc = pixels, max(-(-panels // planner.threads), 1)
+        mc, nc = pixels, max(-(-panels // (PARTS * planner.threads)), 1)
     scratch = planner.buffer(4 * planner.threads * (mc * lda + current().lanes))
     planner.step(
         _label(f"conv {kh}x{kw}", settings), conv_windows(in_place=in_place, **settings),

@@ -20,13 +20,15 @@ from pellucid.tensor.layout import Layout, contiguous
 _DEPTH = 256
 """Rows of a panel of B that are used at a time: 16 KiB, half an L1 cache."""
 _FEW_ROWS = 192
+PARTS = 4
+"""Units of work for each thread: threads that are interrupted leave theirs to the others."""
 
 
 def blocks(planner: Planner, rows: int, panels: int) -> tuple[int, int]:
     """Rows and panels of a block, so that every thread gets some and A's part stays in L2."""
     step = current().rows
     if rows <= _FEW_ROWS:
-        return max(rows, 1), max(-(-panels // planner.threads), 1)
+        return max(rows, 1), max(-(-panels // (PARTS * planner.threads)), 1)
     return 96 // step * step, max(min(panels, 16), 1)
 
 
@@ -156,7 +158,7 @@ def lower_attend(planner: Planner, node: Node) -> Physical | None:
     out = planner.fresh(Layout((batch, heads, queries, depth_v), strides, 0))
     masked, mask_strides = _mask(planner, mask, (batch, heads, queries, keys))
     nr = width(current())
-    block = min(queries, 4 * current().rows)
+    block = min(queries, 32 * current().rows)
     room = -(-keys // nr) * nr * (depth + block)
     scratch = planner.buffer(4 * room * planner.threads)
     strided = [s for p in (*places, out) for s in p.layout.strides[:3]]
