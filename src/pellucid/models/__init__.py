@@ -8,6 +8,7 @@ from pellucid.models.bert import BertConfig as BertConfig
 from pellucid.models.bert import BertForMaskedLM as BertForMaskedLM
 from pellucid.models.bert import BertForSequenceClassification as BertForSequenceClassification
 from pellucid.models.bert import BertModel as BertModel
+from pellucid.models.moco import MoCo as MoCo
 from pellucid.models.registry import get_model as get_model
 from pellucid.models.registry import get_model_builder as get_model_builder
 from pellucid.models.registry import get_model_weights as get_model_weights
