@@ -109,18 +109,23 @@ def op_cases(op: Any, profile: Profile, only_dtype: str | None = None) -> Iterat
         yield from _error_cases(op, profile)
 
 
-def _sample_cases(op: Any, profile: Profile, dtype: str, cap: int) -> Iterator[Case]:
+def sample_inputs(op: Any, dtype: str) -> list[Any]:
+    """The database's own samples of an operator, but for very many or very large ones."""
     torch_dtype = getattr(torch, dtype)
     continuous = torch_dtype.is_floating_point or torch_dtype.is_complex
     grad = continuous and op.supports_autograd and torch_dtype in op.backward_dtypes
     seed_all(op.name, op.variant_test_name, dtype)
     source = op.sample_inputs_func(op, "cpu", torch_dtype, grad)
-    drawn = [s for s in itertools.islice(source, LONGEST_LIST) if _is_small(s)]
+    return [s for s in itertools.islice(source, LONGEST_LIST) if _is_small(s)]
+
+
+def _sample_cases(op: Any, profile: Profile, dtype: str, cap: int) -> Iterator[Case]:
+    drawn = sample_inputs(op, dtype)
     main = dtype in MAIN_DTYPES
     for order, (index, sample) in enumerate(evenly(drawn, cap)):
         second = op.supports_gradgrad and dtype == "float64" and order < profile.second_order
         flags = {"variants": main and order < profile.variants, "second_order": second}
-        yield from _frozen(f"sample {index}", sample, dtype, **flags)
+        yield from frozen_cases(f"sample {index}", sample, dtype, **flags)
     if not main:
         return
     for index, sample in evenly(drawn, profile.layouts):
@@ -129,7 +134,7 @@ def _sample_cases(op: Any, profile: Profile, dtype: str, cap: int) -> Iterator[C
             if _strides(changed) == _strides(sample):
                 continue
             label = f"sample {index} {name}"
-            yield from _frozen(label, changed, dtype, variants=name == "transposed")
+            yield from frozen_cases(label, changed, dtype, variants=name == "transposed")
 
 
 def _reference_cases(op: Any, profile: Profile, dtype: str) -> Iterator[Case]:
@@ -137,17 +142,18 @@ def _reference_cases(op: Any, profile: Profile, dtype: str) -> Iterator[Case]:
     source = op.reference_inputs_func(op, "cpu", getattr(torch, dtype), False)
     drawn = [s for s in itertools.islice(source, LONGEST_LIST) if _is_small(s)]
     for index, sample in evenly(drawn, profile.reference):
-        yield from _frozen(f"reference {index}", sample, dtype)
+        yield from frozen_cases(f"reference {index}", sample, dtype)
 
 
 def _error_cases(op: Any, profile: Profile) -> Iterator[Case]:
     seed_all(op.name, op.variant_test_name, "error")
     for index, error in evenly(list(op.error_inputs_func(op, "cpu")), profile.errors):
         expected = (error.error_type, error.error_regex)
-        yield from _frozen(f"error {index}", error.sample_input, "float32", error=expected)
+        yield from frozen_cases(f"error {index}", error.sample_input, "float32", error=expected)
 
 
-def _frozen(label: str, sample: Any, dtype: str, **fields: Any) -> Iterator[Case]:
+def frozen_cases(label: str, sample: Any, dtype: str, **fields: Any) -> Iterator[Case]:
+    """A sample of the database as a case; none if it holds what no recipe can say."""
     try:
         call = freeze((sample.input, tuple(sample.args), dict(sample.kwargs)))
     except CannotFreeze:

@@ -13,6 +13,7 @@ from pellucid.ops.dispatch import composite
 from pellucid.ops.inplace import check_castable, scalar_type
 from pellucid.ops.linalg.matmul import mm
 from pellucid.ops.spec import OutRule
+from pellucid.tensor.device import contiguous_format
 from pellucid.tensor.layout import normalize_dim
 from pellucid.tensor.tensor import Tensor
 
@@ -103,7 +104,7 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
         )
     if n == 0:
         one = F.eye(input.shape[-1], dtype=input.dtype)
-        return input.clone().copy_(one)
+        return input.clone(memory_format=contiguous_format).copy_(one)
     base = F.linalg.inv(input) if n < 0 else input
     n = abs(n)
     found: Any = None

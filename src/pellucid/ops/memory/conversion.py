@@ -32,7 +32,7 @@ def convert(
     fits = (
         memory_format is None
         or memory_format is preserve_format
-        or input._layout.is_contiguous(memory_format.name)
+        or input._layout.suggested_memory_format == memory_format.name
     )
     if fits and dtype is input.dtype and not copy:
         return input

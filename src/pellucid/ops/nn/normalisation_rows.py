@@ -246,6 +246,7 @@ def rms_norm(
         eps = finfo(working_kind(input)).eps
     if input.dtype.is_complex:
         dims = tuple(range(input.dim() - len(shape), input.dim()))
+        input = input.contiguous()
         found = input * (F.pow(input, 2).mean(dims, keepdim=True) + eps).rsqrt()
         return found if weight is None else found * weight
     return normalise_rows(input, shape, weight, None, float(eps), False)[0]

@@ -162,6 +162,24 @@ def _stack_grad(grad: Tensor, dim: int) -> tuple[Tensor, ...]:
     return grad.unbind(dim)
 
 
+def _stacked_layout(given: list[Tensor], axis: int) -> Layout:
+    """Channels-last tensors stay so, the new dimension just outside the one that it is put before;
+    everything else is stacked row-major.
+    """
+    shape = given[0]._layout.shape
+    rank = len(shape)
+    stacked = (*shape[:axis], len(given), *shape[axis:])
+    if rank not in (4, 5) or axis == rank:
+        return contiguous(stacked)
+    formats = {each._layout.suggested_memory_format for each in given}
+    if formats != {"channels_last" if rank == 4 else "channels_last_3d"}:
+        return contiguous(stacked)
+    order = [dim + (dim >= axis) for dim in (0, *range(2, rank), 1)]
+    order.insert(order.index(axis + 1), axis)
+    packed = contiguous(tuple(stacked[dim] for dim in order))
+    return layouts.permute(packed, tuple(order.index(dim) for dim in range(rank + 1)))
+
+
 @operator(where="torch", out=JOINED, gradient={"tensors": _stack_grad})
 def stack(tensors: Any, dim: int = 0) -> Tensor:
     """Join tensors of one shape along a new dimension `dim`."""
@@ -176,7 +194,7 @@ def stack(tensors: Any, dim: int = 0) -> Tensor:
                 f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and "
                 f"{list(each._layout.shape)} at entry {place}\n{odd_one(given, shape)}"
             )
-    out = empty(contiguous((*shape[:axis], len(given), *shape[axis:])), common_dtype(given))
+    out = empty(_stacked_layout(given, axis), common_dtype(given))
     if all(each.dtype is out.dtype for each in given):
         np.stack([each._array for each in given], axis, out=out._array)
         return out
