@@ -49,7 +49,7 @@ def _from_real(
     if n is not None:
         input = resized(input, (axis,), (points,))
     found = real_to_complex(input, (axis,), scale_of(norm, forward), half)
-    return found if forward else F.conj_physical(found)
+    return found if forward else F.conj(found)
 
 
 def _to_real(
@@ -182,7 +182,7 @@ def ihfftn(input: Tensor, s: Sizes = None, dim: Sizes = None, norm: str | None =
     needs_axis("ihfftn", axes)
     scale = scale_of(norm, False)
     input = resized(input, axes, sizes)
-    found = F.conj_physical(real_to_complex(input, axes[-1:], scale, True))
+    found = F.conj(real_to_complex(input, axes[-1:], scale, True))
     return complex_to_complex(found, axes[:-1], scale, False) if len(axes) > 1 else found
 
 
