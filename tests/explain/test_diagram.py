@@ -152,6 +152,23 @@ def test_functions_between_modules_are_drawn():
     ET.fromstring(drawn.svg())
 
 
+def test_functions_have_the_names_that_programs_know():
+    class Names(nn.Module):
+        def forward(self, x):
+            heads = x.unflatten(-1, (2, 4)).transpose(1, 2)
+            x = F.scaled_dot_product_attention(heads, heads, heads).transpose(1, 2).flatten(-2)
+            x = F.layer_norm(x, (8,)) + F.gelu(x) * x.sigmoid()
+            x = torch.where(x > 0, x, torch.cumsum(x, 1)).masked_fill(x < -1, 0.0)
+            return x.clamp(min=-3).log_softmax(-1).topk(2).values
+
+    names = [n.name for n in diagram(Names(), torch.ones(1, 3, 8)).graph.nodes]
+    assert set(names) == {
+        *("input", "output", "unflatten", "scaled_dot_product_attention", "flatten", "add", "gelu"),
+        *("layer_norm", "mul", "sigmoid", "where", "gt", "cumsum", "masked_fill", "lt", "clamp"),
+        *("log_softmax", "topk"),
+    }
+
+
 def test_in_place_writes_are_steps():
     class Write(nn.Module):
         def forward(self, x):

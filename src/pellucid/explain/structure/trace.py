@@ -15,12 +15,14 @@ from time import perf_counter
 from types import FrameType
 from typing import Any
 
+import pellucid.nn.functional as functional
 import pellucid.nn.modules as library
 from pellucid.autograd.modes import no_grad
 from pellucid.explain.structure.costs import Counted, multiply_adds
 from pellucid.explain.structure.graph import Edge, Graph, Group, Node
 from pellucid.explain.structure.words import call_title, family, title
 from pellucid.nn.hooks import register_module_forward_hook, register_module_forward_pre_hook
+from pellucid.ops.spec import namespace
 from pellucid.tensor.events import Event, listening
 from pellucid.tensor.random.generator import default_generator
 from pellucid.tensor.tensor import Tensor
@@ -29,25 +31,23 @@ WHOLE = (library.MultiheadAttention, library.RNNBase)
 """Modules that hold others, or compute in many calls, and are one step to their users."""
 
 _HERE = Path(__file__).resolve().parents[2]
-_ENGINE = tuple(
-    str(_HERE / part)
-    for part in ("ops", "tensor", "autograd", "explain", "nn/_", "nn/functional", "nn/hooks")
-) + tuple(str(_HERE / "nn" / name) for name in ("module.py", "recurrent.py", "parameter.py"))
-"""Where a frame is no `forward`, but what it calls."""
+_FORWARDS = tuple(str(_HERE / part) for part in ("nn/modules", "models", "vision", "text", "lab"))
+"""Where modules of Pellucid's own have their `forward`; all else here is what they call."""
 
-_WRAPPERS = [
-    "call",
-    "casted",
-    "function",
-    "make",
-    "method",
-    "special",
-    "unary",
-    "wrapper",
-    "inner",
-    "body",
-]
-"""Functions that stand around others and have no name of their own."""
+
+def _is_engine(frame: FrameType) -> bool:
+    file = frame.f_code.co_filename
+    return file.startswith(str(_HERE)) and not file.startswith(_FORWARDS)
+
+
+_WITHOUT_PLACE = frozenset({"getitem", "setitem"})
+"""Functions that programs know by their signs alone."""
+
+
+def _is_public(name: str) -> bool:
+    """Whether programs know a function of this name; wrappers inside the engine have others."""
+    places = (namespace("torch"), namespace("nn.functional"), vars(functional))
+    return name in _WITHOUT_PLACE or hasattr(Tensor, name) or any(name in p for p in places)
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
@@ -191,7 +191,7 @@ class Tracer:
     def _call(self, frame: FrameType | None, event: Event) -> Node:
         """The node of the function that a `forward` called and that ran this operator."""
         frames: list[FrameType] = []
-        while frame is not None and frame.f_code.co_filename.startswith(_ENGINE):
+        while frame is not None and _is_engine(frame):
             frames.append(frame)
             frame = frame.f_back
         if frames and frames[-1] is self._frame:
@@ -252,13 +252,13 @@ class Tracer:
 def _public_name(frames: list[FrameType], event: Event) -> str:
     """The name under which a program knows the function; `frames` from the operator outwards."""
     for frame in reversed(frames):
-        name, here = frame.f_code.co_name, frame.f_locals
-        for wrapped in (here.get("spec"), here.get("call"), here.get("operator")):
-            called = getattr(wrapped, "name", None) or getattr(wrapped, "__name__", None)
-            if isinstance(called, str) and called not in _WRAPPERS and "<" not in called:
-                return called.strip("_")
-        if name not in _WRAPPERS and not name.startswith(("_", "<")):
-            return name.removeprefix("functional_")
+        here = frame.f_locals
+        wrapped = (here.get("spec"), here.get("call"), here.get("operator"))
+        called = [getattr(w, "name", None) or getattr(w, "__name__", "") for w in wrapped]
+        for found in (*called, frame.f_code.co_name):
+            name = str(found).removeprefix("functional_").strip("_")
+            if _is_public(name):
+                return name
     return event.name.strip("_")
 
 
