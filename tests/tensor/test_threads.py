@@ -5,6 +5,7 @@ told.
 import pytest
 
 import pellucid
+from pellucid.kernels import threads as kernel_threads
 from pellucid.ops import blas
 from pellucid.tensor import threads
 
@@ -71,3 +72,10 @@ def test_without_openblas_nothing_is_set(monkeypatch):
     monkeypatch.setattr(threads, "_openblas", lambda: None)
     assert threads.alone(threads.ALONE_FROM) == 0
     threads.together(2)
+
+
+def test_kernels_use_the_same_number(library):
+    before = kernel_threads.num_threads()
+    pellucid.set_num_threads(3)
+    assert (pellucid.get_num_threads(), kernel_threads.num_threads()) == (3, 3)
+    kernel_threads.set_num_threads(before)

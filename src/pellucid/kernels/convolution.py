@@ -52,7 +52,7 @@ def conv_windows(
         else:
             a, lda = scratch, arg.lda
             with b.loop("pixel", 0, count) as pixel:
-                _window(b, x, b.offset(scratch, pixel * lda), top + pixel)
+                window(b, x, b.offset(scratch, pixel * lda), top + pixel)
         at = top * row_length + group * arg.k
         product = Product(
             a, lda, 1, b.offset(arg.out, at), row_length,
@@ -70,7 +70,7 @@ def conv_windows(
                              k0, ends)  # fmt: skip
 
 
-def _window(b: KernelBuilder, x: Value, target: Value, pixel: Value) -> None:
+def window(b: KernelBuilder, x: Value, target: Value, pixel: Value) -> None:
     """Copy the window of one output pixel; what lies outside the image is zero.
 
     Whole vectors are written, over the end of a run too: the next run begins there, and the scratch

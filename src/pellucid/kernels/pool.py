@@ -19,6 +19,7 @@ from pellucid.kernels.language.builder import Builder
 from pellucid.kernels.language.nodes import Program, Value
 from pellucid.kernels.language.types import I64, PTR
 from pellucid.kernels.target import current
+from pellucid.kernels.threads import listeners, num_threads, set_num_threads
 from pellucid.kernels.waiting import DOZE, SYSCALL, wait_while, wake
 
 # Words of the pool's memory, eight to a cache line. The barrier's own words lie between.
@@ -131,20 +132,11 @@ def _idle() -> int:
     return jit.build(make, "idle", cache.key("idle", current(), jit.versions()), current())
 
 
+__all__ = ["Pool", "num_threads", "pool", "run", "run_alone", "set_num_threads"]
+
 _ended: list[Any] = []
 _pool: Pool | None = None
 _making = threading.Lock()
-_wanted = 0
-
-
-def default_threads() -> int:
-    """The CPUs this process may use, or `OMP_NUM_THREADS` where that is set."""
-    text = os.environ.get("OMP_NUM_THREADS", "")
-    if text.isdigit() and int(text) > 0:
-        return int(text)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def pool() -> Pool:
@@ -154,25 +146,22 @@ def pool() -> Pool:
     if found is None:
         with _making:
             if _pool is None:
-                _pool = Pool(_wanted or default_threads())
+                _pool = Pool(num_threads())
             found = _pool
     return found
 
 
-def num_threads() -> int:
-    """How many threads kernels use."""
-    return _pool.threads if _pool is not None else _wanted or default_threads()
-
-
-def set_num_threads(threads: int) -> None:
-    """Use this many threads from the next kernel on."""
-    global _pool, _wanted
+def _resize(threads: int) -> None:
+    """End a pool of another size; the next kernel makes its own."""
+    global _pool
     with _making:
-        _wanted = threads
         old = _pool
         if old is not None and old.threads != threads:
             _pool = None
             old.stop()
+
+
+listeners.append(_resize)
 
 
 def run(kernel: Compiled, *values: Any) -> None:

@@ -1,4 +1,4 @@
-"""How many threads compute: those of the BLAS that NumPy brings, which runs matrix products.
+"""How many threads compute: those of the BLAS that NumPy brings, and those of compiled kernels.
 
 Everything else runs in the calling thread. NumPy's wheels carry OpenBLAS as a shared library of
 their
@@ -20,6 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
+from pellucid.kernels.threads import set_num_threads as set_kernel_threads
 
 _SPELLINGS = (
     "scipy_openblas_{}_num_threads64_",
@@ -89,8 +91,11 @@ def _positive(name: str, number: int) -> None:
 
 
 def set_num_threads(number: int) -> None:
-    """Let matrix products use `number` threads. RuntimeError unless it is a positive int."""
+    """Let matrix products and kernels use `number` threads. RuntimeError unless it is a positive
+    int.
+    """
     _positive("set_num_threads", number)
+    set_kernel_threads(number)
     found = _openblas()
     if found is not None:
         found[1](number)

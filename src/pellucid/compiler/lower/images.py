@@ -8,23 +8,24 @@ import numpy as np
 
 from pellucid.compiler.graph import Node, Value
 from pellucid.compiler.lower.moves import copy
-from pellucid.compiler.lower.products import PARTS, bias_ref
+from pellucid.compiler.lower.products import bias_ref
 from pellucid.compiler.lower.rows import summed
 from pellucid.compiler.lower.rules import rule
 from pellucid.compiler.plan import Physical, Planner, Ref
+from pellucid.kernels.choose import (
+    Images,
+    depthwise_arguments,
+    is_depthwise,
+    plan_windows,
+    plan_winograd,
+    suits_winograd,
+)
 from pellucid.kernels.convolution import conv_depthwise, conv_windows
 from pellucid.kernels.pack import aligned, packed_rows
 from pellucid.kernels.pooling import pool
-from pellucid.kernels.target import current
-from pellucid.kernels.tile import width
 from pellucid.kernels.winograd import transformed_weights, winograd
 from pellucid.tensor.dtype import float32
 from pellucid.tensor.layout import channels_last
-
-_LARGE_WEIGHTS = 3 << 20
-"""Transformed weights above this are read once for all tiles, not once for each chunk."""
-_CACHE = 320 << 10
-_MANY_CHANNELS = 16
 
 
 def images(planner: Planner, value: Value) -> Physical:
@@ -58,12 +59,15 @@ def lower_convolution(planner: Planner, node: Node) -> Physical | None:
     settings = {"bias": bias is not None, "residual": residual is not None,
                 "activation": node.extra.get("activation", "")}  # fmt: skip
     w = weight.traced.detach()._array
-    if g.groups > 1 and g.groups == x.shape[1] == node.out.shape[1]:
-        _depthwise(planner, node, place, out, w, extras, settings)
-    elif _suits_winograd(w, g) and not planner.exact:
-        _winograd(planner, node, place, out, w, extras, settings)
+    sizes = Images.of(
+        x.shape, node.out.shape, w.shape[2:], g.stride, g.padding, g.dilation, g.groups
+    )
+    if is_depthwise(sizes):
+        _depthwise(planner, node, sizes, place, out, w, extras, settings)
+    elif suits_winograd(sizes) and not planner.exact:
+        _winograd(planner, node, sizes, place, out, w, extras, settings)
     else:
-        _windows(planner, node, place, out, w, extras, settings)
+        _windows(planner, node, sizes, place, out, w, extras, settings)
     return out
 
 
@@ -83,93 +87,44 @@ def _work(node: Node) -> tuple[str, float, float]:
 
 
 def _depthwise(
-    planner: Planner, node: Node, x: Physical, out: Physical, w: np.ndarray, extras: Any,
-    settings: Any,
+    planner: Planner, node: Node, g: Images, x: Physical, out: Physical, w: np.ndarray,
+    extras: Any, settings: Any,
 ) -> None:  # fmt: skip
-    n, c, h, width_ = node.args[0].shape
-    g = node.args[3]
-    flat = aligned(w.size).reshape(*w.shape[2:], c)
+    flat = aligned(w.size).reshape(*g.kernel, g.c)
     flat[...] = np.moveaxis(w[:, 0], 0, -1)
     planner.step(
         _label("depthwise conv", settings), conv_depthwise(**settings),
-        [x.ref(), planner.array(flat), out.ref(), *extras, n, h, width_, c, *node.out.shape[2:],
-         *w.shape[2:], *g.stride, *g.padding, *g.dilation],
-        *_work(node),
-    )  # fmt: skip
-
-
-def _suits_winograd(w: np.ndarray, g: Any) -> bool:
-    return (
-        w.shape[2:] == (3, 3) and g.stride == (1, 1) and g.dilation == (1, 1) and g.groups == 1
-        and min(w.shape[:2]) >= _MANY_CHANNELS
+        depthwise_arguments(g, x.ref(), planner.array(flat), out.ref(), extras), *_work(node),
     )  # fmt: skip
 
 
 def _winograd(
-    planner: Planner, node: Node, x: Physical, out: Physical, w: np.ndarray, extras: Any,
-    settings: Any,
+    planner: Planner, node: Node, g: Images, x: Physical, out: Physical, w: np.ndarray,
+    extras: Any, settings: Any,
 ) -> None:  # fmt: skip
-    n, c, h, width_ = node.args[0].shape
-    k, oh, ow = node.out.shape[1:]
-    m = 4 if n * -(-oh // 4) * -(-ow // 4) >= _MANY_CHANNELS else 2
-    tiles, places = n * -(-oh // m) * -(-ow // m), (m + 2) ** 2
-    shared = 4 * places * c * k > _LARGE_WEIGHTS
-    rows = current().rows
-    if shared:
-        chunk = min(tiles, max((8 << 20) // (4 * places * (c + k)), rows))
-    else:
-        chunk = max(_CACHE // (4 * places * (c + k)) // rows, 2) * rows
-        parts = -(-tiles // chunk)
-        parts = -(-parts // planner.threads) * planner.threads
-        chunk = max(-(-tiles // parts), 1)
-    v_row, p_row = (_padded(count) for count in (c, k))
-    copies = 1 if shared else planner.threads
-    v = planner.buffer(4 * copies * places * chunk * v_row)
-    products = planner.buffer(4 * copies * places * chunk * p_row)
-    u = packed_rows(transformed_weights(w, m))
+    plan = plan_winograd(g, planner.threads)
+    v, products = planner.buffer(4 * plan.v), planner.buffer(4 * plan.products)
+    u = planner.array(packed_rows(transformed_weights(w, plan.m)))
     planner.step(
-        _label(f"winograd F({m},3)", settings), winograd(m=m, shared=shared, **settings),
-        [x.ref(), planner.array(u), out.ref(), *extras, Ref(v), Ref(products), n, h, width_, c, k,
-         oh, ow, *node.args[3].padding, chunk, v_row, p_row],
-        *_work(node),
+        _label(f"winograd F({plan.m},3)", settings),
+        winograd(m=plan.m, shared=plan.shared, **settings),
+        plan.arguments(x.ref(), u, out.ref(), extras, Ref(v), Ref(products)), *_work(node),
     )  # fmt: skip
 
 
-def _padded(channels: int) -> int:
-    """Elements between tiles: whole vectors, and not a multiple of a page."""
-    rounded = -(-channels // 16) * 16
-    return rounded + 16 if rounded % 256 == 0 else rounded
-
-
 def _windows(
-    planner: Planner, node: Node, x: Physical, out: Physical, w: np.ndarray, extras: Any,
-    settings: Any,
+    planner: Planner, node: Node, g: Images, x: Physical, out: Physical, w: np.ndarray,
+    extras: Any, settings: Any,
 ) -> None:  # fmt: skip
-    n, channels, h, width_ = node.args[0].shape
-    g = node.args[3]
-    k, c, kh, kw = w.shape
-    groups = g.groups
-    oh, ow = node.out.shape[2:]
-    flat = w.reshape(groups, k // groups, c, kh, kw).transpose(0, 3, 4, 2, 1)
-    packed = packed_rows(flat.reshape(groups, kh * kw * c, k // groups))
-    depth, pixels = kh * kw * c, n * oh * ow
-    in_place = (kh, kw) == (1, 1) and g.stride == (1, 1) and not any(g.padding)
-    lda = depth + (16 if depth % 1024 == 0 else 0)
-    panels, rows = -(-(k // groups) // width(current())), current().rows
-    if pixels // planner.threads >= 4 * rows or groups >= planner.threads:
-        mc, nc = max((128 << 10) // (4 * lda) // rows, 2) * rows, panels
-        parts = -(-pixels // min(mc, pixels))
-        parts = -(-parts // planner.threads) * planner.threads
-        share = -(-pixels // parts)
-        mc = max(-(-share // rows) * rows, rows)
-    else:
-        mc, nc = pixels, max(-(-panels // (PARTS * planner.threads)), 1)
-    scratch = planner.buffer(4 * planner.threads * (mc * lda + current().lanes))
+    plan = plan_windows(g, planner.threads)
+    k, c = g.k // g.groups, g.c // g.groups
+    flat = w.reshape(g.groups, k, c, *g.kernel).transpose(0, 3, 4, 2, 1)
+    packed = packed_rows(flat.reshape(g.groups, g.depth, k))
+    scratch = planner.buffer(4 * plan.scratch)
     planner.step(
-        _label(f"conv {kh}x{kw}", settings), conv_windows(in_place=in_place, **settings),
-        [x.ref(), planner.array(packed), out.ref(), *extras, Ref(scratch), n, h, width_, c, oh, ow,
-         k // groups, kh, kw, *g.stride, *g.padding, *g.dilation, width_ * channels,
-         h * width_ * channels, channels, groups, mc, nc, 256 if depth > 512 else depth, lda],
+        _label("conv {}x{}".format(*g.kernel), settings),
+        conv_windows(in_place=plan.in_place, **settings),
+        plan.arguments(x.ref(), planner.array(packed), out.ref(), extras, Ref(scratch)),
         *_work(node),
     )  # fmt: skip
 

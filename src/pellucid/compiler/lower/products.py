@@ -10,6 +10,7 @@ from pellucid.compiler.lower.moves import walk
 from pellucid.compiler.lower.rules import row_major_place, rule
 from pellucid.compiler.plan import Physical, Planner, Ref
 from pellucid.kernels.attention import attention
+from pellucid.kernels.choose import PARTS
 from pellucid.kernels.gemm import gemm, pack_b
 from pellucid.kernels.pack import packed_rows
 from pellucid.kernels.target import current
@@ -20,8 +21,6 @@ from pellucid.tensor.layout import Layout, contiguous
 _DEPTH = 256
 """Rows of a panel of B that are used at a time: 16 KiB, half an L1 cache."""
 _FEW_ROWS = 192
-PARTS = 4
-"""Units of work for each thread: threads that are interrupted leave theirs to the others."""
 
 
 def blocks(planner: Planner, rows: int, panels: int) -> tuple[int, int]:

@@ -1,4 +1,5 @@
-"""Convolution on arrays: NumPy and BLAS, any number of spatial dimensions.
+"""Convolution on arrays: NumPy and BLAS, any number of spatial dimensions; where `native` says so,
+compiled kernels.
 
 Each of the three directions is one correlation, a matrix product with windows of the input
 (`kernels_windows`): forward; the input's gradient, which correlates the output's gradient with the
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pellucid.ops import native
 from pellucid.ops.blas import multiply
 from pellucid.ops.nn.kernels_pooling import Window, blocks, plan
 from pellucid.ops.nn.kernels_windows import Ints, Slide, channels_last, columns, rows
@@ -64,7 +66,9 @@ def _is_depthwise(x: np.ndarray, w: np.ndarray, groups: int) -> bool:
 def forward(x: np.ndarray, w: np.ndarray, out: np.ndarray, g: Geometry) -> None:
     """Convolve into `out` (N, K, *O), in any order of memory."""
     slide = _slide(w.shape[2:], g)
-    if _is_depthwise(x, w, g.groups) and _is_channels_last(out):
+    if native.convolves(x, w, out, g.groups):
+        native.correlate(x, w, out, slide, g.groups)
+    elif _is_depthwise(x, w, g.groups) and _is_channels_last(out):
         _forward_depthwise(x, w, out, slide)
     else:
         _correlate(x, w, out, slide, g.groups)
@@ -146,7 +150,8 @@ def input_gradient(grad: np.ndarray, w: np.ndarray, out: np.ndarray, g: Geometry
     Places that are a stride apart are met by the same taps: each such phase is a correlation of
     the gradient with its taps, in opposite order and with the channels exchanged.
     """
-    if _is_depthwise(out, w, g.groups) and _is_channels_last(out):
+    fast = native.convolves(out, w, grad, g.groups)
+    if not fast and _is_depthwise(out, w, g.groups) and _is_channels_last(out):
         _input_depthwise(grad, w, out, _slide(w.shape[2:], g))
         return
     phases = [
@@ -156,22 +161,30 @@ def input_gradient(grad: np.ndarray, w: np.ndarray, out: np.ndarray, g: Geometry
         )
     ]
     exchanged = _exchange(w, g.groups)
+    whole = out
+    if fast and math.prod(map(len, phases)) > 1:
+        grad, whole = native.channels_last(grad), native.staging(out)
     for phase in itertools.product(*phases):
-        target = out[(slice(None), slice(None), *(each.places for each in phase))]
+        target = whole[(slice(None), slice(None), *(each.places for each in phase))]
         if not target.size:
             continue
         if any(each.taps is None for each in phase):
             target[...] = 0
             continue
         taps = (each.taps for each in phase)
-        kernel = np.ascontiguousarray(exchanged[(slice(None), slice(None), *taps)])
+        kernel = exchanged[(slice(None), slice(None), *taps)]
         slide = Slide(
             kernel.shape[2:],
             (1,) * len(phase),
             tuple(each.padding for each in phase),
             tuple(each.dilation for each in phase),
         )
-        _correlate(grad, kernel, target, slide, g.groups)
+        if fast:
+            native.correlate(grad, kernel, target, slide, g.groups)
+        else:
+            _correlate(grad, np.ascontiguousarray(kernel), target, slide, g.groups)
+    if whole is not out:
+        native.unstage(whole, out)
 
 
 def _exchange(w: np.ndarray, groups: int) -> np.ndarray:
@@ -209,7 +222,9 @@ def _phases(size: int, f: int, t: int, p: int, d: int) -> Iterator[Phase]:
 def weight_gradient(grad: np.ndarray, x: np.ndarray, out: np.ndarray, g: Geometry) -> None:
     """Into `out` (K, C / groups, *F): each tap's sum over positions and images of both."""
     slide = _slide(out.shape[2:], g)
-    if _is_depthwise(x, out, g.groups):
+    if native.convolves(x, out, grad, g.groups):
+        native.weight_gradient(grad, x, out, slide, g.groups)
+    elif _is_depthwise(x, out, g.groups):
         _weight_depthwise(grad, x, out, slide)
     elif _is_channels_last(x) and _is_channels_last(grad):
         for one in range(g.groups):

@@ -1,0 +1,91 @@
+"""Eager operators on compiled kernels: the rule which calls run on them, and the ways there.
+
+A call runs on kernels if its numbers are float32, `PELLUCID_KERNELS` is not "off", and it is large
+enough: the first call of a kind loads LLVM (a quarter of a second) and makes the kernel (20 to
+60 ms, once per machine). Everything else runs on NumPy, which is also the reference. The rule looks
+at shapes and dtypes only, so that the same call always runs the same way.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from pellucid.config import eager_kernels
+
+MULTIPLICATIONS = 1 << 24
+"""Convolutions of so many and more run on kernels: about a millisecond of work."""
+CHANNELS_OF_GROUP = 8
+"""Groups of fewer output channels leave most of a vector unused, except one filter a channel."""
+
+
+@cache
+def _eager() -> Any:
+    """The kernels, which are loaded by the first call that is large enough."""
+    return importlib.import_module("pellucid.kernels.eager")
+
+
+@cache
+def enabled() -> bool:
+    """Whether `PELLUCID_KERNELS` lets eager operators run on kernels."""
+    return eager_kernels()
+
+
+def convolves(x: np.ndarray, w: np.ndarray, y: np.ndarray, groups: int) -> bool:
+    """Whether a convolution of x (N, C, *S) and w (K, C / groups, *F) that gives y (N, K, *O), or
+    one of its gradients, runs on kernels.
+    """
+    if x.ndim not in (3, 4) or x.dtype != np.float32:
+        return False
+    if math.prod(y.shape) * math.prod(w.shape[1:]) < MULTIPLICATIONS or not x.size:
+        return False
+    depthwise = groups == x.shape[1] == w.shape[0]
+    wide = min(w.shape[0] // groups, w.shape[1]) >= CHANNELS_OF_GROUP
+    return (groups == 1 or depthwise or wide) and enabled()
+
+
+def _images(x: np.ndarray) -> np.ndarray:
+    """(N, C, L) as images of one row."""
+    return x if x.ndim == 4 else x[:, :, None]
+
+
+def _geometry(slide: Any) -> tuple[Any, Any, Any]:
+    """Stride, padding and dilation of two dimensions."""
+    if len(slide.kernel) == 2:
+        return slide.stride, slide.padding, slide.dilation
+    return (1, *slide.stride), (0, *slide.padding), (1, *slide.dilation)
+
+
+def correlate(x: np.ndarray, w: np.ndarray, out: np.ndarray, slide: Any, groups: int) -> None:
+    """Correlate `x` with `w` into `out`, as `kernels_convolution` does."""
+    _eager().correlate(_images(x), _images(w), _images(out), *_geometry(slide), groups)
+
+
+def weight_gradient(
+    grad: np.ndarray, x: np.ndarray, out: np.ndarray, slide: Any, groups: int
+) -> None:
+    """The gradient for the weights, into `out`."""
+    images = (_images(array) for array in (grad, x, out))
+    _eager().weight_gradient_of(*images, *_geometry(slide), groups)
+
+
+def channels_last(x: np.ndarray) -> np.ndarray:
+    """The same numbers with the channels last in memory, for several uses of them."""
+    found = _eager().channels_last(_images(x), "several")
+    return found if x.ndim == 4 else found[:, :, 0]
+
+
+def staging(out: np.ndarray) -> np.ndarray:
+    """Channels-last memory of `out`'s shape, to be filled piece by piece; then `unstage` it."""
+    found = _eager().staging(_images(out))
+    return found if out.ndim == 4 else found[:, :, 0]
+
+
+def unstage(staged: np.ndarray, out: np.ndarray) -> None:
+    """Bring what was put together in `staging(out)` to `out`."""
+    if staged is not out:
+        _eager().settle(_images(staged), _images(out))
