@@ -23,6 +23,16 @@ CHANNELS_OF_GROUP = 8
 """Groups of fewer output channels leave most of a vector unused, except one filter a channel."""
 
 
+ELEMENTS = 1 << 20
+"""Arrays of so many numbers and more are normalised by kernels: about a millisecond of work."""
+
+
+@cache
+def planes() -> Any:
+    """The kernels of normalisation."""
+    return importlib.import_module("pellucid.kernels.eager_planes")
+
+
 @cache
 def _eager() -> Any:
     """The kernels, which are loaded by the first call that is large enough."""
@@ -46,6 +56,15 @@ def convolves(x: np.ndarray, w: np.ndarray, y: np.ndarray, groups: int) -> bool:
     depthwise = groups == x.shape[1] == w.shape[0]
     wide = min(w.shape[0] // groups, w.shape[1]) >= CHANNELS_OF_GROUP
     return (groups == 1 or depthwise or wide) and enabled()
+
+
+def normalises(*arrays: np.ndarray | None) -> bool:
+    """Whether arrays (N, C, L) are normalised by kernels: planes of at least a vector, in order."""
+    given = [array for array in arrays if array is not None]
+    return (
+        given[0].size >= ELEMENTS and given[0].shape[2] > 1 and enabled()
+        and all(each.dtype == np.float32 and each.flags.c_contiguous for each in given)
+    )  # fmt: skip
 
 
 def _images(x: np.ndarray) -> np.ndarray:
