@@ -43,6 +43,7 @@ def diagnose(
     network: Network = fit.model
     found = [
         *_loss(fit, training),
+        *_turns(target, network),
         *_units(target, network),
         *_frequencies(target, network),
         *_jumps(target),
@@ -103,6 +104,24 @@ def _units(target: Target, network: Network) -> list[Finding]:
         Finding(
             "dead units",
             f"{dead} of {sum(network.hidden)} hidden units are constant on the whole interval",
+        )
+    ]
+
+
+def _turns(target: Target, network: Network) -> list[Finding]:
+    """Each time the target turns a unit is needed, or nearly so."""
+    if target.dimension != 1 or len(network.hidden) > 1:
+        return []
+    slopes = np.diff(target.values(np.linspace(*target.interval, 4001)))
+    signs = np.sign(slopes[np.abs(slopes) > 1e-12 * np.abs(slopes).max(initial=0.0)])
+    turns = int((signs[1:] != signs[:-1]).sum())
+    if turns <= 2 * network.hidden[0]:
+        return []
+    return [
+        Finding(
+            "too few units",
+            f"the target turns {turns} times on the interval, and {network.hidden[0]} units of one "
+            "layer follow about as many turns as they are",
         )
     ]
 

@@ -42,7 +42,7 @@ def draw(axes: Any, figure: Figure) -> None:
     axes.grid(True, alpha=0.25, linewidth=0.6)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    if figure.series:
+    if 1 <= len(figure.series) <= 9:
         axes.legend(fontsize=7, frameon=False)
 
 

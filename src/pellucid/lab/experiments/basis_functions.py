@@ -54,17 +54,17 @@ def measure(settings: Settings) -> Outcome:
     conditions = []
     if not stable:
         conditions.append(
-            "in floating point monomials stop improving and then get worse, where Chebyshev "
+            "In floating point monomials stop improving and then get worse, where Chebyshev "
             "polynomials of the same degree still improve: it is the basis, not the degree"
         )
     if not median_falls:
         conditions.append(
-            "for networks it is the best of several seeds that improves with every size; the "
+            "For networks it is the best of several seeds that improves with every size; the "
             "median seed does not: training, not the space, decides"
         )
     if not conditions:
         return Outcome("holds", "errors fell with size for both families", numbers, figures)
-    return Outcome("holds with conditions", "; ".join(conditions) + ".", numbers, figures)
+    return Outcome("holds with conditions", ". ".join(conditions) + ".", numbers, figures)
 
 
 EXPERIMENT = Experiment(

@@ -34,8 +34,10 @@ def measure(settings: Settings) -> Outcome:
     x = np.linspace(-1, 1, 241)
     curve.line("target", x, target.values(x), marked=False)
     curve.line("network", x, fit.evaluate(x), marked=False, dashed=True)
+    parts = Figure("its four units, whose sum it is", "x", "what a unit adds")
     for number, unit in enumerate(fit.model.units(x).T):
-        curve.line(f"unit {number + 1}", x, unit - unit.mean(), marked=False)
+        parts.line(f"unit {number + 1}", x, unit - unit.mean(), marked=False)
+    figures = [figure, curve, parts]
     good = float(np.mean(np.array(fit.spread) < CLOSE))
     by_adam = float(np.mean(np.array(slow.spread) < CLOSE))
     numbers = {
@@ -44,7 +46,7 @@ def measure(settings: Settings) -> Outcome:
     }  # fmt: skip
     if fit.sup >= CLOSE:
         why = f"the best of {len(seeds)} seeds is {fit.sup:.3g} away"
-        return Outcome("does not hold", why, numbers, [figure, curve])
+        return Outcome("does not hold", why, numbers, figures)
     why = (
         f"Four units do: the best seed is {fit.sup:.2g} away, and Taylor's series needs degree "
         f"{needed} to be as close. But only {good:.0%} of the seeds get below {CLOSE} by "
@@ -53,7 +55,7 @@ def measure(settings: Settings) -> Outcome:
         f"and a Chebyshev polynomial with the network's {fit.parameters} parameters is {equal:.2g} "
         "away."
     )
-    return Outcome("holds with conditions", why, numbers, [figure, curve])
+    return Outcome("holds with conditions", why, numbers, figures)
 
 
 EXPERIMENT = Experiment(
