@@ -31,6 +31,7 @@ from pellucid.autograd.refusals import CUSTOM_VIEW
 from pellucid.autograd.saved import RELEASED, SavedTensor, save
 from pellucid.autograd.views import check_write, rebase
 from pellucid.tensor.dtype import FLOATING, dtype
+from pellucid.tensor.levels import UNTOUCHED, interpreter, levels
 from pellucid.tensor.tensor import Tensor
 
 
@@ -238,8 +239,12 @@ class Function:
             record and isinstance(a, Tensor) and wants_grad(a) for a in args
         )
         edges = [edge_of(a) if record and isinstance(a, Tensor) else None for a in args]
+        mapped = interpreter.function(cls, args) if levels.stack else UNTOUCHED
         with no_grad():
-            if cls.setup_context is not Function.setup_context:
+            if mapped is not UNTOUCHED:
+                result = mapped
+                cls.setup_context(ctx, args, result)
+            elif cls.setup_context is not Function.setup_context:
                 result = cls.forward(*args, **kwargs)
                 cls.setup_context(ctx, args, result)
             else:

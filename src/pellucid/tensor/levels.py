@@ -61,6 +61,7 @@ class _Interpreter:
     call: Callable[..., Any]
     write: Callable[..., Any]
     formula: Callable[..., Any]
+    function: Callable[..., Any]
 
 
 interpreter = _Interpreter()
@@ -80,6 +81,22 @@ def entered(size: int, randomness: str, grad: bool) -> Iterator[Level]:
     listeners.append(attention)
     try:
         yield level
+    finally:
+        levels.stack = before
+        listeners.remove(attention)
+
+
+@contextmanager
+def reentered(level: Level) -> Iterator[None]:
+    """Inside `level` again, for what is computed with its tensors after it is over."""
+    before = levels.stack
+    if level in before:
+        yield
+        return
+    levels.stack = (*before, level)
+    listeners.append(attention)
+    try:
+        yield
     finally:
         levels.stack = before
         listeners.remove(attention)

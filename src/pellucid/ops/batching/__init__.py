@@ -5,6 +5,7 @@ them all.
 from pellucid.ops.batching import (
     axes,
     elementwise,
+    functions,
     indexing,
     interpreter,
     neural,
@@ -12,4 +13,13 @@ from pellucid.ops.batching import (
     views,
 )
 
-__all__ = ["axes", "elementwise", "indexing", "interpreter", "neural", "products", "views"]
+__all__ = [
+    "axes",
+    "elementwise",
+    "functions",
+    "indexing",
+    "interpreter",
+    "neural",
+    "products",
+    "views",
+]
