@@ -12,7 +12,14 @@ from rich.console import Console
 from bench.frame import machine, peers, picture, results, runner, table
 from bench.frame.registry import Benchmark, registry
 
-SUITES = ("bench.start", "bench.overhead", "bench.sampling", "bench.training", "bench.models")
+SUITES = (
+    "bench.start",
+    "bench.overhead",
+    "bench.sampling",
+    "bench.training",
+    "bench.convolution",
+    "bench.models",
+)
 """The modules that describe benchmarks."""
 
 

@@ -222,10 +222,10 @@ def _phases(size: int, f: int, t: int, p: int, d: int) -> Iterator[Phase]:
 def weight_gradient(grad: np.ndarray, x: np.ndarray, out: np.ndarray, g: Geometry) -> None:
     """Into `out` (K, C / groups, *F): each tap's sum over positions and images of both."""
     slide = _slide(out.shape[2:], g)
-    if native.convolves(x, out, grad, g.groups):
-        native.weight_gradient(grad, x, out, slide, g.groups)
-    elif _is_depthwise(x, out, g.groups):
+    if _is_depthwise(x, out, g.groups):
         _weight_depthwise(grad, x, out, slide)
+    elif native.convolves(x, out, grad, g.groups):
+        native.weight_gradient(grad, x, out, slide, g.groups)
     elif _is_channels_last(x) and _is_channels_last(grad):
         for one in range(g.groups):
             _weight_rows(_group(grad, 1, one, g.groups), _group(x, 1, one, g.groups),
