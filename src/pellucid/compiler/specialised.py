@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ from pellucid.compiler.lower.moves import copy
 from pellucid.compiler.passes import run_passes
 from pellucid.compiler.plan import Buffer, Physical, Plan, Planner
 from pellucid.compiler.trace import tensors_in, trace
+from pellucid.compiler.view import plans_text
+from pellucid.config import debug_windows
 from pellucid.kernels import pool
 from pellucid.tensor.layout import Layout, contiguous
 from pellucid.tensor.storage import Storage
@@ -27,6 +30,8 @@ class Specialised:
         self.graph, self.first_result = trace(function, args, kwargs, tensors)
         run_passes(self.graph)
         self.plan, self.specs = _planned(self.graph, exact)
+        if "plan" in debug_windows():
+            print(plans_text([self.plan]), file=sys.stderr)
         changed = {first for first, _ in self.graph.mutated}
         self.attributes = [
             (table, name, held)
