@@ -21,7 +21,7 @@ with torch.no_grad():
         ("loops", ["gemm(args: ptr, thread: i64", "for k"]),
         ("passes", ["-- gemm: share equal values"]),
         ("llvm", ["define void @gemm(ptr %args", "phi"]),
-        ("asm", [".text"]),
+        ("asm", ["gemm:"]),
         ("jit", ["pellucid jit: gemm"]),
     ],
 )
