@@ -99,6 +99,11 @@ f.roll(t, 2**70)
 """.strip().splitlines()
 
 
+def test_only_the_first_size_may_not_be_a_bool():
+    assert agree(lambda f, t: f.zeros(2, True) + t, numbers(2, 3))
+    agree(lambda f, t: f.zeros(True, 2), numbers(2, 3))
+
+
 @pytest.mark.parametrize("snippet", SNIPPETS)
 def test_what_is_refused_and_in_which_words(snippet: str):
     have = agree(lambda f, t: eval(snippet, {"f": f, "t": t}), numbers(2, 3))

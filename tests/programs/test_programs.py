@@ -50,6 +50,9 @@ RUNS = [
     Run(HERE / "dcgan.py"),
     Run(HERE / "derivatives.py"),
     Run(HERE / "siamese.py"),
+    Run(HERE / "lstm_crf.py"),
+    Run(HERE / "maml.py"),
+    Run(HERE / "neural_ode.py"),
     Run(EXAMPLES / "digits_resnet18.py", ("--losses", "--epochs", "1", "--lr", "0.02"), lines=22),
 ]
 

@@ -60,6 +60,9 @@ def integers(name: str, parameter: str, position: int, values: Any) -> tuple[int
             return tuple(values)
         found = []
         for place, value in enumerate(values):
+            if place and isinstance(value, bool):  # PyTorch looks at the first one's type only
+                found.append(int(value))
+                continue
             try:
                 found.append(integer(name, parameter, position, value))
             except TypeError:

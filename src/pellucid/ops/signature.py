@@ -257,7 +257,7 @@ class Signature:
 
     def _unpacking_list(self, parameter: Parameter, values: Sequence[Any]) -> TypeError | None:
         for place, value in enumerate(values):
-            if not _index(value):
+            if not (_index(value) or (place and isinstance(value, bool))):
                 reason = f"type must be tuple of ints,but got {type_name(value)}"
             elif _overflow("int", value) is not None:
                 reason = "Overflow when unpacking long long"
