@@ -13,11 +13,18 @@ ROWS: list[Row] = [
 
 NO_LAYOUT = "takes no tensor whose layout could matter"
 RANDOM = "its numbers are drawn; tests/parity and tests/tensor compare them by seed"
+ELSEWHERE = "tests of its family and tests/parity drive it"
 MEMORY = "is about the tensor itself; tests/tensor and tests/autograd look at it"
 
 WITHOUT_ROWS: dict[str, str] = {
     name: reason
     for reason, names in {
+        ELSEWHERE: """
+            fft.fft fft.fft2 fft.fftfreq fft.fftn fft.fftshift fft.hfft fft.hfft2 fft.hfftn fft.ifft
+            fft.ifft2 fft.ifftn fft.ifftshift fft.ihfft fft.ihfft2 fft.ihfftn fft.irfft fft.irfft2
+            fft.irfftn fft.rfft fft.rfft2 fft.rfftfreq fft.rfftn istft stft geqrf ormqr
+            linalg.ldl_factor linalg.ldl_factor_ex linalg.ldl_solve pca_lowrank svd_lowrank
+        """,
         NO_LAYOUT: """
             zeros ones empty full empty_strided empty_permuted eye tril_indices triu_indices tensor
             scalar_tensor from_numpy frombuffer arange range linspace logspace randperm rand randn

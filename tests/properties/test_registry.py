@@ -125,6 +125,10 @@ def heard_names() -> set[str]:
     return heard
 
 
+NO_FORMULA = (NotImplementedError, RuntimeError)
+"""What a backward pass through an operator without a derivative raises."""
+
+
 def _derive(result: Any, inputs: list[Any]) -> None:
     outputs = [x for _, x in leaves(result) if is_tensor(x) and x.requires_grad]
     wanted = [x for x in inputs if x.requires_grad]
@@ -137,11 +141,11 @@ def _derive(result: Any, inputs: list[Any]) -> None:
             create_graph=True,
             allow_unused=True,
         )
-    except NotImplementedError:  # a formula that says why there is none
+    except NO_FORMULA:  # a formula that says why there is none
         return
     second = [(g * g).sum() for g in grads if g is not None and g.requires_grad]
     if second:
-        with contextlib.suppress(NotImplementedError):
+        with contextlib.suppress(*NO_FORMULA):
             pellucid.autograd.grad(second, wanted, allow_unused=True)
 
 

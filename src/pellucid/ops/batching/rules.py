@@ -105,6 +105,8 @@ def run(spec: OpSpec, arguments: dict[str, Any]) -> Any:
         count = spec.parameters.index(spec.variadic)
         first = [arguments.pop(name) for name in spec.parameters[:count]]
         return call(*first, *arguments.pop(spec.variadic), **arguments)
+    if isinstance(arguments.get("dim"), bool):  # var(x, True): by position it is `unbiased`
+        return call(arguments.pop("input"), arguments.pop("dim"))
     return call(**arguments)
 
 

@@ -318,7 +318,7 @@ def resize_as_(
     input: Tensor, other: Tensor, *, memory_format: MemoryFormat | None = None
 ) -> Tensor:
     """Change the shape in place to that of `other`."""
-    return resize_(input, *other._layout.shape, memory_format=memory_format)
+    return resize_(input, tuple(other._layout.shape), memory_format=memory_format)
 
 
 @composite(where="Tensor")
