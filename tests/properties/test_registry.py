@@ -164,7 +164,9 @@ def test_every_internal_operator_with_a_gradient_runs_in_some_row() -> None:
 ELSEWHERE = words(
     """
         internal._rrelu internal._slope_grad internal.bernoulli_like internal.bernoulli_of
+        internal.complex_to_complex internal.complex_to_real internal.conj_physical
         internal.ctc_loss_backward internal.ctc_losses internal.differing
+        internal.real_to_complex
         internal.embedding_bag_max internal.embedding_bag_sum internal.euclidean_distances
         internal.fill_diagonal internal.lu_unpack internal.nanmedian_all
         internal.normal_of_mean internal.normal_of_mean_and_std internal.normal_of_std
