@@ -3,6 +3,7 @@
 ResNets have torchvision's names, BERTs Hugging Face's.
 """
 
+from pellucid.models import detection as detection
 from pellucid.models import resnet as resnet
 from pellucid.models.bert import BertConfig as BertConfig
 from pellucid.models.bert import BertForMaskedLM as BertForMaskedLM
