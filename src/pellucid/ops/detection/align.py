@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.ops.detection import compiled
 from pellucid.ops.detection import kernels_align as kernels
 from pellucid.ops.detection import kernels_points as points
 from pellucid.ops.detection.checks import check_regions
@@ -35,6 +36,30 @@ def geometry_of(spatial_scale: float, pooled: Ints, sampling_ratio: int, aligned
     )
 
 
+def _average(features: np.ndarray, boxes: np.ndarray, geometry: Geometry, out: np.ndarray) -> None:
+    """`kernels_align.align`, compiled where that pays."""
+    found = None
+    if compiled.suits(out, features):
+        found = compiled.regions(boxes, geometry, features.shape[2:])
+    if found is None:
+        kernels.align(features, boxes, geometry, out)
+    else:
+        compiled.kernels().align(features, found, out)
+
+
+def _average_transpose(
+    grad: np.ndarray, boxes: np.ndarray, geometry: Geometry, out: np.ndarray
+) -> None:
+    """`kernels_align.align_transpose`, compiled where that pays."""
+    found = None
+    if compiled.suits(grad, out):
+        found = compiled.regions(boxes, geometry, out.shape[2:])
+    if found is None:
+        kernels.align_transpose(grad, boxes, geometry, out)
+    else:
+        compiled.kernels().align_transpose(grad, found, out)
+
+
 def _pooled(input: Tensor, boxes: Tensor, geometry: Geometry) -> Tensor:
     shape = (boxes._layout.shape[0], input._layout.shape[1], *geometry.pooled)
     return empty(contiguous(shape), input.dtype)
@@ -54,7 +79,7 @@ def roi_align(input: Tensor, boxes: Tensor, geometry: Geometry) -> Tensor:
     out = _pooled(input, boxes, geometry)
     if out._layout.numel:
         features, scratch = working(input), scratch_for(out)
-        average = kernels.align if np.isfinite(features).all() else points.average
+        average = _average if np.isfinite(features).all() else points.average
         average(features, working(boxes), geometry, scratch)
         settle(out, scratch)
     return out
@@ -70,7 +95,7 @@ def roi_align_transpose(input: Tensor, boxes: Tensor, geometry: Geometry, shape:
     out = empty(contiguous(shape), input.dtype)
     scratch = scratch_for(out)
     if input._layout.numel and out._layout.numel:
-        kernels.align_transpose(working(input), working(boxes), geometry, scratch)
+        _average_transpose(working(input), working(boxes), geometry, scratch)
     else:
         scratch.fill(0)
     return settle(out, scratch)

@@ -85,32 +85,44 @@ def axes(boxes: np.ndarray, geometry: Geometry) -> tuple[Axis, Axis]:
     return found[0], found[1]
 
 
-def samples(axis: Axis, bins: int, cells: int) -> Samples:
-    """The points of each bin that may lie on a map of `cells`.
-
-    A region may be far larger than the map; points that certainly miss it are never listed.
+def ranges(axis: Axis, bins: int, cells: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first point of each bin (K, bins) that may lie on a map of `cells`, and the one after the
+    last. A region may be far larger than the map.
     """
-    count = len(axis.start)
-    d = axis.start.dtype.type
     with np.errstate(all="ignore"):
-        begin = axis.start[:, None] + np.arange(bins, dtype=axis.start.dtype) * axis.bin[:, None]
+        begin = _begin(axis, bins).astype(np.float64)
         step = axis.bin.astype(np.float64) / axis.points
         points = np.clip(axis.points.astype(np.float64), 0, _FARTHEST)
         # Two points of slack on either side: these bounds need not round as the positions do.
-        first = (-1 - begin.astype(np.float64)) / step[:, None] - 2.5
-        last = (cells - begin.astype(np.float64)) / step[:, None] + 2.5
+        first = (-1 - begin) / step[:, None] - 2.5
+        last = (cells - begin) / step[:, None] + 2.5
     known = (step > 0)[:, None] & np.isfinite(first) & np.isfinite(last)
     most = np.broadcast_to(points[:, None], first.shape)
     first = np.where(known, np.clip(np.floor(first), 0, most), 0).astype(np.int64)
     last = np.where(known, np.clip(np.ceil(last), 0, most), most).astype(np.int64)
+    return first, last
+
+
+def _begin(axis: Axis, bins: int) -> np.ndarray:
+    """Where each bin begins: (K, bins)."""
+    return axis.start[:, None] + np.arange(bins, dtype=axis.start.dtype) * axis.bin[:, None]
+
+
+def samples(axis: Axis, bins: int, cells: int) -> Samples:
+    """The points of each bin that may lie on a map of `cells`; those that certainly miss it are
+    never listed.
+    """
+    d = axis.start.dtype.type
+    first, last = ranges(axis, bins, cells)
     sizes = np.maximum(last - first, 0).reshape(-1)
-    row = np.repeat(np.arange(count * bins), sizes)
+    row = np.repeat(np.arange(first.size), sizes)
     ends = np.cumsum(sizes)
     number = np.arange(len(row)) - np.repeat(ends - sizes, sizes) + first.reshape(-1)[row]
     region = row // bins
     with np.errstate(all="ignore"):
         half = (number + 0.5).astype(axis.start.dtype) * axis.bin[region]
-        position = begin.reshape(-1)[row] + half / axis.points[region].astype(d)
+        begin = _begin(axis, bins).reshape(-1)
+        position = begin[row] + half / axis.points[region].astype(d)
     return Samples(region, row % bins, number, position)
 
 

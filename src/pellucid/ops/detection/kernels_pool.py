@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pellucid.ops.detection import compiled
+
 _LOWEST = -float(np.finfo(np.float32).max)
 """Where the search for a maximum starts, for every dtype: what lies below is not seen."""
 _FAR = 1 << 40
@@ -62,11 +64,16 @@ def pool(
     """The largest cell of each bin: (N, C, H, W) and (K, 5) give `out` (K, C, P, Q), and where it
     lies in the flattened map. Empty bins give 0 and -1. The first of equals wins; NaN never does.
     """
-    maps = np.ascontiguousarray(features.transpose(0, 2, 3, 1))
-    height, width, channels = maps.shape[1:]
+    height, width = features.shape[2:]
     p, q = out.shape[2:]
     y = quantise(boxes, 1, scale, p, height, closed=True)
     x = quantise(boxes, 0, scale, q, width, closed=True)
+    if compiled.suits(out, features):
+        cells = [np.ascontiguousarray(np.stack(axis[2:], axis=-1)) for axis in (y, x)]
+        compiled.kernels().largest(features, compiled.images(boxes), *cells, out, choices)
+        return
+    maps = np.ascontiguousarray(features.transpose(0, 2, 3, 1))
+    channels = maps.shape[3]
     best = np.empty((p, q, channels), out.dtype)
     place = np.empty((p, q, channels), np.int32)
     seen, won = np.empty_like(best), np.empty_like(place)
@@ -104,6 +111,9 @@ def _flat(choices: np.ndarray, boxes: np.ndarray, shape: tuple[int, ...]) -> np.
 
 def spread(grad: np.ndarray, choices: np.ndarray, boxes: np.ndarray, out: np.ndarray) -> None:
     """Each bin's value at its chosen cell, summed into `out` (N, C, H, W)."""
+    if compiled.suits(grad, out):
+        compiled.kernels().spread(grad, choices, compiled.images(boxes), out)
+        return
     chosen = choices >= 0
     places = _flat(choices, boxes, out.shape)[chosen]
     out[...] = np.bincount(places, grad[chosen], out.size).reshape(out.shape)
