@@ -55,7 +55,7 @@ def check_align(seed, n, c, cells, k, bins, ratio, aligned, last=False):
     close(back, exact, 4e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(**cases, ratio=st.integers(-1, 3), aligned=st.booleans(), last=st.booleans())
 def test_align_and_its_transpose(**case):
     check_align(**case)
@@ -84,7 +84,7 @@ def check_pool(seed, n, c, cells, k, bins):
     close(back, exact, 4e-6)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(**cases)
 def test_pooling_and_its_gradient(**case):
     check_pool(**case)

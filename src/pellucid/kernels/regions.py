@@ -148,9 +148,8 @@ def region_align(b: KernelBuilder) -> None:
     b.begin()
     arg = b.arg
     own = b.offset(arg.scratch, b.thread * arg.room)
-    start, stop = b.share(arg.k)
     zero = b.broadcast(b.constant(0.0, F32), b.lanes)
-    with b.loop("region", start, stop) as region:
+    with b.units(arg.k) as region:
         y, x, strip = _tables(b, region, own)
         tile = b.offset(strip, arg.w * arg.cs)
         image = b.load(arg.image, region, I64)
@@ -206,8 +205,7 @@ def region_align_transpose(b: KernelBuilder) -> None:
     arg, lanes = b.arg, b.lanes
     cells, bins = arg.h * arg.w, arg.p * arg.q
     zero = b.broadcast(b.constant(0.0, F32), lanes)
-    start, stop = b.share(b.ceil_div(arg.c, arg.wide))
-    with b.loop("unit", start, stop) as unit:
+    with b.units(b.ceil_div(arg.c, arg.wide)) as unit:
         own = b.offset(arg.scratch, unit * arg.room)
         sums = b.offset(own, arg.room - arg.n * cells * arg.wide)
         channel = unit * arg.wide
@@ -278,8 +276,7 @@ def region_pool(b: KernelBuilder) -> None:
     bins = arg.p * arg.q
     values = b.offset(arg.scratch, b.thread * bins * arg.cs * 2)
     places = b.offset(values, bins * arg.cs)
-    start, stop = b.share(arg.k)
-    with b.loop("region", start, stop) as region:
+    with b.units(arg.k) as region:
         image = b.load(arg.image, region, I64)
         source = b.offset(arg.features, image * arg.h * arg.w * arg.cs)
         rows = b.offset(arg.y_cells, region * arg.p * 2, I64)
