@@ -16,6 +16,7 @@ import numpy as np
 
 from pellucid.ops.blas import multiply
 from pellucid.ops.dispatch import operator
+from pellucid.ops.einsum.compiled import contracts
 from pellucid.ops.einsum.plan import groups
 from pellucid.ops.inplace import scalar_type
 from pellucid.tensor import layout as layouts
@@ -171,12 +172,14 @@ def contract(left: Tensor, right: Tensor, terms: tuple[str, str, str]) -> Tensor
     if dtype.category == BOOL:
         raise NotImplementedError("\"bmm\" not implemented for 'Bool'")
     way = lower(left._layout, right._layout, terms)
-    if listeners and (way.left.copies or way.right.copies):
+    out, copies = empty(way.out, dtype), way.left.copies or way.right.copies
+    if contracts(left, right, out, terms, copies):
+        return out
+    if listeners and copies:
         because(
             "einsum: copied first: " + "; ".join(filter(None, (way.left.reason, way.right.reason)))
         )
     one, two = way.left.matrices(left._array), way.right.matrices(right._array)
-    out = empty(way.out, dtype)
     target = out._array.reshape(way.product)
     if dtype in REDUCED:
         target[...] = multiply(one.astype(np.float32), two.astype(np.float32))

@@ -1,0 +1,108 @@
+"""Contractions of two arrays on kernels, one call at a time: what eager operators use."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from pellucid.kernels import pool
+from pellucid.kernels.contraction import dot_rows, pack_scattered
+from pellucid.kernels.gemm import gemm
+from pellucid.kernels.pack import aligned
+from pellucid.kernels.target import current
+from pellucid.kernels.tile import width
+
+Ints = tuple[int, ...]
+Group = tuple[Ints, Ints]
+"""The sizes of some letters and their strides in elements."""
+
+_DEPTH = 256
+"""Rows of a panel of B that are used at a time: 16 KiB, half an L1 cache."""
+_ROWS = 96
+_PANELS = 16
+
+
+class Offsets(NamedTuple):
+    """Where the elements of a group lie (int64), and which whole vectors of them are runs."""
+
+    at: np.ndarray
+    runs: np.ndarray
+
+
+@lru_cache(maxsize=256)
+def offsets(group: Group) -> Offsets:
+    """The offsets of all places of a group of letters, the last letter fastest."""
+    at = np.zeros(1, np.int64)
+    for size, stride in zip(*group, strict=True):
+        at = (at[:, None] + np.arange(size, dtype=np.int64) * stride).reshape(-1)
+    lanes = current().lanes
+    whole = at[: len(at) // lanes * lanes].reshape(-1, lanes)
+    return Offsets(at, (np.diff(whole, axis=1) == 1).all(axis=1).astype(np.int64))
+
+
+def merged(group: Group) -> int | None:
+    """The one stride that a group has if its letters lie like one; None if they do not."""
+    parts = [(size, stride) for size, stride in zip(*group, strict=True) if size != 1]
+    if not parts:
+        return 0
+    regular = all(a[1] == b[1] * b[0] for a, b in pairwise(parts))
+    return parts[-1][1] if regular else None
+
+
+def count(group: Group) -> int:
+    """How many places a group of letters has."""
+    return int(np.prod(group[0], dtype=np.int64))
+
+
+def _at(array: np.ndarray) -> int:
+    return int(array.ctypes.data)
+
+
+def _pack(source: np.ndarray, batch: Group, rows: Group, columns: Group, wide: int) -> np.ndarray:
+    """Panels [batch][columns / wide][rows][wide] of an operand."""
+    step = -(-count(columns) // wide) * wide * count(rows)
+    out = aligned(count(batch) * step)
+    first, down, right = offsets(batch), offsets(rows), offsets(columns)
+    pool.run(pack_scattered(), _at(source), _at(out), _at(first.at), _at(down.at), _at(right.at),
+             _at(down.runs), _at(right.runs), count(batch), count(rows), count(columns), wide,
+             step)  # fmt: skip
+    return out
+
+
+class Operand(NamedTuple):
+    """An array with its letters in groups: the batch, its own letters, the summed ones."""
+
+    array: np.ndarray
+    batch: Group
+    own: Group
+    summed: Group
+
+
+def multiply(left: Operand, right: Operand, out: np.ndarray) -> None:
+    """Sum over the summed letters into contiguous `out` (batch, left's own, right's own)."""
+    batch, m, n, k = count(left.batch), count(left.own), count(right.own), count(left.summed)
+    nr, lanes = width(current()), current().lanes
+    steps = [merged(group) for group in (left.batch, left.own, left.summed)]
+    source = left.array
+    if None in steps or 1 not in steps[1:]:
+        row = -(-k // lanes) * lanes
+        source = _pack(left.array, left.batch, left.own, left.summed, row)
+        steps = [m * row, row, 1]
+    packed = _pack(right.array, right.batch, right.summed, right.own, nr)
+    panels = -(-n // nr)
+    mc = min(m, _ROWS // current().rows * current().rows or 1)
+    units = batch * -(-m // mc)
+    nc = max(min(panels, _PANELS), 1) if units >= 2 * pool.num_threads() else 1
+    pool.run(gemm(packed=True, unit=steps[2] == 1), _at(source), _at(packed), _at(out), 0, 0, m, n,
+             k, steps[1], steps[2], 0, n, 0, batch, steps[0], panels * k * nr, m * n, mc, nc,
+             _DEPTH if k > 2 * _DEPTH else k)  # fmt: skip
+
+
+def dots(left: Operand, right: Operand, out: np.ndarray) -> None:
+    """`multiply` of operands without letters of their own, whose summed letters have stride 1."""
+    first, second = offsets(left.batch), offsets(right.batch)
+    pool.run(dot_rows(), _at(left.array), _at(right.array), _at(out), _at(first.at),
+             _at(second.at), count(left.batch), count(left.summed))  # fmt: skip
