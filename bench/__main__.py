@@ -19,6 +19,8 @@ SUITES = (
     "bench.training",
     "bench.convolution",
     "bench.models",
+    "bench.regions",
+    "bench.contractions",
 )
 """The modules that describe benchmarks."""
 

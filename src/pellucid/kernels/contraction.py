@@ -25,8 +25,8 @@ def pack_scattered(b: KernelBuilder) -> None:
     """Matrices (rows, columns) into panels [columns / wide][rows][wide], `step` floats a matrix.
 
     Element (i, j) of matrix e is source[batch_at[e] + row_at[i] + column_at[j]] (i64); the columns
-    that the last panel lacks are zero. `row_runs` and `column_runs` say of each whole vector of rows
-    or columns whether they lie next to each other (1, else 0). `wide` is a whole number of vectors.
+    that the last panel lacks are zero. `row_runs` and `column_runs` say of each whole vector of
+    rows or columns whether they lie next to each other (1, else 0). `wide` is whole vectors.
     """
     b.begin()
     arg, lanes = b.arg, b.lanes
