@@ -48,5 +48,5 @@ for _equation in CASES:
             flops=work(_equation),
             checked=True,
             seconds=0.1,
-        )  # fmt: skip
+        )
     )
