@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ops.sides import agree, drawn, numbers, with_gradients
 
 import pellucid
+from pellucid.ops.einsum import compiled
 from pellucid.ops.einsum.contraction import lower
 from pellucid.ops.einsum.einsum import einsum_plan
 from pellucid.ops.einsum.plan import plan
@@ -254,3 +255,39 @@ def test_wrong_arguments():
     agree(lambda lib, a, b: lib.einsum("ij,jk", a, b.float()), a, b)
     with pytest.raises(RuntimeError, match=r"use \.to\(torch.float64\) on the operand"):
         pellucid.einsum("ij,jk", pellucid.from_numpy(a), pellucid.zeros(3, 4))
+
+
+# --- on kernels -----------------------------------------------------------------------------------
+
+CONTRACTIONS = [
+    ("bhqd,bhkd->bhqk", (2, 4, 64, 32), (2, 4, 64, 32)),
+    ("bqhd,bkhd->bhqk", (2, 64, 4, 32), (2, 64, 4, 32)),
+    ("abcd,dbea->ce", (12, 10, 48, 9), (9, 10, 40, 12)),
+    ("aebf,dfce->abcd", (10, 12, 9, 13), (10, 13, 9, 12)),
+    ("nc,nc->n", (600, 500), (600, 500)),
+]
+
+
+@pytest.mark.parametrize(("equation", "left", "right"), CONTRACTIONS)
+def test_large_contractions_on_kernels(monkeypatch, equation, left, right):
+    monkeypatch.setattr(compiled, "MULTIPLICATIONS", 1 << 18)
+    asked = []
+    kernels = compiled._kernels
+    monkeypatch.setattr(compiled, "_kernels", lambda: asked.append(1) or kernels())
+    pellucid.manual_seed(0)
+    x, y = pellucid.randn(*left), pellucid.randn(*right)
+    exact = np.einsum(equation, x.numpy().astype(np.float64), y.numpy(), optimize=True)
+    found = pellucid.einsum(equation, x, y)
+    assert asked
+    scale = np.abs(exact).max()
+    np.testing.assert_allclose(found.numpy(), exact, rtol=0, atol=4e-6 * scale)
+    monkeypatch.setattr(compiled, "enabled", lambda: False)
+    plain = pellucid.einsum(equation, x, y)
+    assert plain.stride() == found.stride()
+    np.testing.assert_allclose(found.numpy(), plain.numpy(), rtol=0, atol=4e-6 * scale)
+
+
+def test_small_contractions_need_no_compiler(monkeypatch):
+    monkeypatch.setattr(compiled, "_kernels", lambda: pytest.fail("kernels were asked for"))
+    x = pellucid.randn(4, 8, 6)
+    assert pellucid.einsum("abc,dbc->ad", x, x).shape == (4, 4)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pellucid.kernels.kernel import KernelBuilder, kernel
 from pellucid.kernels.language.nodes import Value
-from pellucid.kernels.language.types import F32, I64
+from pellucid.kernels.language.types import F32, I32, I64
 from pellucid.kernels.vectors import transpose
 
 ROWS = 64
@@ -26,7 +26,8 @@ def pack_scattered(b: KernelBuilder) -> None:
 
     Element (i, j) of matrix e is source[batch_at[e] + row_at[i] + column_at[j]] (i64); the columns
     that the last panel lacks are zero. `row_runs` and `column_runs` say of each whole vector of
-    rows or columns whether they lie next to each other (1, else 0). `wide` is whole vectors.
+    rows or columns how many come before its second run of neighbours: all, if it is one run; 0, if
+    there are more than two. `wide` is whole vectors.
     """
     b.begin()
     arg, lanes = b.arg, b.lanes
@@ -41,16 +42,31 @@ def pack_scattered(b: KernelBuilder) -> None:
             column = panel * arg.wide + v
             place = b.offset(target, v)
             with b.when(column + lanes <= arg.columns):
-                run = b.load(arg.column_runs, column // lanes, I64)
-                with b.when(b.binary("eq", run, 1)):
-                    line = b.offset(source, b.load(arg.column_at, column, I64))
-                    with b.loop("i", first, last) as i:
-                        value = b.load(line, b.load(arg.row_at, i, I64), b.f32)
-                        b.store(value, place, i * arg.wide)
-                with b.otherwise():
-                    _by_blocks(b, source, place, column, first, last)
+                _whole_vector(b, source, place, column, first, last)
             with b.otherwise():
                 _by_numbers(b, source, place, column, first, last)
+
+
+def _whole_vector(
+    b: KernelBuilder, source: Value, place: Value, column: Value, first: Value, last: Value
+) -> None:
+    """One vector of columns: as they lie, if they are one run or two."""
+    arg, lanes = b.arg, b.lanes
+    run = b.load(arg.column_runs, column // lanes, I64)
+    line = b.offset(source, b.load(arg.column_at, column, I64))
+    with b.when(b.binary("eq", run, lanes)), b.loop("i", first, last) as i:
+        b.store(b.load(line, b.load(arg.row_at, i, I64), b.f32), place, i * arg.wide)
+    with b.otherwise():
+        with b.when(run > 0):
+            head = b.tail_mask(run, b.f32)
+            tail = b.binary("ge", b.iota(b.i32), b.convert(run, I32)) if lanes > 1 else head
+            other = b.offset(source, b.load(arg.column_at, column + run, I64) - run)
+            with b.loop("i", first, last) as i:
+                row = b.load(arg.row_at, i, I64)
+                value = b.load(line, row, b.f32, head) + b.load(other, row, b.f32, tail)
+                b.store(value, place, i * arg.wide)
+        with b.otherwise():
+            _by_blocks(b, source, place, column, first, last)
 
 
 def _by_blocks(
@@ -61,7 +77,7 @@ def _by_blocks(
     with b.loop("i", first, last, lanes) as i:
         whole = i + lanes <= last
         run = b.load(arg.row_runs, i // lanes, I64)
-        with b.when(b.both(whole, b.binary("eq", run, 1))):
+        with b.when(b.both(whole, b.binary("eq", run, lanes))):
             line = b.offset(source, b.load(arg.row_at, i, I64))
             block = [b.load(line, b.load(arg.column_at, column + r, I64), b.f32)
                      for r in range(lanes)]  # fmt: skip

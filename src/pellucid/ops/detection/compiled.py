@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.config import eager_kernels
 from pellucid.ops.detection.kernels_align import Geometry, axes, ranges
+from pellucid.ops.native import enabled
 
 NUMBERS = 1 << 18
 """Numbers in the bins (about 20 regions of 256 channels and 7 x 7 bins: 2 ms on NumPy)."""
@@ -26,12 +26,6 @@ _MOST_POINTS = 1 << 24
 def kernels() -> Any:
     """The kernels, which are loaded by the first call that is large enough."""
     return importlib.import_module("pellucid.kernels.eager_regions")
-
-
-@cache
-def enabled() -> bool:
-    """Whether `PELLUCID_KERNELS` lets eager operators run on kernels."""
-    return eager_kernels()
 
 
 def suits(bins: np.ndarray, maps: np.ndarray) -> bool:

@@ -13,10 +13,9 @@ from functools import cache
 from math import prod
 from typing import Any
 
-import numpy as np
-
-from pellucid.config import eager_kernels
 from pellucid.ops.einsum.plan import groups
+from pellucid.ops.native import enabled
+from pellucid.tensor.dtype import float32
 from pellucid.tensor.layout import Layout
 from pellucid.tensor.tensor import Tensor
 
@@ -34,12 +33,6 @@ def _kernels() -> Any:
     return importlib.import_module("pellucid.kernels.eager_contraction")
 
 
-@cache
-def enabled() -> bool:
-    """Whether `PELLUCID_KERNELS` lets eager operators run on kernels."""
-    return eager_kernels()
-
-
 def contracts(
     left: Tensor, right: Tensor, out: Tensor, terms: tuple[str, str, str], copies: bool
 ) -> bool:
@@ -47,7 +40,7 @@ def contracts(
 
     `copies` says whether BLAS would need a copy of an operand.
     """
-    if left.dtype.numpy != np.float32 or not out._layout.numel:
+    if left.dtype is not float32 or not out._layout.numel:
         return False
     sizes = dict(zip(terms[0], left._layout.shape, strict=True))
     sizes |= zip(terms[1], right._layout.shape, strict=True)
@@ -56,9 +49,9 @@ def contracts(
     work = loops * m * n * k
     if work < DOTS or not enabled():
         return False
-    order = sorted(summed, key=_strides(left._layout, terms[0]).__getitem__, reverse=True)
+    order = _order(summed, _strides(left._layout, terms[0]), _strides(right._layout, terms[1]))
     first, second = (
-        _operand(tensor, term, batch, own, "".join(order))
+        _operand(tensor, term, batch, own, order)
         for tensor, term, own in ((left, terms[0], rows), (right, terms[1], columns))
     )
     if m == n == 1 and k >= _FEW:
@@ -70,6 +63,18 @@ def contracts(
         return False
     _kernels().multiply(first, second, out._array)
     return True
+
+
+def _order(summed: str, left: dict[str, int], right: dict[str, int]) -> str:
+    """Summed letters as they lie in the left operand; the right's innermost one goes last but one
+    if that is another, so that its cache lines are met again soon.
+    """
+    order = sorted(summed, key=left.__getitem__, reverse=True)
+    inner = min(order, key=right.__getitem__, default="")
+    if len(order) > 2 and inner != order[-1]:
+        order.remove(inner)
+        order.insert(-1, inner)
+    return "".join(order)
 
 
 def _strides(layout: Layout, term: str) -> dict[str, int]:
