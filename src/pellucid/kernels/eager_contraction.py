@@ -102,22 +102,22 @@ def multiply(left: Operand, right: Operand, out: np.ndarray) -> None:
     packed = _pack("right", right.array, right.batch, right.summed, right.own, nr)
     panels = -(-n // nr)
     mc = min(m, _ROWS // current().rows * current().rows or 1)
-    units = loop.count * -(-m // mc)
+    units = loop.matrices * -(-m // mc)
     nc = max(min(panels, _PANELS), 1) if units >= 2 * pool.num_threads() else 1
     kernel = gemm(packed=True, unit=loop.next_k == 1)
     for number, start in enumerate(loop.starts.tolist()):
-        first = number * loop.count
+        first = number * loop.matrices
         pool.run(kernel, _at(source) + 4 * start, _at(packed) + 4 * first * panels * k * nr,
                  _at(out) + 4 * first * m * n, 0, 0, m, n, k, loop.next_row, loop.next_k, 0, n, 0,
-                 loop.count, loop.step, panels * k * nr, m * n, mc, nc,
+                 loop.matrices, loop.step, panels * k * nr, m * n, mc, nc,
                  _DEPTH if k > 2 * _DEPTH else k)  # fmt: skip
 
 
 class _Loop(NamedTuple):
-    """How `gemm` walks over the left operand: once from each of `starts`, over `count` matrices."""
+    """How `gemm` walks over the left operand: from each of `starts` over `matrices`."""
 
     starts: np.ndarray
-    count: int
+    matrices: int
     step: int
     next_row: int
     next_k: int
