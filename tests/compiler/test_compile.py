@@ -100,10 +100,31 @@ def test_a_model_of_many_operators():
         lambda x: torch.arange(6.0) * x,
         lambda x: x.cumsum(0),
         lambda x: x.max(1),
+        lambda x: (x > 0, (x > 0)[1:], x.to(torch.bfloat16), x.to(torch.int8)),
+        lambda x: (x.double(), torch.complex(x, x), x.long().t(), x.bool().t().contiguous()),
+        lambda x: (x.half() * 2).float(),
+        lambda x: x[:0] + 1,
+        lambda x: torch.where(x > 0, x, x.new_zeros(())),
     ],
 )
 def test_small_functions(function):
     agree(function, torch.randn(4, 6))
+
+
+def test_activations_after_products_of_other_dimensions():
+    torch.manual_seed(0)
+    for model, shape in (
+        (nn.Sequential(nn.Conv1d(3, 4, 3), nn.ReLU()), (2, 3, 9)),
+        (nn.Sequential(nn.Conv3d(3, 4, 2), nn.GELU()), (2, 3, 4, 4, 4)),
+        (nn.Sequential(nn.ConvTranspose2d(3, 4, 2), nn.ReLU()), (2, 3, 4, 4)),
+        (nn.Sequential(nn.Linear(3, 4), nn.GELU(approximate="tanh")), (3,)),
+        (nn.Sequential(nn.Conv2d(4, 8, 3, groups=2, dilation=2), nn.SiLU()), (1, 4, 9, 9)),
+        (nn.Sequential(nn.Conv2d(8, 8, 3, groups=8), nn.Hardswish()), (1, 8, 9, 9)),
+        (nn.Sequential(nn.Linear(3, 4), nn.ReLU()).double(), (2, 3)),
+        (nn.Sequential(nn.Conv2d(2, 2, 1), nn.ReLU()), (0, 2, 3, 3)),
+    ):
+        x = torch.randn(shape)
+        agree(model.eval(), x.double() if model[0].weight.dtype is torch.float64 else x)
 
 
 def test_writes_through_views():

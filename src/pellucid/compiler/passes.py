@@ -162,6 +162,13 @@ def _takes(value: Any, users: dict[Value, list[Node]], kept: set[Value]) -> Node
         return None
     if not all(v.constant for v in node.args[1:3] if isinstance(v, Value)):
         return None
+    # The kernels that can do more are those of images and of matrices.
+    dims = {"convolve": 4, "linear": 2}[node.op]
+    weight = node.args[1]
+    if len(weight.shape) != dims or weight.dtype is not float32 or not value.numel:
+        return None
+    if len(node.args) > 4 or not weight.numel:
+        return None
     return node if not node.extra.get("activation") else None
 
 

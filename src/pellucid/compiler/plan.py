@@ -81,7 +81,7 @@ class EagerStep:
 
     node: Node
     call: Callable[..., Any]
-    inputs: dict[Value, Physical]
+    inputs: dict[Any, Physical]
     outputs: list[Physical]
 
     @property
@@ -303,7 +303,9 @@ class Plan:
         if buffer.kind == "arena":
             offset = layout.offset + buffer.offset // physical.dtype.itemsize
             return make(self.arena, Layout(layout.shape, layout.strides, offset), physical.dtype)
-        given = (inputs if buffer.kind == "input" else outputs)[buffer.number]
+        if buffer.kind == "output":
+            return make(outputs[buffer.number]._storage, layout, physical.dtype)
+        given = inputs[buffer.number]
         shown = Layout(layout.shape, layout.strides, layout.offset + given._layout.offset)
         return make(given._storage, shown, physical.dtype)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pellucid.compiler.graph import Node, Value
 from pellucid.compiler.lower.rules import COPY, rule, view_layout
-from pellucid.compiler.plan import Physical, Planner
+from pellucid.compiler.plan import EagerStep, Physical, Planner
 from pellucid.kernels.pointwise import pointwise
 from pellucid.kernels.vectors import swap_axes
 from pellucid.tensor.dtype import float32
@@ -54,28 +54,27 @@ def walk(
 
 
 def copy(planner: Planner, source: Physical, out: Physical) -> None:
-    """Copy a value to where it is laid out otherwise. Four-byte types go as they are."""
-    if source.dtype.itemsize != 4:
-        _copy_bytes(planner, source, out)
-        return
-    if not _transposes(planner, source, out):
+    """Copy a value to where it is laid out otherwise: four-byte words as they are, longer elements
+    as several of them, shorter ones as eager mode copies.
+    """
+    words, rest = divmod(source.dtype.itemsize, 4)
+    if rest or not words:
+        _copy_short(planner, source, out)
+    elif words > 1:
+        walk(planner, _IDENTITY, [_as_words(source, words)], _as_words(out, words), "copy")
+    elif not _transposes(planner, source, out):
         walk(planner, _IDENTITY, [source], out, "copy")
 
 
-def _copy_bytes(planner: Planner, source: Physical, out: Physical) -> None:
-    """Types of another size move as pieces of four bytes, or through eager mode's copy."""
-    from_pairs = source.dtype.itemsize == 8
-    if from_pairs:
-        wide = [_as_words(p) for p in (source, out)]
-        walk(planner, _IDENTITY, [wide[0]], wide[1], "copy")
-        return
-    raise NotImplementedError(f"copies of {source.dtype} in a plan")
+def _copy_short(planner: Planner, source: Physical, out: Physical) -> None:
+    node = Node("copy", "fresh", (), {}, [])
+    planner.eager(EagerStep(node, lambda given: given[source], {source: source}, [out]))
 
 
-def _as_words(physical: Physical) -> Physical:
-    """Eight-byte elements as pairs of four-byte ones: one more dimension."""
+def _as_words(physical: Physical, words: int) -> Physical:
+    """Elements as runs of four-byte words: one more dimension."""
     shape, strides, offset = physical.layout
-    layout = Layout((*shape, 2), (*[2 * s for s in strides], 1), 2 * offset)
+    layout = Layout((*shape, words), (*[words * s for s in strides], 1), words * offset)
     return Physical(physical.buffer, layout, float32)
 
 

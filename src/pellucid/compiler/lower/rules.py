@@ -169,7 +169,16 @@ def _write_through(node: Node, tensors: dict[Value, Tensor]) -> Tensor:
 
 
 def eager(planner: Planner, node: Node) -> None:
-    """Run the operator as eager mode does."""
+    """Run the operator as eager mode does.
+
+    Raises: RuntimeError for a fused node with elements to compute: passes fuse only what has a
+    kernel.
+    """
+    if node.kind == "fused" or node.extra.keys() & {"activation", "residual"}:
+        if node.out.numel:
+            raise RuntimeError(f"no kernel takes the fused {node.op} of {node.out}")
+        planner.places[node.out] = planner.fresh(row_major(node.out.shape), node.out.dtype)
+        return
     inputs = {value: planner.place(value) for value in node.inputs()}
     outputs = [planner.fresh(row_major(v.shape), v.dtype) for v in node.outputs]
     planner.eager(EagerStep(node, caller(node), inputs, outputs))
