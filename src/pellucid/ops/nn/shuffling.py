@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pellucid.ops.arguments import integer
 from pellucid.ops.dispatch import operator
 from pellucid.ops.nn.support import layout_for
 from pellucid.tensor.tensor import Tensor, empty
@@ -30,7 +31,7 @@ def _require_image(name: str, input: Tensor) -> None:
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """(*, C r^2, H, W) to (*, C, H r, W r): channels become pixels (Shi et al. 2016)."""
     _require_image("pixel_shuffle", input)
-    r = upscale_factor
+    r = integer("pixel_shuffle", "upscale_factor", 2, upscale_factor)
     if r <= 0:
         raise RuntimeError(f"pixel_shuffle expects a positive upscale_factor, but got {r}")
     *lead, c, h, w = input._layout.shape
@@ -52,7 +53,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """(*, C, H r, W r) to (*, C r^2, H, W): the inverse of `pixel_shuffle`."""
     _require_image("pixel_unshuffle", input)
-    r = downscale_factor
+    r = integer("pixel_unshuffle", "downscale_factor", 2, downscale_factor)
     if r <= 0:
         raise RuntimeError(f"pixel_unshuffle expects a positive downscale_factor, but got {r}")
     *lead, c, h, w = input._layout.shape
@@ -78,6 +79,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
 )
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """(N, C, *): channels of the groups one by one in turn (Zhang et al. 2018)."""
+    groups = integer("channel_shuffle", "groups", 2, groups)
     shape = input._layout.shape
     if len(shape) < 3:
         raise RuntimeError(
