@@ -166,7 +166,9 @@ ELSEWHERE = words(
         internal._rrelu internal._slope_grad internal.bernoulli_like internal.bernoulli_of
         internal.complex_to_complex internal.complex_to_real internal.conj_physical
         internal.ctc_loss_backward internal.ctc_losses internal.differing
-        internal.real_to_complex
+        internal.gather_cells internal.gather_points internal.ps_roi internal.ps_roi_transpose
+        internal.real_to_complex internal.roi_align internal.roi_align_max
+        internal.roi_align_transpose internal.roi_pool internal.spread_cells internal.spread_points
         internal.embedding_bag_max internal.embedding_bag_sum internal.euclidean_distances
         internal.fill_diagonal internal.lu_unpack internal.nanmedian_all
         internal.normal_of_mean internal.normal_of_mean_and_std internal.normal_of_std
@@ -181,7 +183,9 @@ ELSEWHERE = words(
         internal.upsample_nearestexact3d_backward
     """
 )
-"""Internal operators that no row reaches; tests/parity calls them through their composites."""
+"""Internal operators that no row reaches; tests/parity calls them through their composites, and
+tests/ops/detection the regions of interest, which are described when vision is first used.
+"""
 
 
 # --- descriptions ---------------------------------------------------------------------------------

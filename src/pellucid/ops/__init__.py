@@ -7,6 +7,7 @@ call them.
 
 from __future__ import annotations
 
+import gc
 import importlib
 from typing import Any
 
@@ -111,12 +112,25 @@ def _arithmetic() -> dict[str, Any]:
     return given
 
 
-importlib.import_module("pellucid.autograd.methods")  # attaches the tape's methods to Tensor
-for _family in FAMILIES:
-    importlib.import_module(f"pellucid.ops.{_family}")
-arithmetic.fill(_arithmetic())
-dunders.attach()
-inplace_functions.attach()
+def _describe_all() -> None:
+    """Read every family. What is described lives as long as the process, so the collector, which
+    would look through it again and again, rests meanwhile: a third of the time.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        importlib.import_module("pellucid.autograd.methods")  # attaches the tape's methods
+        for family in FAMILIES:
+            importlib.import_module(f"pellucid.ops.{family}")
+        arithmetic.fill(_arithmetic())
+        dunders.attach()
+        inplace_functions.attach()
+    finally:
+        if collects:
+            gc.enable()
+
+
+_describe_all()
 globals().update(namespace("torch"))
 
 
