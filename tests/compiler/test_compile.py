@@ -1,7 +1,9 @@
 """Compiled functions against eager mode: values, shapes, strides, aliasing, guards, refusals."""
 
+import dataclasses
 import threading
 
+import numpy as np
 import pytest
 
 import pellucid as torch
@@ -254,6 +256,25 @@ def test_structures_of_arguments_and_results():
     result = compile(function)((a, b), named={"x": b})
     torch.testing.assert_close(result["sum"], a + b)
     assert isinstance(result["both"][1], tuple)
+
+
+def test_arguments_that_could_change_unnoticed_are_refused():
+    compiled = compile(lambda x, other: x + float(other[0]))
+    with pytest.raises(
+        TypeError, match="cannot take a ndarray: changes of it would not be noticed"
+    ):
+        compiled(torch.ones(2), np.ones(1))
+
+
+def test_fields_of_a_dataclass_are_arguments():
+    @dataclasses.dataclass
+    class Pair:
+        x: torch.Tensor
+        factor: float
+
+    compiled = compile(lambda pair: pair.x * pair.factor)
+    for factor in (2.0, 3.0, 2.0):
+        assert torch.equal(compiled(Pair(torch.ones(2), factor)), torch.full((2,), factor))
 
 
 def test_four_threads_call_one_function():

@@ -25,17 +25,26 @@ _MOST_PLANS = 64
 
 
 def _key(item: Any) -> Any:
-    """What a plan depends on in an argument."""
+    """What a plan depends on in an argument.
+
+    Raises: TypeError for one whose changes could not be noticed.
+    """
     if isinstance(item, Tensor):
         return (item._layout.shape, item._layout.strides, item.dtype.name)
     if isinstance(item, (list, tuple)):
         return (type(item).__name__, *[_key(each) for each in item])
     if isinstance(item, dict):
         return ("dict", *[(name, _key(each)) for name, each in item.items()])
+    if hasattr(item, "__dataclass_fields__") and not isinstance(item, type):
+        names = item.__dataclass_fields__
+        return (type(item).__name__, *[(name, _key(getattr(item, name))) for name in names])
     try:
         hash(item)
     except TypeError:
-        return ("object", id(item))
+        raise TypeError(
+            f"a compiled function cannot take a {type(item).__name__}: changes of it would not be "
+            "noticed\n  Give tensors (torch.from_numpy for an array), or values that can be hashed."
+        ) from None
     return (type(item).__name__, item)
 
 
