@@ -100,6 +100,9 @@ class Planner:
         self.steps: list[Step | EagerStep] = []
         self.buffers: list[Buffer] = []
         self.places: dict[Value, Physical] = {}
+        self.readers: dict[Value, list[Node]] = {}
+        self.kept_values: set[Value] = set()
+        """What nodes read, and what the caller gets: lowering rules choose layouts by it."""
         self.kept: list[Any] = []
 
     def buffer(self, nbytes: int) -> Buffer:

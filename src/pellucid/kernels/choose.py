@@ -1,4 +1,4 @@
-"""Which convolution kernel for which sizes, and in which blocks, for plans and eager calls."""
+"""Which kernel for which sizes, and in which blocks, for plans and eager calls."""
 
 from __future__ import annotations
 
@@ -19,6 +19,39 @@ Pair = tuple[int, int]
 Ints = tuple[int, ...]
 Extras = tuple[Any, Any]
 """Where bias and residual lie; 0 for none."""
+
+
+_PANEL = 400 << 10
+"""A panel of B that is read again for each row tile stays in L2."""
+_FEW_ROWS = 192
+_PAGE = 4096
+
+
+class Blocks(NamedTuple):
+    """Blocks of a product: rows, panels, and the depth that is summed at a time."""
+
+    mc: int
+    nc: int
+    kc: int
+
+
+def plan_product(rows: int, panels: int, depth: int, threads: int) -> Blocks:
+    """Every thread gets some blocks; A's part of a block and a panel of B stay in L2."""
+    pieces = max(-(-depth * 4 * width(current()) // _PANEL), 1)
+    kc = max(-(-depth // pieces), 1)
+    if rows <= _FEW_ROWS:
+        return Blocks(max(rows, 1), max(-(-panels // (PARTS * threads)), 1), kc)
+    step = current().rows
+    parts = -(-rows // 168)
+    mc = -(-rows // parts)
+    return Blocks(-(-mc // step) * step, max(min(panels, 16), 1), kc)
+
+
+def spread_rows(row: int) -> int:
+    """Elements between rows of A, so that the rows of a tile do not all lie in the same lines of
+    the L1 cache, as they do a multiple of a page apart: a third of the speed.
+    """
+    return row + 16 if row and 4 * row % _PAGE == 0 else row
 
 
 class Images(NamedTuple):
@@ -135,7 +168,7 @@ def plan_windows(g: Images, threads: int) -> Windows:
     depth, pixels = g.depth, g.n * g.oh * g.ow
     in_place = g.kernel == (1, 1) == g.stride and not any(g.padding)
     in_place = in_place and (g.oh, g.ow) == (g.h, g.w)
-    lda = depth + (16 if depth % 1024 == 0 else 0)
+    lda = spread_rows(depth)
     panels, rows = -(-(g.k // g.groups) // width(current())), current().rows
     if pixels // threads >= 4 * rows or g.groups >= threads:
         mc, nc = max((128 << 10) // (4 * lda) // rows, 2) * rows, panels

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pellucid.kernels import pool
+from pellucid.kernels.choose import plan_product, spread_rows
 from pellucid.kernels.contraction import dot_rows, pack_scattered
 from pellucid.kernels.gemm import gemm
 from pellucid.kernels.scratch import scratch
@@ -19,9 +20,8 @@ Ints = tuple[int, ...]
 Group = tuple[Ints, Ints]
 """The sizes of some letters and their strides in elements."""
 
-_DEPTH = 256
 """Rows of a panel of B that are used at a time: 16 KiB, half an L1 cache."""
-_ROWS = 96
+_ROWS = 168
 _PANELS = 16
 _STARTS = 32
 """Calls of `gemm` above which a copy of the left operand costs less."""
@@ -96,7 +96,7 @@ def multiply(left: Operand, right: Operand, out: np.ndarray) -> None:
     nr, lanes = width(current()), current().lanes
     source, loop = left.array, _loop(left)
     if loop is None:
-        row = -(-k // lanes) * lanes
+        row = spread_rows(-(-k // lanes) * lanes)
         source = _pack("left", left.array, left.batch, left.own, left.summed, row)
         loop = _Loop(np.zeros(1, np.int64), batch, m * row, row, 1)
     packed = _pack("right", right.array, right.batch, right.summed, right.own, nr)
@@ -104,13 +104,13 @@ def multiply(left: Operand, right: Operand, out: np.ndarray) -> None:
     mc = min(m, _ROWS // current().rows * current().rows or 1)
     units = loop.matrices * -(-m // mc)
     nc = max(min(panels, _PANELS), 1) if units >= 2 * pool.num_threads() else 1
-    kernel = gemm(packed=True, unit=loop.next_k == 1)
+    kc = plan_product(m, panels, k, pool.num_threads()).kc
+    kernel = gemm(packed=True, unit=loop.next_k == 1, cut=kc < k)
     for number, start in enumerate(loop.starts.tolist()):
         first = number * loop.matrices
         pool.run(kernel, _at(source) + 4 * start, _at(packed) + 4 * first * panels * k * nr,
                  _at(out) + 4 * first * m * n, 0, 0, m, n, k, loop.next_row, loop.next_k, 0, n, 0,
-                 loop.matrices, loop.step, panels * k * nr, m * n, mc, nc,
-                 _DEPTH if k > 2 * _DEPTH else k)  # fmt: skip
+                 loop.matrices, loop.step, panels * k * nr, m * n, mc, nc, kc)  # fmt: skip
 
 
 class _Loop(NamedTuple):

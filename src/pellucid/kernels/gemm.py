@@ -124,11 +124,11 @@ def _add(left: Grid, right: Grid) -> Grid:
 )
 def gemm(
     b: KernelBuilder, *, packed: bool = True, unit: bool = True, bias: bool = False,
-    residual: bool = False, activation: str = "",
+    residual: bool = False, activation: str = "", cut: bool = False,
 ) -> None:  # fmt: skip
     """`batch` products of A (m, k), elements lda and ak apart, with B (k, n), packed or with rows
     ldb apart, into C (m, n), rows ldc apart. With `unit`, ak is 1. A block is `mc` rows by `nc`
-    panels; it is finished for `kc` of k at a time.
+    panels; with `cut` it is finished for `kc` of k at a time, else for all of k at once.
     """
     b.begin()
     arg, nr = b.arg, width(b.target)
@@ -145,9 +145,8 @@ def gemm(
             b.offset(arg.c, item * arg.c_step), arg.ldc, arg.bias if bias else None,
             arg.residual if residual else None, arg.ldr, activation,
         )  # fmt: skip
-        with b.loop("k0_", 0, arg.k, arg.kc) as k0:
-            depth = b.minimum(arg.kc, arg.k - k0)
-            ends = (b.binary("eq", k0, 0), b.binary("ge", k0 + arg.kc, arg.k))
+
+        def piece(k0: Value, depth: Value, ends: tuple[Value, Value] | None) -> None:
             with b.loop("panel", first, last) as panel:
                 if packed:
                     source = Panel(b.offset(b_item, (panel * arg.k + k0) * nr), nr)
@@ -155,6 +154,13 @@ def gemm(
                     source = Panel(b.offset(b_item, k0 * arg.ldb + panel * nr), arg.ldb, [])
                 product_rows(b, product, source, rows, panel * nr, arg.n - panel * nr, depth, k0,
                              ends)  # fmt: skip
+
+        if not cut:
+            piece(b.i64(0), arg.k, None)
+        else:
+            with b.loop("k0_", 0, arg.k, arg.kc) as k0:
+                ends = (b.binary("eq", k0, 0), b.binary("ge", k0 + arg.kc, arg.k))
+                piece(k0, b.minimum(arg.kc, arg.k - k0), ends)
 
 
 @kernel("b: ptr, out: ptr, k: i64, n: i64, bk: i64, bn: i64, batch: i64, b_step: i64, o_step: i64")

@@ -10,26 +10,13 @@ from pellucid.compiler.lower.moves import walk
 from pellucid.compiler.lower.rules import row_major_place, rule
 from pellucid.compiler.plan import Physical, Planner, Ref
 from pellucid.kernels.attention import attention
-from pellucid.kernels.choose import PARTS
+from pellucid.kernels.choose import plan_product, spread_rows
 from pellucid.kernels.gemm import gemm, pack_b
 from pellucid.kernels.pack import packed_rows
 from pellucid.kernels.target import current
 from pellucid.kernels.tile import width
 from pellucid.tensor.dtype import float32
 from pellucid.tensor.layout import Layout, contiguous
-
-_DEPTH = 256
-"""Rows of a panel of B that are used at a time: 16 KiB, half an L1 cache."""
-_FEW_ROWS = 192
-
-
-def blocks(planner: Planner, rows: int, panels: int) -> tuple[int, int]:
-    """Rows and panels of a block, so that every thread gets some and A's part stays in L2."""
-    step = current().rows
-    if rows <= _FEW_ROWS:
-        return max(rows, 1), max(-(-panels // (PARTS * planner.threads)), 1)
-    return 96 // step * step, max(min(panels, 16), 1)
-
 
 def flat_rows(planner: Planner, physical: Physical) -> tuple[Physical, int, int]:
     """A value as a matrix of its last dimension: where it lies, rows, elements between rows."""
@@ -41,6 +28,37 @@ def flat_rows(planner: Planner, physical: Physical) -> tuple[Physical, int, int]
     if regular and (strides[-1] == 1 or shape[-1] == 1):
         return physical, rows, step
     return row_major_place(planner, physical), rows, shape[-1]
+
+
+def apart(planner: Planner, physical: Physical, rows: int, row: int) -> tuple[Physical, int]:
+    """A matrix whose rows do not lie a multiple of a page apart: copied if they do."""
+    step = spread_rows(row)
+    if step == row or rows < current().rows:
+        return physical, row
+    columns = physical.layout.shape[-1]
+    source = Layout((rows, columns), (row, 1), physical.layout.offset)
+    out = planner.fresh(Layout((rows, columns), (spread_rows(columns), 1), 0))
+    walk(planner, ("identity", ("in", 0)), [Physical(physical.buffer, source, float32)], out,
+         "spread rows")  # fmt: skip
+    return out, spread_rows(columns)
+
+
+def product_layout(planner: Planner, node: Node) -> Layout:
+    """Row-major; with room between rows if only linear layers read it and want it so."""
+    layout = contiguous(node.out.shape)
+    readers = planner.readers.get(node.out, [])
+    *_, n = node.out.shape
+    if spread_rows(n) == n or not readers or node.out in planner.kept_values:
+        return layout
+    for reader in readers:
+        if reader.op != "linear" or [v for v in reader.inputs() if v is node.out] != [node.out]:
+            return layout
+        if reader.args[0] is not node.out:
+            return layout
+    strides = [1, spread_rows(n)]
+    for size in node.out.shape[-2:0:-1]:
+        strides.append(strides[-1] * size)
+    return Layout(layout.shape, tuple(strides[::-1][-len(layout.shape):]), 0)
 
 
 def bias_ref(planner: Planner, value: Any) -> Any:
@@ -58,23 +76,26 @@ def lower_linear(planner: Planner, node: Node) -> Physical | None:
     if not n or not k or len(x.shape) < 1:
         return None
     a, m, lda = flat_rows(planner, planner.place(x))
+    a, lda = apart(planner, a, m, lda)
     panels = -(-n // width(current()))
     packed = planner.array(packed_rows(weight.traced.detach()._array.T))
-    out = planner.fresh(contiguous(node.out.shape))
+    layout = product_layout(planner, node)
+    out = planner.fresh(layout)
+    ldc = layout.strides[-2] if len(layout.shape) > 1 else n
     residual, residual_row = node.extra.get("residual"), 0
     place: Any = 0
     if residual is not None:
         found, _, residual_row = flat_rows(planner, planner.place(residual))
         place = found.ref()
+    mc, nc, kc = plan_product(m, panels, k, planner.threads)
     kernel = gemm(
         packed=True, unit=True, bias=bias is not None, residual=residual is not None,
-        activation=node.extra.get("activation", ""),
+        activation=node.extra.get("activation", ""), cut=kc < k,
     )  # fmt: skip
-    mc, nc = blocks(planner, m, panels)
     planner.step(
         "linear" + _suffix(node), kernel,
-        [a.ref(), packed, out.ref(), bias_ref(planner, bias), place, m, n, k, lda, 1, 0, n,
-         residual_row, 1, 0, 0, 0, mc, nc, _DEPTH if k > 2 * _DEPTH else k],
+        [a.ref(), packed, out.ref(), bias_ref(planner, bias), place, m, n, k, lda, 1, 0,
+         ldc, residual_row, 1, 0, 0, 0, mc, nc, kc],
         f"{m}x{n}x{k}", 2.0 * m * n * k, 4.0 * (m * k + n * k + m * n),
     )  # fmt: skip
     return out
@@ -115,13 +136,12 @@ def lower_bmm(planner: Planner, node: Node) -> Physical | None:
             f"{batch}x{k}x{n}", nbytes=8.0 * batch * k * n,
         )  # fmt: skip
         source = Ref(buffer)
-    mc, nc = blocks(planner, m, panels)
+    mc, nc, kc = plan_product(m, panels, k, planner.threads)
     nc = panels if batch >= planner.threads else nc
     planner.step(
-        "matmul", gemm(packed=packs, unit=unit),
+        "matmul", gemm(packed=packs, unit=unit, cut=kc < k),
         [places[0].ref(), source, out.ref(), 0, 0, m, n, k, a.strides[1], a.strides[2],
-         b.strides[1], n, 0, batch, a.strides[0], step, m * n, mc, nc,
-         _DEPTH if k > 2 * _DEPTH else k],
+         b.strides[1], n, 0, batch, a.strides[0], step, m * n, mc, nc, kc],
         f"{batch}x{m}x{n}x{k}", 2.0 * batch * m * n * k,
         4.0 * batch * (m * k + k * n + m * n),
     )  # fmt: skip

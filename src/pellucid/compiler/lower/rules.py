@@ -30,6 +30,7 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 def lower(planner: Planner, graph: Graph) -> None:
     """Give every node's outputs a place, adding the steps that fill it."""
+    planner.readers, planner.kept_values = graph.users(), graph.kept()
     for node in graph.nodes:
         if node.kind == "view" and node.op != "as_strided":
             _view(planner, node)
