@@ -82,6 +82,18 @@ class Mixed(nn.Module):
         )  # fmt: skip
 
 
+def test_rows_a_page_apart_are_spread():
+    """The hidden layer's rows of 4 KiB, the input's too; a reader that is no product, and none."""
+    torch.manual_seed(0)
+    perceptron = nn.Sequential(nn.Linear(1024, 1024), nn.GELU(), nn.Linear(1024, 40)).eval()
+    compiled = agree(perceptron, torch.randn(2, 30, 1024))
+    assert eager_steps(compiled) == []
+    hidden = perceptron[:2]
+    agree(hidden, torch.randn(30, 1024))
+    agree(lambda x: (hidden(x) * 2, perceptron[2](hidden(x))), torch.randn(30, 1024))
+    agree(lambda x: perceptron[2](hidden(x).view(5, 6, 1024)), torch.randn(30, 1024))
+
+
 def test_a_model_of_many_operators():
     torch.manual_seed(0)
     agree(Mixed().eval(), torch.randint(0, 10, (2, 5)))

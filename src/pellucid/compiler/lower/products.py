@@ -18,6 +18,7 @@ from pellucid.kernels.tile import width
 from pellucid.tensor.dtype import float32
 from pellucid.tensor.layout import Layout, contiguous
 
+
 def flat_rows(planner: Planner, physical: Physical) -> tuple[Physical, int, int]:
     """A value as a matrix of its last dimension: where it lies, rows, elements between rows."""
     shape, strides, _ = physical.layout
@@ -58,7 +59,7 @@ def product_layout(planner: Planner, node: Node) -> Layout:
     strides = [1, spread_rows(n)]
     for size in node.out.shape[-2:0:-1]:
         strides.append(strides[-1] * size)
-    return Layout(layout.shape, tuple(strides[::-1][-len(layout.shape):]), 0)
+    return Layout(layout.shape, tuple(strides[::-1][-len(layout.shape) :]), 0)
 
 
 def bias_ref(planner: Planner, value: Any) -> Any:
