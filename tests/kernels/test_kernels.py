@@ -30,7 +30,8 @@ def test_products_of_any_size_and_blocking(m, n, k, kc, mc, nc):
     a, b, bias, residual = numbers(1, m, k + 3), numbers(2, k, n), numbers(3, n), numbers(4, m, n)
     c = np.full((m, n), np.nan, np.float32)
     kernel = gemm(bias=True, residual=True, activation="relu", cut=kc < k)
-    run(kernel, a, packed(b), c, bias, residual, m, n, k, k + 3, 1, 0, n, n, 1, 0, 0, 0, mc, nc, kc)  # fmt: skip
+    apart = (k + 3, 1, 0, n, n, 1, 0, 0, 0)
+    run(kernel, a, packed(b), c, bias, residual, m, n, k, *apart, mc, nc, kc)
     exact = a[:, :k].astype(np.float64) @ b + bias + residual
     close(c, np.maximum(exact, 0), 1e-5)
 
