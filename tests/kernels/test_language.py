@@ -7,8 +7,10 @@ import pytest
 from pellucid.kernels import (
     attention,
     convolution,
+    convolution_low,
     driver,
     jit,
+    low,
     pointwise,
     pooling,
     probe,
@@ -17,12 +19,13 @@ from pellucid.kernels import (
     winograd,
 )
 from pellucid.kernels.gemm import gemm
+from pellucid.kernels.gemm_low import gemm_low
 from pellucid.kernels.kernel import Kernel, kernel, kernels
 from pellucid.kernels.language import nodes
 from pellucid.kernels.language.builder import Builder
 from pellucid.kernels.language.nodes import OPERATIONS, Value
 from pellucid.kernels.language.text import program_text
-from pellucid.kernels.language.types import F32, I64, parse
+from pellucid.kernels.language.types import BF16, F32, I64, parse
 from pellucid.kernels.language.verify import InvalidProgram, verify
 from pellucid.kernels.llvm import print_program
 from pellucid.kernels.passes import PASSES, run_passes
@@ -33,13 +36,23 @@ SETTINGS = {
     "conv_windows": {"bias": True, "residual": False, "activation": "relu", "in_place": False},
     "conv_depthwise": {"bias": True, "residual": False, "activation": ""},
     "winograd": {"m": 4, "shared": True, "bias": True, "residual": True, "activation": "relu"},
+    "gemm_low": {"kind": "bf16", "out": "both", "bias": True, "residual": "bf16"},
+    "conv_low": {
+        "kind": "i8",
+        "out": "bf16",
+        "bias": True,
+        "residual": "f32",
+        "activation": "relu",
+        "in_place": False,
+    },
     "layer_norm": {"add": True, "weight": True, "bias": True},
     "pool": {"how": "max"},
     "attention": {"mask": True, "causal": False},
     "pointwise": {"expression": ("add", ("in", 0), ("in", 1)), "kinds": "vg", "rank": 1},
 }
 """Settings of the kernels that need some."""
-MODULES = (attention, convolution, driver, pointwise, pooling, probe, rows, vectors, winograd)
+MODULES = (attention, convolution, convolution_low, driver, low, pointwise, pooling, probe, rows,
+           vectors, winograd)  # fmt: skip
 """Where kernels are described; importing a module enters its kernels."""
 
 
@@ -102,8 +115,12 @@ def test_kernels_are_valid_before_and_after_each_pass(name, target):
 def test_targets_compile_to_objects(target):
     if target != "scalar" and not jit._binding().get_process_triple().startswith("x86_64"):
         pytest.skip("x86 code needs an x86 LLVM target")
-    object_ = jit.compile_program(gemm.program(TARGETS[target], bias=True), TARGETS[target])
-    assert object_[:4] == b"\x7fELF" or len(object_) > 1000
+    for program in (
+        gemm.program(TARGETS[target], bias=True),
+        gemm_low.program(TARGETS[target], kind="bf16"),
+    ):
+        object_ = jit.compile_program(program, TARGETS[target])
+        assert object_[:4] == b"\x7fELF" or len(object_) > 1000
 
 
 def test_passes_have_a_before_and_an_after():
@@ -163,6 +180,10 @@ def add(block, *values):
         (lambda b, block: add(block, Value("extract", F32, (b.parameters[3],))), "lacks 'lane'"),
         (lambda b, block: add(block, Value("get", F32, (), {"register": R})), "read before set"),
         (lambda b, block: add(block, Value("sqrt", I64, (b.parameters[2],))), "works on floats"),
+        (lambda b, block: add(block, Value("dot", F32, (b.parameters[3],) * 3)), "f32 of f32, f32"),
+        (lambda b, block: add(block, (low := Value("parameter", BF16)), Value("neg", BF16, (low,))),
+         "convert it to f32 first"),
+        (lambda b, block: add(block, Value("convert", BF16, (b.parameters[2],))), "from f32 only"),
         (lambda b, block: add(block, Value("call", I64, (), {"function": "g"})), "no function g"),
     ],
 )  # fmt: skip

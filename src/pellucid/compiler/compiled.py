@@ -12,7 +12,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from pellucid.autograd.modes import state
+from pellucid.autograd.modes import no_grad, state
+from pellucid.compiler.accuracy import Accuracy, accuracy
 from pellucid.compiler.files import save_compiled
 from pellucid.compiler.specialised import Specialised
 from pellucid.compiler.trace import tensors_in
@@ -68,11 +69,16 @@ class CompiledFunction:
     those of the original.
     """
 
-    _own = frozenset({"_orig_mod", "exact", "plans", "_lock", "_modules_seen", "__wrapped__"})
+    _own = frozenset(
+        {"_orig_mod", "exact", "precision", "plans", "_lock", "_modules_seen", "__wrapped__"}
+    )
 
-    def __init__(self, original: Callable[..., Any], *, exact: bool = False) -> None:
+    def __init__(
+        self, original: Callable[..., Any], *, exact: bool = False, precision: str = "float32"
+    ) -> None:
         self._orig_mod = original
         self.exact = exact
+        self.precision = precision
         self.plans: OrderedDict[Any, Specialised] = OrderedDict()
         self._lock = threading.RLock()
         self._modules_seen = _modules_of(original)
@@ -106,6 +112,15 @@ class CompiledFunction:
         rate of memory, both measured now too.
         """
         return plans_text([found.plan for found in self.plans.values()], times)
+
+    def accuracy(self, *args: Any, **kwargs: Any) -> Accuracy:
+        """How far the compiled function's results are from the original's, for these inputs.
+
+        `str(compiled)` tells the same of the first inputs of each plan below float32.
+        """
+        with no_grad():
+            exact = list(tensors_in(self._orig_mod(*args, **kwargs)))
+            return accuracy(list(tensors_in(self(*args, **kwargs))), exact)
 
     def save(self, path: Any) -> None:
         """Write the plans made so far to a file that `load_compiled` runs without tracing.
@@ -147,7 +162,13 @@ class CompiledFunction:
             quiet, listeners[:] = list(listeners), []
             try:
                 found = Specialised(
-                    self._orig_mod, args, kwargs, tensors, self._modules_seen, self.exact
+                    self._orig_mod,
+                    args,
+                    kwargs,
+                    tensors,
+                    self._modules_seen,
+                    self.exact,
+                    self.precision,
                 )
             finally:
                 listeners[:] = quiet
@@ -163,11 +184,32 @@ _MODES = (
 )  # fmt: skip
 
 
+PRECISIONS = ("float32", "bfloat16")
+
+
+def precision_of(precision: Any, options: dict[str, Any] | None) -> str:
+    """The precision that is asked for, by its own argument or among PyTorch's options: a name, or
+    a dtype.
+    """
+    given = (options or {}).get("precision")
+    if precision is not None and given is not None and precision != given:
+        raise ValueError(
+            f"compile() is asked for precision={precision!r} and for options={{'precision': "
+            f"{given!r}}}\n  Give one of them."
+        )
+    asked = next((each for each in (precision, given) if each is not None), "float32")
+    name = getattr(asked, "name", asked)
+    if name not in PRECISIONS:
+        names = ", ".join(repr(each) for each in PRECISIONS)
+        raise ValueError(f"compile() has no precision {asked!r}\n  There are {names}.")
+    return str(name)
+
+
 def compile(
     model: Callable[..., Any] | None = None, *, fullgraph: bool = False,
     dynamic: bool | None = None, backend: str | Callable[..., Any] = "inductor",
     mode: str | None = None, options: dict[str, Any] | None = None, disable: bool = False,
-    exact: bool = False,
+    exact: bool = False, precision: str | None = None,
 ) -> Any:  # fmt: skip
     """Compile a Module or a function of tensors for inference.
 
@@ -175,16 +217,20 @@ def compile(
         model: what to compile; without it, a decorator is returned.
         fullgraph, dynamic, backend, mode, options: PyTorch's, checked and otherwise without effect:
             there is one compiler, it always takes the whole graph, and new sizes only make a new
-            plan from kernels that are there.
+            plan from kernels that are there. `options={"precision": …}` is the same as `precision`.
         disable: give the original back.
         exact: forbid Winograd's convolution, whose rounding error is about three times that of
             the direct way.
+        precision: the type in which linear layers and convolutions with fixed weights multiply:
+            "float32" (the default), or "bfloat16": activations and weights are rounded to it, sums,
+            biases, activations, normalisation and softmax stay float32, and so do the results.
 
     The first call with inputs of new shapes traces the function and makes a plan; later ones run
     it. Parameters that change are noticed. Where a gradient is wanted, the original runs.
     `DataDependent` is raised where the function asks for the value of a tensor while it is traced.
 
-    Raises: RuntimeError for a mode, TypeError for something that cannot be called.
+    Raises: RuntimeError for a mode, ValueError for a precision, TypeError for something that
+    cannot be called.
     """
     if mode not in _MODES:
         names = ", ".join(repr(each) for each in _MODES[1:])
@@ -194,8 +240,11 @@ def compile(
     if model is None:
         return lambda given: compile(
             given, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode,
-            options=options, disable=disable, exact=exact,
+            options=options, disable=disable, exact=exact, precision=precision,
         )  # fmt: skip
+    chosen = precision_of(precision, options)
     if not callable(model):
         raise TypeError(f"compile() takes a Module or a function, not {type(model).__name__}")
-    return model if disable else CompiledFunction(model, exact=exact)
+    if disable:
+        return model
+    return CompiledFunction(model, exact=exact, precision=chosen)

@@ -23,6 +23,7 @@ import numpy as np
 from pellucid.compiler.lower.kernels import named
 from pellucid.compiler.plan import Buffer, Plan, Planner, Ref, Step
 from pellucid.compiler.trace import tensors_in
+from pellucid.compiler.view import plans_text
 from pellucid.kernels.pack import aligned
 from pellucid.kernels.target import current
 from pellucid.tensor import dtype as dtypes
@@ -92,6 +93,7 @@ def _entry(found: Any, data: list[bytes]) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "threads": planner.threads,
+        "precision": planner.precision,
         "arena": plan.arena_bytes,
         "inputs": [_tensor(v.traced) for v in found.graph.inputs],
         "outputs": [_output(spec) for spec in found.specs],
@@ -163,6 +165,9 @@ class LoadedFunction:
     def __init__(self, plans: list[tuple[Plan, dict[str, Any]]]) -> None:
         self.plans = plans
 
+    def __str__(self) -> str:
+        return plans_text([plan for plan, _ in self.plans])
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         tensors = list(tensors_in((args, kwargs)))
         kinds = [(tuple(t.shape), t.dtype.name) for t in tensors]
@@ -222,7 +227,7 @@ def load_compiled(path: Any) -> Callable[..., Any]:
 
 
 def _plan(entry: dict[str, Any], memory: np.ndarray, size: int) -> Plan:
-    planner = Planner(int(entry["threads"]))
+    planner = Planner(int(entry["threads"]), precision=entry.get("precision", "float32"))
     planner.kept.append(memory)
     buffers = []
     for each in entry["buffers"]:

@@ -19,6 +19,7 @@ from pellucid.compiler.graph import Node, Value
 from pellucid.kernels import pool
 from pellucid.kernels.driver import run_steps
 from pellucid.kernels.kernel import Compiled
+from pellucid.kernels.low import widen_rows
 from pellucid.tensor.dtype import dtype, float32
 from pellucid.tensor.layout import Layout, contiguous
 from pellucid.tensor.storage import Storage
@@ -92,9 +93,14 @@ class EagerStep:
 class Planner:
     """Collects steps; the lowering rules' view of a plan."""
 
-    def __init__(self, threads: int, *, exact: bool = False) -> None:
+    def __init__(self, threads: int, *, exact: bool = False, precision: str = "float32") -> None:
         self.threads = threads
         self.exact = exact
+        self.precision = precision
+        self.low: dict[Value, Physical] = {}
+        """Where values lie in the precision of products, beside or instead of `places`."""
+        self.padded: set[Value] = set()
+        """Those of `low` whose rows are filled up with zeros to whole words."""
         self.checks: list[tuple[np.ndarray, str]] = []
         """Flags that kernels raise, and what an IndexError then says."""
         self.steps: list[Step | EagerStep] = []
@@ -130,8 +136,18 @@ class Planner:
         """Where a value lies. Constants get a place when they are first asked for."""
         found = self.places.get(value)
         if found is None:
-            found = self.places[value] = self.constant(value.traced)
+            low = self.low.get(value)
+            found = self.constant(value.traced) if low is None else self._widened(low)
+            self.places[value] = found
         return found
+
+    def _widened(self, low: Physical) -> Physical:
+        """All of a buffer of bf16 as floats, laid out alike."""
+        count = low.buffer.nbytes // 2
+        out = Physical(self.buffer(4 * count), low.layout, float32)
+        self.step("widen", widen_rows(), [Ref(low.buffer), Ref(out.buffer), 1, count, 0, 0],
+                  str(list(low.layout.shape)), nbytes=6.0 * count)  # fmt: skip
+        return out
 
     def step(
         self, label: str, kernel: Compiled, values: Sequence[Any], shape: str = "",
@@ -196,6 +212,8 @@ class Plan:
     segments: list[Any] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     patches: dict[tuple[str, int], list[tuple[int, int]]] = field(default_factory=dict)
+    accuracy: Any = None
+    """Of plans below float32: how far their first results were from float32's."""
 
     @classmethod
     def placed(cls, planner: Planner, arena_bytes: int) -> Plan:

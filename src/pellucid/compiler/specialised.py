@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from pellucid.compiler.accuracy import accuracy
 from pellucid.compiler.graph import Graph, Value
 from pellucid.compiler.lower import lower
 from pellucid.compiler.lower.moves import copy
@@ -25,11 +26,11 @@ class Specialised:
 
     def __init__(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any],
-        tensors: list[Tensor], modules: list[Any], exact: bool,
+        tensors: list[Tensor], modules: list[Any], exact: bool, precision: str = "float32",
     ) -> None:  # fmt: skip
         self.graph, self.first_result = trace(function, args, kwargs, tensors)
         run_passes(self.graph)
-        self.plan, self.specs = _planned(self.graph, exact)
+        self.plan, self.specs = _planned(self.graph, exact, precision)
         if "plan" in debug_windows():
             print(plans_text([self.plan]), file=sys.stderr)
         changed = {first for first, _ in self.graph.mutated}
@@ -61,7 +62,12 @@ class Specialised:
         random numbers has done so already, so it is not run again.
         """
         result, self.first_result = self.first_result, None
-        return result if self.graph.mutated or self.graph.random else self(tensors)
+        if self.graph.mutated or self.graph.random:
+            return result
+        found = self(tensors)
+        if self.plan.planner.precision != "float32":
+            self.plan.accuracy = accuracy(list(tensors_in(found)), self.result_tensors)
+        return found
 
     def __call__(self, tensors: list[Tensor]) -> Any:
         """Run the plan on inputs of the shapes it was made for."""
@@ -123,8 +129,8 @@ class _Output:
         return make(storage, self.layout, self.dtype)
 
 
-def _planned(graph: Graph, exact: bool) -> tuple[Plan, list[_Output]]:
-    planner = Planner(pool.num_threads(), exact=exact)
+def _planned(graph: Graph, exact: bool, precision: str) -> tuple[Plan, list[_Output]]:
+    planner = Planner(pool.num_threads(), exact=exact, precision=precision)
     for number, value in enumerate(graph.inputs):
         buffer = Buffer("input", 0, number)
         planner.places[value] = Physical(buffer, contiguous(value.shape), value.dtype)

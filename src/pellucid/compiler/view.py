@@ -66,7 +66,9 @@ def _plan_text(plan: Plan, times: int, peak: tuple[float, float]) -> str:
                     f"{100 * needed / seconds:.0f} %")  # fmt: skip
         rows.append(row)
     lines = _table(head, rows)
-    lines.append(f"arena {plan.arena_bytes / 1e6:.2f} MB")
+    lines.append(f"arena {plan.arena_bytes / 1e6:.2f} MB, precision {plan.planner.precision}")
+    if plan.accuracy is not None:
+        lines.append(f"beside float32 on the first inputs: {plan.accuracy}")
     if times:
         lines.append(f"{1e3 * total:.2f} ms in all; {peak[0] / 1e9:.0f} GFLOP/s, "
                      f"{peak[1] / 1e9:.1f} GB/s at this moment")  # fmt: skip

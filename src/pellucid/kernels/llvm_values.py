@@ -5,11 +5,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 
+from pellucid.kernels import llvm_low
 from pellucid.kernels.language.nodes import Function, Register, Value
 from pellucid.kernels.language.types import VOID, Type
 from pellucid.kernels.target import Target
 
-_KINDS = {"f32": "float", "f64": "double"}
+_KINDS = {"f32": "float", "f64": "double", "bf16": "i16"}
+"""bf16 is for memory: LLVM gets its bits, since it would call functions for a type that the CPU
+does not know.
+"""
 _INTEGER = {
     "add": "add", "sub": "sub", "mul": "mul", "div": "sdiv", "rem": "srem", "and": "and",
     "or": "or", "xor": "xor", "shift_left": "shl", "shift_right": "ashr",
@@ -33,7 +37,8 @@ def llvm_type(type: Type) -> str:
 
 def suffix(type: Type) -> str:
     """How LLVM's overloaded intrinsics write a type: v8f32."""
-    return type.kind if type.lanes == 1 else f"v{type.lanes}{type.kind}"
+    kind = "i16" if type.kind == "bf16" else type.kind
+    return kind if type.lanes == 1 else f"v{type.lanes}{kind}"
 
 
 def literal(value: Value) -> str:
@@ -88,11 +93,14 @@ class ValuePrinter:
         self.emit(f"{name} = {text}")
         return name
 
-    def intrinsic(self, name: str, result: Type, args: Sequence[str], types: Sequence[str]) -> str:
+    def intrinsic(
+        self, name: str, result: Type | str, args: Sequence[str], types: Sequence[str]
+    ) -> str:
         """Call an intrinsic; declare it once in the module."""
-        self.declared[name] = f"declare {llvm_type(result)} @{name}({', '.join(types)})"
+        kind = result if isinstance(result, str) else llvm_type(result)
+        self.declared[name] = f"declare {kind} @{name}({', '.join(types)})"
         given = ", ".join(f"{t} {a}" for t, a in zip(types, args, strict=True))
-        call = f"call {llvm_type(result)} @{name}({given})"
+        call = f"call {kind} @{name}({given})"
         if result == VOID:
             self.emit(call)
             return ""
@@ -162,6 +170,9 @@ class ValuePrinter:
         types = [llvm_type(x.type) for x in value.args]
         return self.intrinsic(name, value.type, [self.ref(x) for x in value.args], types)
 
+    def _dot(self, value: Value) -> str:
+        return llvm_low.dot(self, *value.args)
+
     def _neg(self, value: Value) -> str:
         (x,) = value.args
         if x.type.is_float:
@@ -174,6 +185,8 @@ class ValuePrinter:
     def _convert(self, value: Value) -> str:
         (x,) = value.args
         source, target = x.type, value.type
+        if "bf16" in (source.kind, target.kind):
+            return llvm_low.convert(self, x, target)
         if source.is_float and target.is_float:
             word = "fpext" if target.bits > source.bits else "fptrunc"
         elif source.is_float:

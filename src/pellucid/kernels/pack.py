@@ -28,3 +28,32 @@ def packed_rows(b: np.ndarray) -> np.ndarray:
         out[..., -1, :, :] = 0
         out[..., -1, :, : n - whole * nr] = b[..., whole * nr :]
     return out
+
+
+def rounded(x: np.ndarray) -> np.ndarray:
+    """float32 numbers as the 16 bits of the nearest bf16 (ties to even, NaN stays)."""
+    bits = np.ascontiguousarray(x, np.float32).view(np.uint32)
+    found = ((bits + (((bits >> 16) & 1) + np.uint32(0x7FFF))) >> 16).astype(np.uint16)
+    nan = np.isnan(x)
+    if nan.any():
+        found[nan] = (bits[nan] >> 16).astype(np.uint16) | 0x40
+    return found
+
+
+def packed_words(b: np.ndarray, per: int) -> np.ndarray:
+    """Matrices (..., k, n) of short numbers as panels (..., n / NR, k / per, NR, per): `per` of
+    them along k are one word of 32 bits. What is missing is zero.
+    """
+    *batch, k, n = b.shape
+    nr = width(current())
+    panels, steps = -(-n // nr), -(-k // per)
+    count = int(np.prod(batch, dtype=int)) * panels * steps * nr
+    out = aligned(count).view(b.dtype).reshape(*batch, panels, steps, nr, per)
+    if (n, k) == (panels * nr, steps * per):
+        full = b
+    else:
+        full = np.zeros((*batch, steps * per, panels * nr), b.dtype)
+        full[..., :k, :n] = b
+    parts = full.reshape(*batch, steps, per, panels, nr)
+    out[...] = np.moveaxis(parts, (-2, -4, -1, -3), (-4, -3, -2, -1))
+    return out

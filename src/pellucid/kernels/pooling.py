@@ -5,7 +5,7 @@ from __future__ import annotations
 from pellucid.kernels.convolution import taps
 from pellucid.kernels.kernel import KernelBuilder, kernel
 from pellucid.kernels.language.nodes import Value
-from pellucid.kernels.language.types import F32
+from pellucid.kernels.language.types import BF16, F32
 from pellucid.kernels.vectors import over_vectors
 
 _ARGUMENTS = (
@@ -15,14 +15,16 @@ _ARGUMENTS = (
 
 
 @kernel(_ARGUMENTS + ", divisor: i64")
-def pool(b: KernelBuilder, *, how: str) -> None:
+def pool(b: KernelBuilder, *, how: str, low: bool = False) -> None:
     """The "max" of each window (NaN if there is one), or its "mean".
 
-    The mean divides by `divisor`, or by the number of places inside the image if that is 0.
+    The mean divides by `divisor`, or by the number of places inside the image if that is 0. With
+    `low`, images and result are bf16.
     """
     b.begin()
     arg = b.arg
     start, stop = b.share(arg.images * arg.oh)
+    kind = BF16 if low else F32
     initial = float("-inf") if how == "max" else 0.0
 
     def channels(at: Value, mask: Value | None) -> None:
@@ -33,7 +35,8 @@ def pool(b: KernelBuilder, *, how: str) -> None:
         ):
             y, column = top + i * arg.dh, left + j * arg.dw
             place = ((image * arg.h + y) * arg.w + column) * arg.c
-            value, before = b.load(arg.x, place + at, b.f32, mask), b.get(total)
+            value = b.convert(b.load(arg.x, place + at, kind.of(b.lanes), mask), F32)
+            before = b.get(total)
             if how == "max":
                 larger = b.select(b.binary("gt", before, value), before, value)
                 b.set(total, b.select(b.binary("ne", before, before), before, larger))
@@ -42,7 +45,7 @@ def pool(b: KernelBuilder, *, how: str) -> None:
         found = b.get(total)
         if how == "mean":
             found = found / b.convert(divisor, F32)
-        b.store(found, arg.out, out + at, mask)
+        b.store(b.convert(found, kind), arg.out, out + at, mask)
 
     with b.loop("row", start, stop) as row, b.loop("column", 0, arg.ow) as column:
         image, y = row // arg.oh, row % arg.oh

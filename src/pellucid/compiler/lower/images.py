@@ -71,13 +71,13 @@ def lower_convolution(planner: Planner, node: Node) -> Physical | None:
     return out
 
 
-def _label(name: str, settings: dict[str, Any]) -> str:
+def label(name: str, settings: dict[str, Any]) -> str:
     parts = [part for part in ("bias", "residual") if settings[part]]
     parts += [settings["activation"]] if settings["activation"] else []
     return " + ".join([name, *parts])
 
 
-def _work(node: Node) -> tuple[str, float, float]:
+def work(node: Node) -> tuple[str, float, float]:
     """Shape, multiply-adds of the direct way as flops, bytes of operands and result."""
     x, weight = node.args[:2]
     n, k, oh, ow = node.out.shape
@@ -93,8 +93,8 @@ def _depthwise(
     flat = aligned(w.size).reshape(*g.kernel, g.c)
     flat[...] = np.moveaxis(w[:, 0], 0, -1)
     planner.step(
-        _label("depthwise conv", settings), conv_depthwise(**settings),
-        depthwise_arguments(g, x.ref(), planner.array(flat), out.ref(), extras), *_work(node),
+        label("depthwise conv", settings), conv_depthwise(**settings),
+        depthwise_arguments(g, x.ref(), planner.array(flat), out.ref(), extras), *work(node),
     )  # fmt: skip
 
 
@@ -106,9 +106,9 @@ def _winograd(
     v, products = planner.buffer(4 * plan.v), planner.buffer(4 * plan.products)
     u = planner.array(packed_rows(transformed_weights(w, plan.m)))
     planner.step(
-        _label(f"winograd F({plan.m},3)", settings),
+        label(f"winograd F({plan.m},3)", settings),
         winograd(m=plan.m, shared=plan.shared, **settings),
-        plan.arguments(x.ref(), u, out.ref(), extras, Ref(v), Ref(products)), *_work(node),
+        plan.arguments(x.ref(), u, out.ref(), extras, Ref(v), Ref(products)), *work(node),
     )  # fmt: skip
 
 
@@ -122,10 +122,10 @@ def _windows(
     packed = packed_rows(flat.reshape(g.groups, g.depth, k))
     scratch = planner.buffer(4 * plan.scratch)
     planner.step(
-        _label("conv {}x{}".format(*g.kernel), settings),
+        label("conv {}x{}".format(*g.kernel), settings),
         conv_windows(in_place=plan.in_place, **settings),
         plan.arguments(x.ref(), planner.array(packed), out.ref(), extras, Ref(scratch)),
-        *_work(node),
+        *work(node),
     )  # fmt: skip
 
 

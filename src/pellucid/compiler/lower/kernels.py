@@ -5,7 +5,10 @@ from __future__ import annotations
 from pellucid.kernels import (
     attention,
     convolution,
+    convolution_low,
     gemm,
+    gemm_low,
+    low,
     pointwise,
     pooling,
     rows,
@@ -14,7 +17,8 @@ from pellucid.kernels import (
 )
 from pellucid.kernels.kernel import Kernel, kernels
 
-MODULES = (attention, convolution, gemm, pointwise, pooling, rows, vectors, winograd)
+MODULES = (attention, convolution, convolution_low, gemm, gemm_low, low, pointwise, pooling, rows,
+           vectors, winograd)  # fmt: skip
 """Importing a module enters its kernels."""
 
 

@@ -21,14 +21,21 @@ from pellucid.tensor.layout import Layout, contiguous
 
 def flat_rows(planner: Planner, physical: Physical) -> tuple[Physical, int, int]:
     """A value as a matrix of its last dimension: where it lies, rows, elements between rows."""
-    shape, strides, _ = physical.layout
+    shape = physical.layout.shape
     rows = physical.layout.numel // shape[-1]
+    step = row_step(physical.layout)
+    if step is not None:
+        return physical, rows, step
+    return row_major_place(planner, physical), rows, shape[-1]
+
+
+def row_step(layout: Layout) -> int | None:
+    """Elements from row to row of the last dimension, or None if they are not evenly apart."""
+    shape, strides, _ = layout
     outer = [(s, t) for s, t in zip(shape[:-1], strides[:-1], strict=True) if s != 1]
     step = outer[-1][1] if outer else shape[-1]
     regular = all(a[1] == b[1] * b[0] for a, b in pairwise(outer))
-    if regular and (strides[-1] == 1 or shape[-1] == 1):
-        return physical, rows, step
-    return row_major_place(planner, physical), rows, shape[-1]
+    return step if regular and (strides[-1] == 1 or shape[-1] == 1) else None
 
 
 def apart(planner: Planner, physical: Physical, rows: int, row: int) -> tuple[Physical, int]:
@@ -94,7 +101,7 @@ def lower_linear(planner: Planner, node: Node) -> Physical | None:
         activation=node.extra.get("activation", ""), cut=kc < k,
     )  # fmt: skip
     planner.step(
-        "linear" + _suffix(node), kernel,
+        "linear" + suffix(node), kernel,
         [a.ref(), packed, out.ref(), bias_ref(planner, bias), place, m, n, k, lda, 1, 0,
          ldc, residual_row, 1, 0, 0, 0, mc, nc, kc],
         f"{m}x{n}x{k}", 2.0 * m * n * k, 4.0 * (m * k + n * k + m * n),
@@ -102,7 +109,7 @@ def lower_linear(planner: Planner, node: Node) -> Physical | None:
     return out
 
 
-def _suffix(node: Node) -> str:
+def suffix(node: Node) -> str:
     parts = ["residual"] if "residual" in node.extra else []
     parts += [node.extra["activation"]] if node.extra.get("activation") else []
     return "".join(f" + {part}" for part in parts)

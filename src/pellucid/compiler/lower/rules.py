@@ -17,6 +17,23 @@ Rule = Callable[[Planner, Node], Physical | None]
 RULES: dict[str, Rule] = {}
 
 
+LOW: dict[str, Callable[[Planner, Node], bool]] = {}
+"""By operator, for precisions below float32: a rule that enters the places of the output itself, in
+`places`, in `low` or in both, and says whether it applied. What it leaves goes by `RULES`.
+"""
+
+
+def low_rule(*names: str) -> Callable[[Callable[[Planner, Node], bool]], Any]:
+    """Describe how nodes of these operators become steps in low precision."""
+
+    def decorate(function: Callable[[Planner, Node], bool]) -> Any:
+        for name in names:
+            LOW[name] = function
+        return function
+
+    return decorate
+
+
 def rule(*names: str) -> Callable[[Rule], Rule]:
     """Describe how nodes of these operators become steps."""
 
@@ -46,7 +63,15 @@ def _same(node: Node) -> bool:
 
 
 def _computed(planner: Planner, node: Node) -> None:
-    found = RULES.get(name_of(node))
+    name = name_of(node)
+    if (
+        planner.precision != "float32"
+        and node.out.numel
+        and name in LOW
+        and LOW[name](planner, node)
+    ):
+        return
+    found = RULES.get(name)
     if found is not None and node.out.numel and "random" not in node.extra:
         physical = found(planner, node)
         if physical is not None:
@@ -64,6 +89,8 @@ def view_layout(spec: Any, layout: Layout, value: Value, rest: Any, settings: An
 def _view(planner: Planner, node: Node) -> None:
     """A view of memory that is laid out in its own way; where it has none, of a row-major copy."""
     value = node.args[0]
+    if _low_view(planner, node, value) and value not in planner.places:
+        return
     physical = planner.place(value)
     found = _shown(node, physical, value)
     if found is None or _retyped(found):
@@ -75,6 +102,19 @@ def _view(planner: Planner, node: Node) -> None:
     layouts = found if isinstance(found, list) else [found]
     for out, layout in zip(node.outputs, layouts, strict=True):
         planner.places[out] = Physical(physical.buffer, layout, physical.dtype)
+
+
+def _low_view(planner: Planner, node: Node, value: Value) -> bool:
+    """A view of the value's place in low precision, if it has one and that has such a view."""
+    low = planner.low.get(value)
+    found = None if low is None else _shown(node, low, value)
+    if low is None or found is None or _retyped(found):
+        return False
+    for out, layout in zip(
+        node.outputs, found if isinstance(found, list) else [found], strict=True
+    ):
+        planner.low[out] = Physical(low.buffer, layout, low.dtype)
+    return True
 
 
 def _shown(node: Node, physical: Physical, value: Value) -> Any:
@@ -93,6 +133,11 @@ def _retyped(found: Any) -> bool:
 
 def _identity(planner: Planner, node: Node) -> None:
     """A copy whose result is only read is the value itself, in another shape perhaps."""
+    low = planner.low.get(node.args[0])
+    if low is not None and low.layout.shape == node.out.shape:
+        planner.low[node.out] = low
+        if node.args[0] not in planner.places:
+            return
     physical = planner.place(node.args[0])
     shape = node.out.shape
     if physical.layout.shape != shape:

@@ -183,6 +183,13 @@ class Builder:
         x, y, z = self._common(a, b, c)
         return self._add("fma", x.type, (x, y, z))
 
+    def dot(self, a: Value, b: Value, c: Value) -> Value:
+        """c plus, in each of its lanes, the products of the pairs of bf16 (f32 lanes) or of the
+        four bytes (i32 lanes) of a and b that lie there. Bytes of a count 0 … 255, those of b
+        -128 … 127. Sums of bf16 may be rounded in another order, and take subnormal numbers for 0.
+        """
+        return self._add("dot", c.type, (a, b, c))
+
     def select(self, condition: Value, yes: Operand, no: Operand) -> Value:
         a, b = self._common(yes, no)
         if condition.type.lanes > a.type.lanes:

@@ -53,6 +53,7 @@ OPERATIONS = _table(
     *(Operation(n, 2) for n in ("eq", "ne", "lt", "le", "gt", "ge")),
     *(Operation(n, 1) for n in ("neg", "abs", "sqrt", "floor", "round", "trunc")),
     Operation("fma", 3),
+    Operation("dot", 3),
     Operation("select", 3),
     *(Operation(n, 1) for n in ("convert", "zero_extend", "bitcast", "broadcast", "iota")),
     Operation("extract", 1, attributes=("lane",)),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_BITS = {"f32": 32, "f64": 64, "i1": 1, "i8": 8, "i16": 16, "i32": 32, "i64": 64, "ptr": 64}
+_BITS = {"f32": 32, "f64": 64, "bf16": 16, "i1": 1, "i8": 8, "i16": 16, "i32": 32, "i64": 64,
+         "ptr": 64}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +13,7 @@ class Type:
     """A scalar kind and a number of lanes; one lane is a scalar.
 
     Integers have no sign of their own: the operations do (`shift_right` keeps it, `zero_extend`
-    adds zeros).
+    adds zeros). bf16, the upper half of an f32, is for memory: only `dot` computes with it.
     """
 
     kind: str
@@ -44,7 +45,7 @@ class Type:
         return self.kind if self.lanes == 1 else f"{self.kind}x{self.lanes}"
 
 
-F32, F64 = Type("f32"), Type("f64")
+F32, F64, BF16 = Type("f32"), Type("f64"), Type("bf16")
 I1, I8, I16, I32, I64 = Type("i1"), Type("i8"), Type("i16"), Type("i32"), Type("i64")
 PTR = Type("ptr")
 VOID = Type("void")

@@ -30,6 +30,8 @@ _TYPED: dict[str, tuple[tuple[int, str], ...]] = {
     "atomic_store": ((0, "ptr"), (1, "i64")),
 }
 """The kinds that operands must have, by position."""
+_DOTS = {"f32": ("bf16", 2), "i32": ("i8", 4)}
+"""What `dot` multiplies, and how many of them in a lane, by the kind of its sums."""
 
 
 class InvalidProgram(ValueError):
@@ -124,6 +126,12 @@ class _Checker:
             raise self.fail(f"{value.type} of {kinds[0]} and {kinds[1]}", value)
         if value.op in _INTEGERS_ONLY and value.type.is_float:
             raise self.fail("works on integers", value)
+        if value.op in _SAME | _COMPARE and Type("bf16") in [kind.scalar for kind in kinds]:
+            raise self.fail("bf16 is for memory: convert it to f32 first", value)
+        if value.op == "constant" and value.type.kind == "bf16" and value.constant:
+            raise self.fail("a bf16 constant can only be zero", value)
+        if value.op == "dot" and not self.dots(value.type, kinds):
+            raise self.fail(f"{value.type} of {', '.join(map(str, kinds))}", value)
         if value.op in _FLOATS_ONLY and not value.type.is_float:
             raise self.fail("works on floats", value)
         for position, kind in _TYPED.get(value.op, ()):
@@ -135,8 +143,16 @@ class _Checker:
             or kinds[0].lanes not in (1, kinds[1].lanes)
         ):
             raise self.fail(f"chooses by {kinds[0]} between {kinds[1]} and {kinds[2]}", value)
+        pair = {value.type.kind, *(kind.kind for kind in kinds)}
+        if value.op == "convert" and "bf16" in pair and pair != {"bf16", "f32"}:
+            raise self.fail(f"{kinds[0]} to {value.type}: bf16 comes from f32 only", value)
         if value.op == "bitcast" and value.type.nbytes != kinds[0].nbytes:
             raise self.fail(f"{kinds[0]} has not the bits of {value.type}", value)
+
+    def dots(self, sums: Type, kinds: list[Type]) -> bool:
+        kind, count = _DOTS.get(sums.kind, ("", 0))
+        wanted = Type(kind, count * sums.lanes)
+        return kinds == [wanted, wanted, sums]
 
     def call(self, value: Value) -> None:
         callee = self.known.get(value.attributes["function"])

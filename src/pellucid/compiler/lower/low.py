@@ -1,0 +1,245 @@
+"""Products in bfloat16: linear layers and convolutions whose weights are fixed.
+
+A value that only such products read is written as bf16 by the step that computes it; others are
+rounded once, by a step of their own, when the first product asks for them (`planner.low`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from pellucid.compiler.graph import Node, Value
+from pellucid.compiler.lower.images import images, label, work
+from pellucid.compiler.lower.products import bias_ref, flat_rows, row_step, suffix
+from pellucid.compiler.lower.rules import low_rule
+from pellucid.compiler.passes import IDENTITIES, name_of
+from pellucid.compiler.plan import Physical, Planner, Ref
+from pellucid.kernels.choose import Images, is_depthwise
+from pellucid.kernels.choose_low import blocks_low, plan_windows_low
+from pellucid.kernels.convolution_low import conv_low
+from pellucid.kernels.gemm_low import gemm_low
+from pellucid.kernels.low import round_rows
+from pellucid.kernels.pack import packed_words, rounded
+from pellucid.kernels.pooling import pool
+from pellucid.kernels.target import current
+from pellucid.kernels.tile import width
+from pellucid.tensor.dtype import bfloat16, float32
+from pellucid.tensor.layout import Layout, channels_last, contiguous
+
+PAIR = 2
+"""bf16 in a word."""
+
+
+def takes_low(node: Node) -> bool:
+    """Whether a product can run in bf16: its weights are fixed, and of a kind that has a kernel."""
+    if name_of(node) == "linear":
+        x, weight = node.args[:2]
+        shaped = len(weight.shape) == 2 and len(x.shape) >= 1
+    elif name_of(node) == "convolve" and len(node.args) == 4 and len(node.args[0].shape) == 4:
+        x, weight, _, g = node.args
+        channels = x.shape[1] // g.groups
+        depthwise = g.groups > 1 and g.groups == x.shape[1] == weight.shape[0]
+        shaped = not depthwise and (g.groups == 1 or channels % PAIR == 0)
+    else:
+        return False
+    fixed = weight.constant and all(v.dtype is float32 for v in (x, weight))
+    return bool(fixed and shaped and weight.numel and node.out.numel)
+
+
+def readers(planner: Planner, value: Value) -> Iterator[tuple[Node | None, Value]]:
+    """Who reads a value, through views of it, each with what it reads; None for the outside."""
+    if value in planner.kept_values:
+        yield None, value
+    for node in planner.readers.get(value, ()):
+        if (node.kind == "view" and node.op != "as_strided") or name_of(node) in IDENTITIES:
+            for out in node.outputs:
+                yield from readers(planner, out)
+        else:
+            yield node, value
+
+
+def wanted(planner: Planner, value: Value) -> str:
+    """In what a step should write a value: "f32", "bf16" or "both"."""
+    low = other = False
+    for node, seen in readers(planner, value):
+        if (node is not None and takes_low(node) and seen is node.args[0]) or (
+            node is not None
+            and node.op == "max_pool_values"
+            and wanted(planner, node.out) == "bf16"
+        ):
+            low = True
+        elif node is None or not (takes_low(node) and node.extra.get("residual") is seen):
+            other = True
+    if not low or value.shape[-1 if len(value.shape) != 4 else 1] % PAIR:
+        return "f32"
+    return "both" if other else "bf16"
+
+
+def _usable(planner: Planner, value: Value, length: int, steps: tuple[int, ...]) -> bool:
+    """Whether the place in `low` has rows of `length` in whole words."""
+    offset = planner.low[value].layout.offset
+    whole = length % PAIR == 0 or value in planner.padded
+    return whole and all(s % PAIR == 0 for s in (offset, *steps))
+
+
+def low_matrix(planner: Planner, value: Value) -> tuple[Physical, int, int]:
+    """A value as rows of bf16: where, how many, words from one to the next."""
+    k = value.shape[-1]
+    low = planner.low.get(value)
+    if low is not None:
+        step = row_step(low.layout)
+        if step is not None and _usable(planner, value, k, (step,)):
+            return low, low.layout.numel // k, step // PAIR
+    source, rows, step = flat_rows(planner, planner.place(value))
+    padded = k + k % PAIR
+    strides = contiguous((*value.shape[:-1], padded)).strides
+    out = planner.fresh(Layout(value.shape, strides, 0), bfloat16)
+    _round(planner, value, source, out, rows, k, step, padded)
+    return out, rows, padded // PAIR
+
+
+def low_images(planner: Planner, value: Value) -> Physical:
+    """A value (N, C, H, W) as bf16, channels last, pixels of whole words."""
+    n, c, h, w = value.shape
+    low = planner.low.get(value)
+    padded = c + c % PAIR
+    strides = (h * w * padded, 1, w * padded, padded)
+    if low is not None and _usable(planner, value, c, ()):
+        same = zip(value.shape, low.layout.strides, strides, strict=True)
+        if all(size == 1 or a == b for size, a, b in same):
+            return low
+    source = images(planner, value)
+    out = planner.fresh(Layout(value.shape, strides, 0), bfloat16)
+    _round(planner, value, source, out, n * h * w, c, c, padded)
+    return out
+
+
+def _round(
+    planner: Planner, value: Value, source: Physical, out: Physical, rows: int, n: int, step: int,
+    padded: int,
+) -> None:  # fmt: skip
+    out.buffer.nbytes = max(2 * rows * padded, 1)
+    planner.step(
+        "to bf16", round_rows(), [source.ref(), out.ref(), rows, n, step, padded],
+        f"{rows}x{n}", nbytes=6.0 * rows * n,
+    )  # fmt: skip
+    planner.low[value] = out
+    planner.padded.add(value)
+
+
+def _outputs(planner: Planner, node: Node, layout: Layout) -> tuple[str, Any, Any]:
+    """In what a product writes its result, and the addresses of both forms."""
+    out = wanted(planner, node.out)
+    refs: list[Any] = [0, 0]
+    if out != "bf16":
+        place = planner.places[node.out] = planner.fresh(layout)
+        refs[0] = place.ref()
+    if out != "f32":
+        low = planner.low[node.out] = planner.fresh(layout, bfloat16)
+        refs[1] = low.ref()
+    return out, *refs
+
+
+def _residual(planner: Planner, value: Value | None, layout: Layout) -> tuple[str, Any, int]:
+    """What is added to a product, its address and elements between rows."""
+    if value is None:
+        return "", 0, 0
+    low = planner.low.get(value)
+    if low is not None and value not in planner.places and low.layout.strides == layout.strides:
+        return "bf16", low.ref(), 0
+    return "f32", None, 0
+
+
+@low_rule("linear")
+def lower_linear(planner: Planner, node: Node) -> bool:
+    """x W^T + bias, + residual, activation."""
+    if not takes_low(node):
+        return False
+    x, weight, *rest = node.args
+    bias = rest[0] if rest else node.settings.get("bias")
+    n, k = weight.shape
+    a, m, lda = low_matrix(planner, x)
+    steps = -(-k // PAIR)
+    packed = planner.array(packed_words(rounded(weight.traced.detach()._array.T), PAIR))
+    residual = node.extra.get("residual")
+    layout = contiguous(node.out.shape)
+    kind, more, ldr = _residual(planner, residual, layout)
+    if residual is not None and more is None:
+        found, _, ldr = flat_rows(planner, planner.place(residual))
+        more = found.ref()
+    else:
+        ldr = n
+    out, c, low = _outputs(planner, node, layout)
+    kernel = gemm_low(
+        kind="bf16", out=out, bias=bias is not None, residual=kind,
+        activation=node.extra.get("activation", ""),
+    )  # fmt: skip
+    mc, nc = blocks_low(m, -(-n // width(current())), steps, planner.threads)
+    planner.step(
+        "linear bf16" + suffix(node), kernel,
+        [a.ref(), packed, c, low, bias_ref(planner, bias), more, m, n, steps, lda, n, n, ldr, mc,
+         nc, 0, 0, 0, 0],
+        f"{m}x{n}x{k}", 2.0 * m * n * k, 2.0 * (m * k + n * k) + 4.0 * m * n,
+    )  # fmt: skip
+    return True
+
+
+@low_rule("convolve")
+def lower_convolution(planner: Planner, node: Node) -> bool:
+    """By windows; a 1x1 convolution without stride reads its pixels in place."""
+    if not takes_low(node):
+        return False
+    x, weight, bias, g = node.args
+    w: np.ndarray = weight.traced.detach()._array
+    sizes = Images.of(
+        x.shape, node.out.shape, w.shape[2:], g.stride, g.padding, g.dilation, g.groups
+    )
+    if is_depthwise(sizes):
+        return False
+    place = low_images(planner, x)
+    layout = channels_last(node.out.shape)
+    residual = node.extra.get("residual")
+    kind, more, _ = _residual(planner, residual, layout)
+    if residual is not None and more is None:
+        more = images(planner, residual).ref()
+    plan = plan_windows_low(sizes, PAIR, planner.threads)
+    k, c = sizes.k // g.groups, sizes.c // g.groups
+    flat = np.zeros((g.groups, *sizes.kernel, plan.words * PAIR, k), np.uint16)
+    flat[..., :c, :] = rounded(w.reshape(g.groups, k, c, *sizes.kernel).transpose(0, 3, 4, 2, 1))
+    packed = packed_words(flat.reshape(g.groups, -1, k), PAIR)
+    out, c_ref, low = _outputs(planner, node, layout)
+    scratch = planner.buffer(4 * plan.scratch)
+    settings = {"bias": bias is not None, "residual": kind,
+                "activation": node.extra.get("activation", "")}  # fmt: skip
+    shape, flops, nbytes = work(node)
+    planner.step(
+        label("conv {}x{} bf16".format(*sizes.kernel), settings),
+        conv_low(kind="bf16", out=out, in_place=plan.in_place, **settings),
+        plan.arguments(place.ref(), planner.array(packed), (c_ref, low),
+                       (bias_ref(planner, bias), more), Ref(scratch)),
+        shape, flops, nbytes / 2,
+    )  # fmt: skip
+    return True
+
+
+@low_rule("max_pool_values")
+def lower_max_pool(planner: Planner, node: Node) -> bool:
+    """The largest of each window is the same in bf16, if that is what the images lie in."""
+    x, window = node.args[:2]
+    low = planner.low.get(x)
+    if low is None or x in planner.places or low.layout != channels_last(x.shape):
+        return False
+    if wanted(planner, node.out) != "bf16":
+        return False
+    n, c, h, w = x.shape
+    out = planner.low[node.out] = planner.fresh(channels_last(node.out.shape), bfloat16)
+    planner.step(
+        "max pool bf16", pool(how="max", low=True),
+        [low.ref(), out.ref(), n, h, w, c, *node.out.shape[2:], *window.kernel, *window.stride,
+         *window.padding, *window.dilation, 0],
+        str(list(node.out.shape)), nbytes=2.0 * (x.numel + node.out.numel),
+    )  # fmt: skip
+    return True

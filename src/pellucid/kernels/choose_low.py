@@ -1,0 +1,73 @@
+"""Blocks of products in low precision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pellucid.kernels.choose import PARTS, Extras, Images
+from pellucid.kernels.target import current
+from pellucid.kernels.tile import width
+
+_FEW_ROWS = 192
+_CACHE = 384 << 10
+"""Bytes of A that stay in the L2 cache beside a panel of B."""
+
+
+def blocks_low(rows: int, panels: int, steps: int, threads: int) -> tuple[int, int]:
+    """Rows and panels of a block: with few rows the columns are shared out to the threads."""
+    if rows <= _FEW_ROWS:
+        return max(rows, 1), max(-(-panels // (PARTS * threads)), 1)
+    return _block(rows, 4 * steps, threads), panels
+
+
+def _block(rows: int, nbytes: int, threads: int) -> int:
+    """Rows of a block of equal ones, as many as the cache holds, a multiple of the threads."""
+    most = max(_CACHE // nbytes, 2 * current().rows)
+    parts = -(-rows // most)
+    parts = -(-parts // threads) * threads
+    return max(-(-rows // parts), 1)
+
+
+@dataclass(frozen=True)
+class WindowsLow:
+    """Blocks of `mc` windows and `nc` panels; a pixel has `words` of each group's channels;
+    `scratch` is words of scratch.
+    """
+
+    images: Images
+    in_place: bool
+    words: int
+    mc: int
+    nc: int
+    lda: int
+    scratch: int
+
+    def arguments(
+        self, x: Any, w: Any, outs: tuple[Any, Any], extras: Extras, scratch: Any,
+        scales: tuple[Any, Any, Any, Any] = (0, 0, 0, 0),
+    ) -> list[Any]:  # fmt: skip
+        """What the kernel `conv_low` is called with."""
+        g = self.images
+        pixel = self.words * g.groups
+        return [x, w, *outs, *extras, scratch, g.n, g.h, g.w, self.words, g.oh, g.ow,
+                g.k // g.groups, *g.kernel, *g.stride, *g.padding, *g.dilation, g.w * pixel,
+                g.h * g.w * pixel, pixel, g.groups, self.mc, self.nc, self.lda,
+                *scales]  # fmt: skip
+
+
+def plan_windows_low(g: Images, per: int, threads: int) -> WindowsLow:
+    """`per` numbers are in a word. Many windows are shared out to the threads, else the panels."""
+    words = -(-(g.c // g.groups) // per)
+    steps = words * g.kernel[0] * g.kernel[1]
+    pixels = g.n * g.oh * g.ow
+    in_place = g.kernel == (1, 1) == g.stride and not any(g.padding)
+    in_place = in_place and (g.oh, g.ow) == (g.h, g.w)
+    lda = steps + (16 if steps % 1024 == 0 else 0)
+    panels = -(-(g.k // g.groups) // width(current()))
+    if pixels // threads >= 4 * current().rows or g.groups >= threads:
+        mc, nc = _block(pixels, 4 * lda, threads), panels
+    else:
+        mc, nc = pixels, max(-(-panels // (PARTS * threads)), 1)
+    scratch = threads * (mc * lda + current().lanes)
+    return WindowsLow(g, in_place, words, mc, nc, lda, scratch)
