@@ -70,8 +70,11 @@ def conv_windows(
                              k0, ends)  # fmt: skip
 
 
-def window(b: KernelBuilder, x: Value, target: Value, pixel: Value) -> None:
-    """Copy the window of one output pixel; what lies outside the image is zero.
+def window(
+    b: KernelBuilder, x: Value, target: Value, pixel: Value, outside: Value | None = None
+) -> None:
+    """Copy the window of one output pixel; what lies outside the image is zero, or `outside`, a
+    vector.
 
     Whole vectors are written, over the end of a run too: the next run begins there, and the scratch
     has room for one vector behind the last.
@@ -80,10 +83,10 @@ def window(b: KernelBuilder, x: Value, target: Value, pixel: Value) -> None:
     image, inside = pixel // (arg.oh * arg.ow), pixel % (arg.oh * arg.ow)
     top = inside // arg.ow * arg.sh - arg.ph
     left = inside % arg.ow * arg.sw - arg.pw
-    zero = b.broadcast(b.constant(0.0, F32), b.lanes)
+    nothing = b.broadcast(b.constant(0.0, F32), b.lanes) if outside is None else outside
 
     def clear(at: Value, mask: Value | None) -> None:
-        b.store(zero, row, at)
+        b.store(nothing, row, at)
 
     with b.loop("i", 0, arg.kh) as i:
         y = top + i * arg.dh
@@ -101,15 +104,14 @@ def window(b: KernelBuilder, x: Value, target: Value, pixel: Value) -> None:
                     lambda at, mask: b.store(b.load(source, at, b.f32, mask), row, at),
                 )  # fmt: skip
             with b.otherwise(), b.loop("j", 0, arg.kw) as j:
-                _tap(b, line, b.offset(row, j * arg.c), left + j * arg.dw)
+                _tap(b, line, b.offset(row, j * arg.c), left + j * arg.dw, nothing)
         with b.otherwise():
             over_vectors(b, arg.kw * arg.c, clear)
 
 
-def _tap(b: KernelBuilder, line: Value, target: Value, column: Value) -> None:
-    """Copy the channels of one pixel of a row, or zeros beside the image."""
+def _tap(b: KernelBuilder, line: Value, target: Value, column: Value, nothing: Value) -> None:
+    """Copy the channels of one pixel of a row, or `nothing` beside the image."""
     arg = b.arg
-    zero = b.broadcast(b.constant(0.0, F32), b.lanes)
     inside = b.both(column >= 0, column < arg.w_)
     with b.when(inside):
         source = b.offset(line, column * arg.x_pixel)
@@ -117,7 +119,7 @@ def _tap(b: KernelBuilder, line: Value, target: Value, column: Value) -> None:
             b, arg.c, lambda at, mask: b.store(b.load(source, at, b.f32, mask), target, at)
         )
     with b.otherwise():
-        over_vectors(b, arg.c, lambda at, mask: b.store(zero, target, at))
+        over_vectors(b, arg.c, lambda at, mask: b.store(nothing, target, at))
 
 
 @kernel(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pellucid.kernels.convolution import window
 from pellucid.kernels.kernel import KernelBuilder, kernel
+from pellucid.kernels.language.nodes import Value
 from pellucid.kernels.language.types import BF16, F32, I32
 from pellucid.kernels.tile import width
-from pellucid.kernels.tile_low import Output, panel_rows, tile_scratch, write_tiles
+from pellucid.kernels.tile_low import Output, Scales, panel_rows, tile_scratch, write_tiles
 
 
 @kernel(
@@ -23,7 +24,8 @@ def conv_low(
 
     `c` counts words of one group's channels, and so do the distances of x; `k` is output channels
     of one group. Each thread has `mc * lda` words of scratch, and a vector. `out` and `residual`
-    are as in `gemm_low`. With `in_place` (1x1, stride 1, no padding) rows of A are x's pixels.
+    are as in `gemm_low`. For kind "i8" all of x has one scale and zero, output channels have
+    scales and sums. With `in_place` (1x1, stride 1, no padding) rows of A are x's pixels.
     """
     write_tiles(b, kind)
     b.begin()
@@ -35,6 +37,10 @@ def conv_low(
     across, down = b.ceil_div(panels, arg.nc), b.ceil_div(pixels, arg.mc)
     scratch = b.offset(arg.scratch, b.thread * (arg.mc * arg.lda + b.lanes))
     row_length = arg.groups * arg.k
+    outside = None
+    if kind == "i8":
+        word = b.load(arg.a_zero, 0, I32) * 0x01010101
+        outside = b.broadcast(b.bitcast(word, F32), b.lanes)
     with b.units(arg.groups * across * down) as block:
         group, rest = block // (across * down), block % (across * down)
         column, row = rest // down, rest % down
@@ -46,14 +52,14 @@ def conv_low(
         else:
             a, lda = scratch, arg.lda
             with b.loop("pixel", 0, count) as pixel:
-                window(b, x, b.offset(scratch, pixel * lda), top + pixel)
+                window(b, x, b.offset(scratch, pixel * lda), top + pixel, outside)
         at = top * row_length + group * arg.k
         target = Output(
             b.offset(arg.out, at) if out != "bf16" else None, row_length,
             b.offset(arg.low, at, BF16) if out != "f32" else None, row_length,
             b.offset(arg.bias, group * arg.k) if bias else None,
             b.offset(arg.residual, at, BF16 if residual == "bf16" else F32) if residual else None,
-            row_length, residual, activation,
+            row_length, residual, activation, _scales(b, kind, group * arg.k),
         )  # fmt: skip
         weights = b.offset(arg.w, group * panels * steps * nr, I32)
         last = b.minimum((column + 1) * arg.nc, panels)
@@ -61,3 +67,11 @@ def conv_low(
             source = b.offset(weights, panel * steps * nr, I32)
             panel_rows(b, kind, a, lda, source, steps, count, target, panel * nr,
                        arg.k - panel * nr, sums)  # fmt: skip
+
+
+def _scales(b: KernelBuilder, kind: str, first: Value) -> Scales | None:
+    if kind != "i8":
+        return None
+    arg = b.arg
+    columns, sums = b.offset(arg.b_scale, first), b.offset(arg.b_sum, first, I32)
+    return Scales(arg.a_scale, arg.a_zero, columns, sums, 0)
