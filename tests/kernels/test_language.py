@@ -153,6 +153,7 @@ def test_what_nobody_uses_is_dropped():
 
 
 ONE = Value("constant", F32, (), {"value": 1.0})
+HALF = Value("constant", BF16, (), {"value": 0})
 R = nodes.Register(F32, "r")
 
 
@@ -181,7 +182,7 @@ def add(block, *values):
         (lambda b, block: add(block, Value("get", F32, (), {"register": R})), "read before set"),
         (lambda b, block: add(block, Value("sqrt", I64, (b.parameters[2],))), "works on floats"),
         (lambda b, block: add(block, Value("dot", F32, (b.parameters[3],) * 3)), "f32 of f32, f32"),
-        (lambda b, block: add(block, (low := Value("parameter", BF16)), Value("neg", BF16, (low,))),
+        (lambda b, block: add(block, HALF, Value("neg", BF16, (HALF,))),
          "convert it to f32 first"),
         (lambda b, block: add(block, Value("convert", BF16, (b.parameters[2],))), "from f32 only"),
         (lambda b, block: add(block, Value("call", I64, (), {"function": "g"})), "no function g"),

@@ -72,7 +72,7 @@ def test_rows_are_filled_with_zeros_and_widen_back():
 
 
 @kernel("a: ptr, b: ptr, c: ptr")
-def one_dot(b, *, kind):
+def one_dot(b, *, kind="bf16"):
     b.begin()
     sums, numbers_, per = (F32, BF16, 2) if kind == "bf16" else (I32, I8, 4)
     x, y = (b.load(p, 0, numbers_.of(per * b.lanes)) for p in (b.arg.a, b.arg.b))
