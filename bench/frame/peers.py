@@ -130,6 +130,20 @@ def _eager(name: str) -> Callable[[Work], Call]:
     return prepare
 
 
+def _ours(precision: str) -> Callable[[Work], Call]:
+    """Pellucid's compiled network, multiplying in a lower precision."""
+
+    def prepare(work: Work) -> Call:
+        if not work.benchmark.compiled:
+            raise NotMeant
+        t = importlib.import_module(OURS)
+        t.set_num_threads(work.threads)
+        module, inputs = work.module(t)
+        return inference(t, t.compile(module, precision=precision), inputs)
+
+    return prepare
+
+
 def _channels_last(work: Work) -> Call:
     """PyTorch with images and weights in NHWC memory."""
     if not any(x.ndim == 4 for x in work.inputs):
@@ -213,6 +227,7 @@ def _own_only(work: Work) -> Call:
 
 PEERS = (
     Peer(OURS, (OURS,), _eager(OURS)),
+    Peer(f"{OURS} bf16", (OURS,), _ours("bfloat16")),
     Peer("numpy", ("numpy",), _own_only),
     Peer("torch", ("torch",), _eager("torch")),
     Peer("torch channels-last", ("torch",), _channels_last),
@@ -235,4 +250,14 @@ def choose(names: Sequence[str]) -> list[Peer]:
     for name in names:
         if name not in known:
             raise KeyError(f"no peer is named {name!r}: there are {', '.join(known)}")
-    return [peer for peer in PEERS if not names or peer.name in names or peer.name == OURS]
+    wanted = {OURS, *names, *(counterpart(name) for name in names)}
+    return [peer for peer in PEERS if not names or peer.name in wanted]
+
+
+def counterpart(name: str) -> str:
+    """Pellucid in the precision of a peer: what the peer is compared with.
+
+    >>> counterpart("openvino bf16")
+    'pellucid bf16'
+    """
+    return next((f"{OURS} {word}" for word in ("bf16", "int8") if name.endswith(f" {word}")), OURS)

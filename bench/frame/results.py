@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.frame.machine import Peaks
-from bench.frame.peers import OURS
+from bench.frame.peers import OURS, counterpart
 from bench.frame.registry import Benchmark
 from bench.frame.timing import Samples, Spread, ratio
 
@@ -33,10 +33,13 @@ class Result:
         return Spread.of(self.samples[peer])
 
     def times(self, peer: str) -> Spread | None:
-        """How many times longer Pellucid takes than `peer`; None where one of them is missing."""
-        if OURS not in self.samples or peer not in self.samples:
+        """How many times longer Pellucid takes than `peer`, in the peer's precision; beside
+        Pellucid's own other precisions, in float32. None where one of them is missing.
+        """
+        ours = counterpart(peer) if counterpart(peer) != peer else OURS
+        if ours not in self.samples or peer not in self.samples:
             return None
-        return ratio(self.samples[OURS], self.samples[peer])
+        return ratio(self.samples[ours], self.samples[peer])
 
     def share(self, peer: str) -> float | None:
         """The share of the machine's limit that a peer reaches: of the arithmetic's or of the

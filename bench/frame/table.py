@@ -55,7 +55,7 @@ def group_table(title: str, results: Sequence[Result]) -> RenderableType:
     if with_share:
         table.add_column("of limit", justify="right")
     if with_errors:
-        table.add_column("error: ours, largest", justify="right")
+        table.add_column("error: ours; largest", justify="right")
     for result in results:
         cells = [cell(result, peer) for peer in peers]
         if with_share:
@@ -71,7 +71,11 @@ def group_table(title: str, results: Sequence[Result]) -> RenderableType:
 def _errors(result: Result) -> str:
     if not result.errors:
         return ""
-    return f"{result.errors[OURS]:.1e}, {max(result.errors.values()):.1e}"
+    ours = [
+        f"{name.removeprefix(OURS).strip()} {error:.1e}".strip()
+        for name, error in result.errors.items() if name.startswith(OURS)
+    ]  # fmt: skip
+    return f"{', '.join(ours)}; {max(result.errors.values()):.1e}"
 
 
 def _parts(result: Result) -> Text:
@@ -103,5 +107,7 @@ def machine_lines(facts: dict[str, str], threads: int) -> Text:
     machine = f"{facts['processor']}, {facts['cpus']} CPUs, load {facts['load before']}"
     others = ("processor", "cpus", "platform", "load before")
     versions = ", ".join(f"{name} {word}" for name, word in facts.items() if name not in others)
-    reading = "times are medians; 2.00× beside a peer: pellucid takes twice its time"
+    reading = (
+        "times are medians; 2.00× beside a peer: pellucid takes twice its time, in its precision"
+    )
     return Text(f"{machine}, {threads} threads\n{versions}\n{reading}\n", style="dim")

@@ -222,3 +222,13 @@ def test_the_small_benchmarks_run():
         each.program(pellucid, pellucid.float32)()
         for part in (each.parts or dict)().values():
             part()
+
+
+def test_a_peer_is_compared_with_pellucid_in_its_precision():
+    samples = {"pellucid": [4.0], "pellucid bf16": [2.0], "openvino": [2.0], "openvino bf16": [1.0]}
+    result = Result(benchmark(), samples)
+    assert result.times("openvino").median == 2.0 == result.times("openvino bf16").median
+    assert result.times("pellucid bf16").median == 2.0
+    names = [peer.name for peer in choose(["openvino bf16"])]
+    assert names == ["pellucid", "pellucid bf16", "openvino bf16"]
+    assert [peer.name for peer in choose(["openvino"])] == ["pellucid", "openvino"]
