@@ -7,6 +7,7 @@ from sys import getrefcount
 from pellucid.autograd.arithmetic import arithmetic
 from pellucid.autograd.hooks import run_node_hooks
 from pellucid.autograd.node import AccumulateGrad
+from pellucid.tensor.events import Action, observers, tell_action
 from pellucid.tensor.layout import Layout, contiguous
 from pellucid.tensor.tensor import Tensor
 
@@ -40,6 +41,8 @@ def accumulate_grad(node: AccumulateGrad, grads: list[Tensor | None], create_gra
             variable._grad = grad
         else:
             variable._grad = _copy_like(variable, grad)
+        if observers:
+            tell_action(Action("accumulate", variable))
         if variable._post_accumulate_hooks:
             for hook in tuple(variable._post_accumulate_hooks.values()):
                 if hook(variable) is not None:

@@ -221,7 +221,8 @@ def _told(node: Node, grads: Grads) -> Grads:
     seconds = perf_counter() - start
     given = tuple(grad for grad in grads if grad is not None)
     found = tuple(value for value in passed if value is not None)
-    event = Event(node.name(), given, found, "node", 0, seconds)
+    event = Event(node.name(), given, found, "node", 0, seconds, spec=node)
+    event.settings = {"grads": tuple(grads), "passed": tuple(passed)}
     for listener in tuple(listeners):
         listener(event)
     return passed

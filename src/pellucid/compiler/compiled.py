@@ -17,49 +17,11 @@ from pellucid.compiler.accuracy import Accuracy, accuracy
 from pellucid.compiler.files import save_compiled
 from pellucid.compiler.specialised import Specialised
 from pellucid.compiler.trace import tensors_in
+from pellucid.compiler.training import MOST_PLANS, TrainingCalls, key_of
 from pellucid.compiler.view import plans_text
 from pellucid.kernels import pool
 from pellucid.tensor.events import listeners
 from pellucid.tensor.tensor import Tensor
-
-_MOST_PLANS = 64
-
-
-def _key(item: Any) -> Any:
-    """What a plan depends on in an argument.
-
-    Raises: TypeError for one whose changes could not be noticed.
-    """
-    if isinstance(item, Tensor):
-        return (item._layout.shape, item._layout.strides, item.dtype.name)
-    if isinstance(item, (list, tuple)):
-        return (type(item).__name__, *[_key(each) for each in item])
-    if isinstance(item, dict):
-        return ("dict", *[(name, _key(each)) for name, each in item.items()])
-    if hasattr(item, "__dataclass_fields__") and not isinstance(item, type):
-        names = item.__dataclass_fields__
-        return (type(item).__name__, *[(name, _key(getattr(item, name))) for name in names])
-    try:
-        hash(item)
-    except TypeError:
-        raise TypeError(
-            f"a compiled function cannot take a {type(item).__name__}: changes of it would not be "
-            "noticed\n  Give tensors (torch.from_numpy for an array), or values that can be hashed."
-        ) from None
-    return (type(item).__name__, item)
-
-
-def _modules_of(function: Any) -> list[Any]:
-    """The modules that a call may use: the function itself, what its method belongs to, what it
-    closes over.
-    """
-    cells = getattr(function, "__closure__", None) or ()
-    roots = [function, getattr(function, "__self__", None), *[c.cell_contents for c in cells]]
-    found: dict[int, Any] = {}
-    for root in roots:
-        if hasattr(root, "_modules") and hasattr(root, "_parameters"):
-            found.update((id(module), module) for module in root.modules())
-    return list(found.values())
 
 
 class CompiledFunction:
@@ -70,7 +32,16 @@ class CompiledFunction:
     """
 
     _own = frozenset(
-        {"_orig_mod", "exact", "precision", "plans", "_lock", "_modules_seen", "__wrapped__"}
+        {
+            "_orig_mod",
+            "exact",
+            "precision",
+            "plans",
+            "_lock",
+            "_modules_seen",
+            "_training",
+            "__wrapped__",
+        }
     )
 
     def __init__(
@@ -81,7 +52,8 @@ class CompiledFunction:
         self.precision = precision
         self.plans: OrderedDict[Any, Specialised] = OrderedDict()
         self._lock = threading.RLock()
-        self._modules_seen = _modules_of(original)
+        self._training = TrainingCalls(original, exact)
+        self._modules_seen = self._training.modules
         self.__wrapped__ = original
 
     @property  # type: ignore[misc]
@@ -104,14 +76,18 @@ class CompiledFunction:
         return f"compiled {self._orig_mod!r}"
 
     def __str__(self) -> str:
-        return plans_text([found.plan for found in self.plans.values()])
+        return plans_text(self._plans())
+
+    def _plans(self) -> list[Any]:
+        return [found.plan for found in (*self.plans.values(), *self._training.steps.values())
+                if found.plan is not None]  # fmt: skip
 
     def profile(self, times: int = 5) -> str:
         """The plans with the time of each step, measured now, and its share of what the machine
         could do: the larger of its operations at the rate of multiply-adds and its bytes at the
         rate of memory, both measured now too.
         """
-        return plans_text([found.plan for found in self.plans.values()], times)
+        return plans_text(self._plans(), times)
 
     def accuracy(self, *args: Any, **kwargs: Any) -> Accuracy:
         """How far the compiled function's results are from the original's, for these inputs.
@@ -134,9 +110,9 @@ class CompiledFunction:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         tensors = list(tensors_in((args, kwargs)))
         if state.grad and self._wants_gradient(tensors):
-            return self._orig_mod(*args, **kwargs)
+            return self._training(args, kwargs, tensors)
         modes = tuple([module.training for module in self._modules_seen])
-        key = (_key(args), _key(kwargs), modes, pool.num_threads())
+        key = (key_of(args), key_of(kwargs), modes, pool.num_threads())
         found = self.plans.get(key)
         if found is None or not found.holds():
             found, made = self._specialise(key, args, kwargs, tensors)
@@ -147,8 +123,7 @@ class CompiledFunction:
     def _wants_gradient(self, tensors: list[Tensor]) -> bool:
         if any(t.requires_grad for t in tensors):
             return True
-        return any(p.requires_grad for m in self._modules_seen for p in m._parameters.values()
-                   if p is not None)  # fmt: skip
+        return any([leaf._requires_grad for leaf in self._training.leaves])
 
     def _specialise(
         self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[Tensor]
@@ -158,7 +133,7 @@ class CompiledFunction:
             found = self.plans.get(key)
             if found is not None and found.holds():
                 return found, False
-            self._modules_seen = _modules_of(self._orig_mod)
+            self._modules_seen = self._training.look()
             quiet, listeners[:] = list(listeners), []
             try:
                 found = Specialised(
@@ -173,7 +148,7 @@ class CompiledFunction:
             finally:
                 listeners[:] = quiet
             self.plans[key] = found
-            while len(self.plans) > _MOST_PLANS:
+            while len(self.plans) > MOST_PLANS:
                 self.plans.popitem(last=False)
             return found, True
 
@@ -211,7 +186,7 @@ def compile(
     mode: str | None = None, options: dict[str, Any] | None = None, disable: bool = False,
     exact: bool = False, precision: str | None = None,
 ) -> Any:  # fmt: skip
-    """Compile a Module or a function of tensors for inference.
+    """Compile a Module, a function of tensors, or a whole training step.
 
     Args:
         model: what to compile; without it, a decorator is returned.
@@ -226,8 +201,15 @@ def compile(
             biases, activations, normalisation and softmax stay float32, and so do the results.
 
     The first call with inputs of new shapes traces the function and makes a plan; later ones run
-    it. Parameters that change are noticed. Where a gradient is wanted, the original runs.
-    `DataDependent` is raised where the function asks for the value of a tensor while it is traced.
+    it. Parameters that change are noticed. `DataDependent` is raised where the function asks for
+    the value of a tensor while it is traced.
+
+    A function with `backward()` and `optimizer.step()` inside is one plan: parameters, `grad`,
+    statistics and the optimizer's state become what they would in eager mode, learning rates are
+    asked for anew in each step, and schedulers step. Other things that Python does
+    (`losses.append`, counters) happen in the traced call only. Results are detached. Of a function
+    through which gradients flow there are two plans, one forward and one backward, for first
+    derivatives.
 
     Raises: RuntimeError for a mode, ValueError for a precision, TypeError for something that
     cannot be called.

@@ -104,6 +104,8 @@ class Graph:
     outputs: list[Value]
     mutated: list[tuple[Value, Value]]
     random: bool = False
+    live: bool = False
+    """Whether captured tensors change from call to call: nothing of them is a constant."""
 
     def users(self) -> dict[Value, list[Node]]:
         """Who reads a value. The function's own outputs count as None-less extra users."""

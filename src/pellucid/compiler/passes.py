@@ -43,7 +43,7 @@ def fold_constants(graph: Graph) -> None:
     """
     changed = {first for first, _ in graph.mutated}
     for value in graph.captured:
-        value.constant = value not in changed
+        value.constant = value not in changed and not graph.live
     kept = []
     for node in graph.nodes:
         given = node.inputs()
@@ -76,6 +76,13 @@ def drop_identities(graph: Graph) -> None:
         else:
             nodes.append(node)
     graph.nodes = nodes
+
+
+def follow_weights(graph: Graph) -> None:
+    """Linear layers of weights that change are packed in each call."""
+    for node in graph.nodes if graph.live else ():
+        if node.op == "linear" and not node.args[1].constant:
+            node.op = "live_linear"
 
 
 def _constant(array: np.ndarray) -> Value:
@@ -239,6 +246,7 @@ PASSES: list[tuple[str, Callable[[Graph], None]]] = [
     ("drop views and copies in the same shape", drop_identities),
     ("fold batch norm into convolution", fold_batch_norm),
     ("fuse epilogues", fuse_epilogues),
+    ("follow weights that change", follow_weights),
     ("fuse elementwise operators", fuse_elementwise),
     ("drop what nobody reads", drop_dead),
 ]

@@ -137,6 +137,8 @@ class Planner:
         found = self.places.get(value)
         if found is None:
             low = self.low.get(value)
+            if value.producer is not None and low is None:
+                raise RuntimeError(f"{value} of {value.producer.op} has no place in this plan")
             found = self.constant(value.traced) if low is None else self._widened(low)
             self.places[value] = found
         return found

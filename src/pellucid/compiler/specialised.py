@@ -46,7 +46,7 @@ class Specialised:
         ]  # fmt: skip
         self.structure = self.first_result
         self.result_tensors = list(tensors_in(self.first_result))
-        self.rebuild = _rebuilder(self.first_result, self.result_tensors)
+        self.rebuild = rebuilder(self.first_result, self.result_tensors)
 
     def holds(self) -> bool:
         """Whether everything captured is as it was, and modules hold what they held."""
@@ -90,7 +90,7 @@ class Specialised:
             target.copy_(value)
 
 
-class _Output:
+class Output:
     """How one output is made for each call, with the aliasing that the traced run had.
 
     Outputs over one storage share one again; an output over an input's storage is a view of that
@@ -129,14 +129,14 @@ class _Output:
         return make(storage, self.layout, self.dtype)
 
 
-def _planned(graph: Graph, exact: bool, precision: str) -> tuple[Plan, list[_Output]]:
+def _planned(graph: Graph, exact: bool, precision: str) -> tuple[Plan, list[Output]]:
     planner = Planner(pool.num_threads(), exact=exact, precision=precision)
     for number, value in enumerate(graph.inputs):
         buffer = Buffer("input", 0, number)
         planner.places[value] = Physical(buffer, contiguous(value.shape), value.dtype)
     lower(planner, graph)
     first: dict[int, int] = {}
-    specs = [_Output(v, graph, number, first) for number, v in enumerate(graph.outputs)]
+    specs = [Output(v, graph, number, first) for number, v in enumerate(graph.outputs)]
     for number, (spec, value) in enumerate(zip(specs, graph.outputs, strict=True)):
         if spec.written and value.numel:
             _deliver(planner, value, number, spec.layout)
@@ -151,7 +151,7 @@ def _deliver(planner: Planner, value: Value, number: int, layout: Layout) -> Non
     copy(planner, planner.place(value), Physical(buffer, layout, value.dtype))
 
 
-def _rebuilder(result: Any, tensors: list[Tensor]) -> Callable[[list[Tensor]], Any]:
+def rebuilder(result: Any, tensors: list[Tensor]) -> Callable[[list[Tensor]], Any]:
     """A function that puts new tensors into the structure of a result."""
     numbers = {id(tensor): number for number, tensor in enumerate(tensors)}
 

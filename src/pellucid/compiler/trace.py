@@ -20,7 +20,7 @@ from typing import Any
 from pellucid.autograd.modes import no_grad
 from pellucid.compiler.graph import Graph, Node, Value
 from pellucid.ops.spec import registry
-from pellucid.tensor.events import Event, listening
+from pellucid.tensor.events import Event, is_acting, listening
 from pellucid.tensor.random.generator import default_generator
 from pellucid.tensor.tensor import Tensor
 
@@ -41,8 +41,13 @@ def is_tracing() -> bool:
 class DataDependent(RuntimeError):
     """The function asks for the value of a tensor while it is traced."""
 
+    harmless = False
+    """Whether nothing had been changed when it was raised."""
 
-class _Tracer:
+
+class Tracer:
+    """Listens to operators and writes them down."""
+
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.values: dict[int, Value] = {}
@@ -57,6 +62,25 @@ class _Tracer:
         self.mutated: dict[int, tuple[Value, Tensor]] = {}
         self.random = False
         self.state = default_generator.state_bytes()
+
+    def run(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any],
+        tensors: list[Tensor],
+    ) -> Any:  # fmt: skip
+        """Run the function, listening."""
+        for tensor in tensors:
+            value = Value(tuple(tensor.shape), tensor.dtype, tensor)
+            self.inputs.append(self.enter(tensor, value))
+        return self.listen(lambda: function(*args, **kwargs))
+
+    def listen(self, call: Callable[[], Any]) -> Any:
+        """Listen to what is called."""
+        _active.depth = getattr(_active, "depth", 0) + 1
+        try:
+            with _lock, listening(self.hear), _readers_refuse(self):
+                return call()
+        finally:
+            _active.depth -= 1
 
     def enter(self, tensor: Tensor, value: Value) -> Value:
         self.alive += [tensor, tensor._storage]
@@ -75,15 +99,19 @@ class _Tracer:
             base = tensor._base
             if base is not None and id(base) in self.values and known is None:
                 return self._view_of(base, tensor)
-            value = Value(tuple(tensor.shape), tensor.dtype, tensor, captured=True)
-            self.captured.append(value)
-            return self.enter(tensor, value)
+            return self.capture(tensor)
         made, node, index = parent
         again = Node(node.op, "view", (self.value(made), *node.args[1:]), node.settings, [],
                      node.spec, node.line)  # fmt: skip
         again.outputs = [Value(v.shape, v.dtype, v.traced, again) for v in node.outputs]
         self.nodes.append(again)
         return self.enter(tensor, again.outputs[index])
+
+    def capture(self, tensor: Tensor) -> Value:
+        """A tensor that the function found somewhere."""
+        value = Value(tuple(tensor.shape), tensor.dtype, tensor, captured=True)
+        self.captured.append(value)
+        return self.enter(tensor, value)
 
     def _view_of(self, base: Tensor, tensor: Tensor) -> Value:
         """A view that was made before the trace began, of a tensor in it."""
@@ -183,14 +211,15 @@ _PACKAGE = __file__.removesuffix("compiler/trace.py")
 
 
 @contextmanager
-def _readers_refuse(tracer: _Tracer) -> Iterator[None]:
+def _readers_refuse(tracer: Tracer) -> Iterator[None]:
     """Let the ways from a tensor to a number refuse tensors of this trace."""
     thread = threading.get_ident()
     before = {name: getattr(Tensor, name) for name in _READERS}
 
     def guarded(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
         def read(self: Tensor, *args: Any, **kwargs: Any) -> Any:
-            if threading.get_ident() == thread and id(self) in tracer.values:
+            here = threading.get_ident() == thread and not is_acting()
+            if here and id(self) in tracer.values:
                 value = tracer.values[id(self)]
                 if value.traced is self and (value.producer is not None or value in tracer.inputs):
                     raise _refusal(name, value, _line())
@@ -232,16 +261,9 @@ def trace(
     """The graph of `function(*args, **kwargs)` and what the run returned. `tensors` are the inputs
     among the arguments. Nothing is recorded for gradients.
     """
-    tracer = _Tracer()
-    for tensor in tensors:
-        value = Value(tuple(tensor.shape), tensor.dtype, tensor)
-        tracer.inputs.append(tracer.enter(tensor, value))
-    _active.depth = getattr(_active, "depth", 0) + 1
-    try:
-        with _lock, no_grad(), listening(tracer.hear), _readers_refuse(tracer):
-            result = function(*args, **kwargs)
-    finally:
-        _active.depth -= 1
+    tracer = Tracer()
+    with no_grad():
+        result = tracer.run(function, args, kwargs, tensors)
     return tracer.graph(list(tensors_in(result))), result
 
 

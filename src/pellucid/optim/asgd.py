@@ -37,6 +37,7 @@ class ASGD(ElementwiseOptimizer):
     """
 
     _numbers_depend_on_step_only = False
+    _numbers_keep_their_kind = False
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ from pellucid.autograd.modes import enable_grad
 from pellucid.ops.inplace import tell_write
 from pellucid.optim.optimizer import Group, Optimizer, _use_grad_for_differentiable
 from pellucid.tensor.dtype import dtype, float32, float64, get_default_dtype
-from pellucid.tensor.events import listeners
+from pellucid.tensor.events import Action, listeners, observers, tell_action, unnoticed
 from pellucid.tensor.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -54,6 +54,38 @@ class Update:
     state: Sequence[str]
 
 
+@dataclass(slots=True, eq=False)
+class RuleCall:
+    """One parameter's update by a rule, as listeners hear of it: `numbers` as the rule got them,
+    and how to come to those of the next step.
+    """
+
+    optimizer: ElementwiseOptimizer
+    group: Group
+    param: Tensor
+    state: dict[str, Any]
+    rule: Rule
+    names: tuple[str, ...]
+    numbers: Numbers
+
+    def next(self) -> tuple[float | None, Any]:
+        """Count a step: its number, and what numbers are known by in this step (`known`)."""
+        step = self.optimizer._advance(self.state, self.group)
+        shared = self.optimizer._numbers_depend_on_step_only
+        return step, (id(self.group), step, None if shared else id(self.param))
+
+    def values(self, step: float) -> Sequence[Any]:
+        """The rule's numbers at a step, as Python's."""
+        return self.optimizer._numbers(self.group, step, self.state)
+
+    def holds(self) -> bool:
+        """Whether the optimizer still has these groups and this state."""
+        groups, state = self.optimizer.param_groups, self.optimizer.state.get(self.param)
+        return any(group is self.group for group in groups) and (
+            state is self.state or (state is None and not self.names)
+        )
+
+
 class ElementwiseOptimizer(Optimizer):
     """The loop over parameters. Subclasses give the four methods below the line; `state["step"]`
     is made here.
@@ -61,6 +93,9 @@ class ElementwiseOptimizer(Optimizer):
 
     _numbers_depend_on_step_only = True
     """Whether parameters of one group at the same step share their numbers."""
+
+    _numbers_keep_their_kind = True
+    """Whether a number that is None in one step is None in all."""
 
     @_use_grad_for_differentiable
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -89,14 +124,22 @@ class ElementwiseOptimizer(Optimizer):
             kind = param.dtype
             if by_operators or kind not in _BY_RULE or grad.dtype is not kind:
                 self._update_by_operators(param, grad, state, group)
+                if observers:
+                    tell_action(Action(name, self, reason=f"{kind} parameters by operators"))
                 continue
             step = self._advance(state, group)
             if step is None:
                 self._update_by_operators(param, grad, state, group)
+                if observers:
+                    tell_action(Action("state is made", self))
                 continue
             numbers = known.get((kind, step))
             if numbers is None:
-                values = self._numbers(group, step, state)
+                if observers:
+                    with unnoticed():
+                        values = self._numbers(group, step, state)
+                else:
+                    values = self._numbers(group, step, state)
                 numbers = as_arrays(param._array.dtype, values)
                 if self._numbers_depend_on_step_only:
                     known[kind, step] = numbers
@@ -107,7 +150,8 @@ class ElementwiseOptimizer(Optimizer):
             for tensor in tensors:
                 tensor._bump_version()
             if listeners:
-                tell_write(name, param, (grad, *tensors), start)
+                call = RuleCall(self, group, param, state, rule, tuple(names), numbers)
+                tell_write(name, param, (grad, *tensors), start, {"rule": call})
 
     def _state_of(self, param: Tensor, group: Group) -> dict[str, Any]:
         """The parameter's state; at its first step it is made, and the options are checked against
@@ -118,6 +162,8 @@ class ElementwiseOptimizer(Optimizer):
             check_flags(param, group)
             state["step"] = ops.zeros((), dtype=counter_dtype(group))
             self._start(param, group, state)
+            if observers:
+                tell_action(Action("state is made", self))
         return state
 
     def _advance(self, state: dict[str, Any], group: Group) -> float | None:

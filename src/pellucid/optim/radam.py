@@ -42,6 +42,8 @@ class RAdam(ElementwiseOptimizer):
     Raises: ValueError for an option out of its range.
     """
 
+    _numbers_keep_their_kind = False
+
     def __init__(
         self,
         params: Params,

@@ -14,6 +14,7 @@ from typing import Any
 
 from pellucid.optim.elementwise import scalar
 from pellucid.optim.optimizer import Group, Optimizer
+from pellucid.tensor.events import acting
 from pellucid.tensor.tensor import Tensor
 
 Rate = Any
@@ -53,6 +54,11 @@ class LRScheduler:
     _get_lr_called_within_step: bool = False
     _is_initial: bool = False
     _last_lr: list[Rate]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "step" in cls.__dict__:
+            cls.step = acting(cls.step)  # type: ignore[method-assign]
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         check_optimizer(optimizer)
@@ -96,6 +102,7 @@ class LRScheduler:
         """The rates for `last_epoch`."""
         raise NotImplementedError
 
+    @acting
     def step(self, epoch: int | None = None) -> None:
         """Go to the next epoch (or, deprecated, to `epoch`) and set the rates."""
         if self._step_count == 1:

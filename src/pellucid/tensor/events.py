@@ -7,10 +7,12 @@ away again; `PELLUCID_DEBUG=ops` puts one here at the start that prints.
 
 from __future__ import annotations
 
+import functools
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pellucid.config import debug_windows
 from pellucid.tensor.window import print_event
@@ -38,6 +40,7 @@ class Event:
     settings: Any = None
 
 
+F = TypeVar("F", bound=Callable[..., Any])
 Listener = Callable[[Event], None]
 listeners: list[Listener] = [print_event] if "ops" in debug_windows() else []
 
@@ -50,6 +53,69 @@ def listening(listener: Listener) -> Iterator[Listener]:
         yield listener
     finally:
         listeners.remove(listener)
+
+
+@dataclass(slots=True)
+class Action:
+    """Something that a program does between operators and that changes Python's objects: a step of
+    a scheduler, the arrival of a gradient at a leaf. `subject` is what it is done to, `again` does
+    it once more (None where operators do it), `inputs` are its arguments.
+    """
+
+    name: str
+    subject: Any
+    again: Callable[[], Any] | None = None
+    inputs: tuple[Any, ...] = ()
+    reason: str = ""
+
+
+observers: list[Callable[[Action], None]] = []
+"""Who hears of actions: traces of whole training steps."""
+
+
+class _Acting(threading.local):
+    depth = 0
+
+
+_acting = _Acting()
+
+
+def is_acting() -> bool:
+    """Whether an action runs: what operators tell now is part of it."""
+    return _acting.depth > 0
+
+
+@contextmanager
+def unnoticed() -> Iterator[None]:
+    """What is done inside is part of something that observers know how to do again."""
+    _acting.depth += 1
+    try:
+        yield
+    finally:
+        _acting.depth -= 1
+
+
+def acting(function: F) -> F:
+    """A method of which observers hear when it is done. Actions inside actions are part of them."""
+
+    @functools.wraps(function)
+    def act(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not observers or _acting.depth:
+            return function(self, *args, **kwargs)
+        with unnoticed():
+            result = function(self, *args, **kwargs)
+        name = f"{type(self).__name__}.{function.__name__}"
+        again = functools.partial(function, self, *args, **kwargs)
+        tell_action(Action(name, self, again, (*args, *kwargs.values())))
+        return result
+
+    return act  # type: ignore[return-value]
+
+
+def tell_action(action: Action) -> None:
+    """Tell observers of an action that is done."""
+    for observer in tuple(observers):
+        observer(action)
 
 
 _pending = [""]

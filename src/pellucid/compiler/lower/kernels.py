@@ -12,13 +12,14 @@ from pellucid.kernels import (
     pointwise,
     pooling,
     rows,
+    updates,
     vectors,
     winograd,
 )
 from pellucid.kernels.kernel import Kernel, kernels
 
 MODULES = (attention, convolution, convolution_low, gemm, gemm_low, low, pointwise, pooling, rows,
-           vectors, winograd)  # fmt: skip
+           updates, vectors, winograd)  # fmt: skip
 """Importing a module enters its kernels."""
 
 

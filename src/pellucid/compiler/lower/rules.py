@@ -45,16 +45,23 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
     return decorate
 
 
-def lower(planner: Planner, graph: Graph) -> None:
-    """Give every node's outputs a place, adding the steps that fill it."""
+def lower(
+    planner: Planner, graph: Graph, special: Callable[[int, Node], bool] = lambda at, node: False
+) -> None:
+    """Give every node's outputs a place, adding the steps that fill it. `special` may take a node
+    (with its number) upon itself: it says so.
+    """
     planner.readers, planner.kept_values = graph.users(), graph.kept()
-    for node in graph.nodes:
+    used = {v for node in graph.nodes for v in node.inputs()} | graph.kept()
+    for at, node in enumerate(graph.nodes):
+        if special(at, node):
+            continue
         if node.kind == "view" and node.op != "as_strided":
             _view(planner, node)
         elif name_of(node) in IDENTITIES and _same(node):
             _identity(planner, node)
         else:
-            _computed(planner, node)
+            _computed(planner, node, used)
 
 
 def _same(node: Node) -> bool:
@@ -62,16 +69,18 @@ def _same(node: Node) -> bool:
     return isinstance(value, Value) and value.numel == node.out.numel
 
 
-def _computed(planner: Planner, node: Node) -> None:
+def _computed(planner: Planner, node: Node, used: set[Value]) -> None:
     name = name_of(node)
-    if (
+    found = RULES.get(name)
+    if any(value in used for value in node.outputs[1:]):  # rules know of the first output only
+        found = None
+    elif (
         planner.precision != "float32"
         and node.out.numel
         and name in LOW
         and LOW[name](planner, node)
     ):
         return
-    found = RULES.get(name)
     if found is not None and node.out.numel and "random" not in node.extra:
         physical = found(planner, node)
         if physical is not None:
