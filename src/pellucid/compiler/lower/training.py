@@ -10,10 +10,11 @@ import numpy as np
 
 from pellucid.compiler.graph import Node, substitute
 from pellucid.compiler.lower.moves import copy, dense
-from pellucid.compiler.lower.products import blocks, flat_rows
+from pellucid.compiler.lower.products import apart, flat_rows
 from pellucid.compiler.lower.rules import eager, row_major_place, rule
 from pellucid.compiler.plan import EagerStep, Physical, Planner, Ref
 from pellucid.compiler.symbols import rule_expressions
+from pellucid.kernels.choose import plan_product
 from pellucid.kernels.gemm import gemm, pack_b
 from pellucid.kernels.target import current
 from pellucid.kernels.tile import width
@@ -146,6 +147,7 @@ def lower_live_linear(planner: Planner, node: Node) -> Physical | None:
     if not n or not k or not x.shape or not x.numel:
         return None
     a, m, lda = flat_rows(planner, planner.place(x))
+    a, lda = apart(planner, a, m, lda)
     w = planner.place(weight)
     panels = -(-n // width(current()))
     packed = planner.buffer(4 * panels * width(current()) * k)
@@ -156,11 +158,11 @@ def lower_live_linear(planner: Planner, node: Node) -> Physical | None:
     )  # fmt: skip
     more: Any = 0 if bias is None else row_major_place(planner, planner.place(bias)).ref()
     out = planner.fresh(contiguous(node.out.shape))
-    mc, nc = blocks(planner, m, panels)
+    mc, nc, kc = plan_product(m, panels, k, planner.threads)
     planner.step(
-        "linear", gemm(packed=True, unit=True, bias=bias is not None),
+        "linear", gemm(packed=True, unit=True, bias=bias is not None, cut=kc < k),
         [a.ref(), Ref(packed), out.ref(), more, 0, m, n, k, lda, 1, 0, n, 0, 1, 0, 0, 0, mc, nc,
-         256 if k > 512 else k],
+         kc],
         f"{m}x{n}x{k}", 2.0 * m * n * k, 4.0 * (m * k + n * k + m * n),
     )  # fmt: skip
     return out
