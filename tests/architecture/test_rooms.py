@@ -32,6 +32,7 @@ LATE = {
     "ml_dtypes",
     "PIL",
     "PIL.Image",
+    "ray",
     "safetensors",
     "scipy.interpolate",
     "tokenizers",

@@ -48,10 +48,39 @@ def test_approx_as_json(tmp_path, capsys):
         (["x", "--units", "0"], "at least one unit"),
         (["x", "--units", "a"], "--units takes widths"),
         (["x", "--degree", "9:3"], "--degree takes degrees"),
-        (["x", "--seeds", "0"], "at least 1"),
+        (["x", "--seeds", "0"], "from 1 to 1000"),
         (["x", "--activation", "gelu"], "there is no activation"),
         (["x", "--optimiser", "newton"], "there is no optimiser"),
         (["x", "--steps", "0"], "at least one step"),
+        (["x", "--steps", "99999999999"], "at most 10000000"),
+        (["x", "--units", "5000"], "more than this laboratory holds"),
+        (["x", "--units", "4096,4096,4096"], "GiB with adam"),
+        (["x", "--units", "400,400", "--optimiser", "levenberg"], "GiB with levenberg"),
+        (["x", "--seeds", "1001"], "from 1 to 1000"),
+        (["x", "--seed", "-1"], "--seed takes"),
+        (["x", "--seed", str(2**63)], "--seed takes"),
+        (["x", "--on", "nan,1"], "finite ends"),
+        (["x", "--on", "-1e308,1e308"], "too wide"),
+        (["x*1e308*10"], "must be finite"),
+        (["log(x)", "--on", "-1,1"], "must be finite"),
+        (["ripple"], "one variable"),
+        (["x", "--degree", "201"], "up to 200"),
+        (["x", "--report", "page.png"], "the name of a page"),
+        (["x", "--report", "nowhere/page.html"], "there is no folder nowhere"),
+        (["x", "--resume"], "--resume belongs to a sweep"),
+        (["x", "--ray", "local"], "--ray belongs to a sweep"),
+        (["x", "--workers", "2"], "--workers belongs to a sweep"),
+        (["x", "--sweep", "width=1:4", "--units", "3"], "--units does not go with --sweep"),
+        (["x", "--sweep", "width=1:4", "--degree", "3"], "--degree does not go with --sweep"),
+        (["x", "--sweep", "width=1:4", "--seeds", "3"], "--seeds does not go with --sweep"),
+        (["x", "--sweep", "width=4:1"], "ends before it begins"),
+        (["x", "--sweep", "width=1:4", "--workers", "0"], "at least one worker"),
+        (["x.real", "--sweep", "width=1:4"], "is not arithmetic"),
+        (["1/x", "--sweep", "width=1:4"], "must be finite"),
+        (["ripple", "--sweep", "width=1:4"], "a sweep takes one"),
+        (["x", "--sweep", "width=1:4", "--activation", "gelu"], "there is no activation"),
+        (["x", "--sweep", "width=4096,depth=64,seeds=1000"], "GiB with adam"),
+        (["x", "--sweep", "width=4,lr=0.1"], "levenberg has no learning rate"),
     ],
 )
 def test_what_makes_no_sense_gets_a_sentence(arguments, words, tmp_path, capsys, monkeypatch):
@@ -61,6 +90,34 @@ def test_what_makes_no_sense_gets_a_sentence(arguments, words, tmp_path, capsys,
     assert words in told
     assert "Traceback" not in told
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_prints_writes_and_goes_on(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    common = ("approx", "abs(x)", "--activation", "relu", "--steps", "5")
+    assert call(*common, "--sweep", "width=1:2,depth=1:2,seeds=2") == 0
+    told = capsys.readouterr()
+    assert "the best cells" in told.out
+    assert "4 cells of 2 networks, levenberg" in told.err
+    page = (tmp_path / "sweep.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 2
+    names = ["sweep.html", "sweep.jsonl", "sweep.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    whole = (tmp_path / "sweep.jsonl").read_bytes()
+
+    # Not overwritten; taken up again; a larger grid keeps what is there.
+    assert call(*common, "--sweep", "width=1:2,depth=1:2,seeds=2") == 2
+    assert "--resume goes on" in capsys.readouterr().err
+    (tmp_path / "sweep.jsonl").write_bytes(b"".join(whole.splitlines(keepends=True)[:3]))
+    assert call(*common, "--sweep", "width=1:2,depth=1:2,seeds=2", "--resume") == 0
+    assert "2 of 4 cells are kept" in capsys.readouterr().err
+    assert (tmp_path / "sweep.jsonl").read_bytes() == whole
+    assert call(*common, "--sweep", "width=1:2,depth=1:3,seeds=2", "--resume", "--json") == 0
+    told = capsys.readouterr()
+    assert "4 of 6 cells are kept" in told.err
+    assert len(json.loads(told.out)["cells"]) == 6
+    assert call(*common, "--sweep", "width=1:2,seeds=3", "--resume") == 2
+    assert "seeds 2 there, 3 here" in capsys.readouterr().err
 
 
 def test_lab_runs_and_resumes(tmp_path, capsys):

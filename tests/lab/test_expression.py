@@ -120,6 +120,8 @@ def test_towers_of_powers_end():
         ("x", (1, 1), "is empty"),
         ("x", (2, -2), "is empty"),
         ("x", (0, float("inf")), "finite ends"),
+        ("x", (-1e308, 1e308), "too wide"),
+        ("x", (1, 1 + 1e-15), "too narrow"),
         ("x", (0, 1, 2), "two numbers"),
         ("x", "ab", "two numbers"),
         (lambda x: x * float("nan"), (-1, 1), "must be finite"),

@@ -20,23 +20,39 @@ from pellucid.lab.runner import chosen, run, write_bytes, write_text
 _COLOURS = {"holds": "green", "holds with conditions": "yellow", "does not hold": "red"}
 
 
+def seeds_of(first: int, count: int) -> range:
+    """So many seeds from the first on. ValueError for numbers that make no sense."""
+    if not 0 <= first < 2**63:
+        raise ValueError(f"--seed takes a number of at least 0, not {first}")
+    if not 1 <= count <= 1000:
+        raise ValueError(f"--seeds takes a number of networks, from 1 to 1000, not {count}")
+    return range(first, first + count)
+
+
+def check_report(report: Path) -> None:
+    """Whether a page, and files beside it, can be written there. Errors say why not."""
+    if report.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"--report takes the name of a page, such as approx.html, not {report}")
+    if report.is_dir():
+        raise IsADirectoryError(f"--report {report} is a folder; a page in it has a name")
+    if not report.parent.is_dir():
+        raise FileNotFoundError(f"--report {report}: there is no folder {report.parent}")
+
+
 def approximate_and_show(
     what: str,
     interval: tuple[float, float] | None,
     units: Sequence[int],
     activation: str,
     degrees: Sequence[int],
-    seeds: int,
-    optimiser: str,
+    seeds: Sequence[int],
+    optimiser: str | None,
     steps: int | None,
     report: Path,
     as_json: bool,
 ) -> None:
     """Approximate, print the table and a plot, write the page and the picture."""
-    if seeds < 1:
-        raise ValueError(f"--seeds takes a number of networks, at least 1, not {seeds}")
-    if seeds > 1000:
-        raise ValueError(f"--seeds takes at most 1000 networks, not {seeds}")
+    check_report(report)
     told = Console(stderr=True)
     with told.status("…") as status:
         comparison = approximate(

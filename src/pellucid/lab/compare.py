@@ -10,13 +10,17 @@ import numpy as np
 
 from pellucid.lab.diagnosis import Finding, diagnose
 from pellucid.lab.fits import Fit, measuring_points
-from pellucid.lab.networks import Ensemble
-from pellucid.lab.polynomials import FAMILIES
+from pellucid.lab.networks import Ensemble, check_shape, parameters_of
+from pellucid.lab.polynomials import FAMILIES, check_degree
 from pellucid.lab.targets import Target, target_of
-from pellucid.lab.training import Training, train
+from pellucid.lab.training import Training, check_size, check_steps, chosen_optimiser, train
 
 GOOD = 0.02
 """A sup error below this part of the target's range counts as a fit that succeeded."""
+
+
+POINTS = (160, 600)
+"""Where networks are fitted, on an interval and in more dimensions."""
 
 
 @dataclass
@@ -42,13 +46,32 @@ class Comparison:
         }
 
 
+def checked(
+    target: Target,
+    widths: Sequence[int],
+    activation: str,
+    seeds: int,
+    optimiser: str | None = None,
+    points: int = POINTS[0],
+) -> str:
+    """The optimiser that networks of this shape are trained by.
+
+    Raises: ValueError for a shape, activation or optimiser that makes no sense, or more than fits.
+    """
+    check_shape(widths, activation)
+    parameters = parameters_of(target.dimension, widths)
+    chosen = chosen_optimiser(optimiser, parameters)
+    check_size(chosen, parameters, sum(widths), seeds, points)
+    return chosen
+
+
 def fit_networks(
     target: Target,
     widths: Sequence[int],
     activation: str = "tanh",
     *,
     seeds: int | Sequence[int] = 16,
-    optimiser: str = "levenberg",
+    optimiser: str | None = "levenberg",
     steps: int | None = None,
     learning_rate: float | None = None,
     points: int | None = None,
@@ -63,12 +86,14 @@ def fit_networks(
     chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     if not chosen:
         raise ValueError("at least one seed is needed")
+    points = points or POINTS[target.dimension > 1]
+    optimiser = checked(target, widths, activation, len(chosen), optimiser, points)
     low, high = target.interval
     place = {"centre": (low + high) / 2, "scale": (high - low) / 2} if scaled else {}
     ensemble = Ensemble(
         target.dimension, widths, activation, chosen, gain=gain, spread=spread, **place
     )
-    x = target.grid(points or (160 if target.dimension == 1 else 600))
+    x = target.grid(points)
     training = train(
         ensemble, x, target.values(x), optimiser=optimiser, steps=steps,
         learning_rate=learning_rate, progress=progress,
@@ -96,13 +121,15 @@ def approximate(
     activation: str = "tanh",
     degrees: Sequence[int] = tuple(range(3, 16, 2)),
     families: Sequence[str] = ("Taylor", "Chebyshev", "interpolation, equispaced"),
-    seeds: int = 16,
-    optimiser: str = "levenberg",
+    seeds: int | Sequence[int] = 16,
+    optimiser: str | None = None,
     steps: int | None = None,
     progress: Callable[[str, float], None] = lambda what, part: None,
 ) -> Comparison:
     """Approximate a target (a name, an expression, a function) by polynomials of `degrees` and by
     `seeds` networks with hidden layers `units`; where no network fits, say why.
+
+    Without `optimiser`, small networks are trained by Levenberg-Marquardt and large ones by Adam.
     """
     target = target_of(what, interval)
     if target.dimension != 1:
@@ -111,12 +138,17 @@ def approximate(
     if unknown:
         raise ValueError(f"there is no family {unknown[0]!r}; there are {', '.join(FAMILIES)}")
     target.values(measuring_points(target))  # refuses what is not finite before anything is fitted
+    widths = (units,) if isinstance(units, int) else tuple(units)
+    count = seeds if isinstance(seeds, int) else len(seeds)
+    optimiser = checked(target, widths, activation, count, optimiser)
+    check_steps(steps)
+    for degree in degrees:
+        check_degree(degree)
     comparison = Comparison(target)
     total = len(families) * len(degrees)
     for number, (family, degree) in enumerate((f, d) for f in families for d in degrees):
         progress(f"{family}, degree {degree}", number / max(total, 1))
         comparison.fits.append(FAMILIES[family](target, degree))
-    widths = (units,) if isinstance(units, int) else tuple(units)
     fit, ensemble, training = fit_networks(
         target, widths, activation, seeds=seeds, optimiser=optimiser, steps=steps,
         progress=lambda part: progress("networks", part),

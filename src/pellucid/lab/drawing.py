@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from pellucid.lab.compare import Comparison
-from pellucid.lab.experiment import Figure
+from pellucid.lab.experiment import Figure, HeatMap, Series
+
+Drawn = Figure | HeatMap
 
 COLOURS = ("#1f5fa8", "#c2512f", "#2f8f6b", "#8a4fa3", "#b08a1e", "#5b6770", "#d0679d", "#3aa0b5")
 
@@ -30,7 +33,7 @@ def draw(axes: Any, figure: Figure) -> None:
         axes.plot(
             series.x, series.y, label=series.name, color=COLOURS[number % len(COLOURS)],
             marker="o" if series.marked else "", markersize=3.5, linewidth=1.5,
-            linestyle="--" if series.dashed else ("" if _is_cloud(series.x) else "-"),
+            linestyle=_line_style(series),
         )  # fmt: skip
     axes.set_title(figure.title, fontsize=10, loc="left")
     axes.set_xlabel(figure.x_label)
@@ -46,23 +49,47 @@ def draw(axes: Any, figure: Figure) -> None:
         axes.legend(fontsize=7, frameon=False)
 
 
-def _is_cloud(x: Any) -> bool:
-    """Whether all points stand above one place: dots, not a line."""
-    return len(x) > 1 and len(set(x)) == 1
+def draw_map(axes: Any, shown: HeatMap) -> None:
+    """Draw a heat map into axes of matplotlib, a colour bar beside it."""
+    from matplotlib.colors import LogNorm, Normalize
+
+    values = np.ma.masked_invalid(np.asarray(shown.values, np.float64))
+    if shown.log:
+        values = np.ma.masked_less_equal(values, 0)
+    low, high = (float(values.min()), float(values.max())) if values.count() else (0.1, 1.0)
+    norm = LogNorm(low, max(high, low * 1.01)) if shown.log else Normalize(0, 1)
+    drawn = axes.imshow(
+        values, norm=norm, cmap="viridis_r" if shown.log else "viridis", aspect="auto",
+        origin="lower", interpolation="nearest",
+    )  # fmt: skip
+    for ticks, names in ((axes.set_xticks, shown.x), (axes.set_yticks, shown.y)):
+        every = -(-len(names) // 9)
+        ticks(range(0, len(names), every), labels=[str(name) for name in names[::every]])
+    axes.set_title(shown.title, fontsize=10, loc="left")
+    axes.set_xlabel(shown.x_label)
+    axes.set_ylabel(shown.y_label)
+    axes.figure.colorbar(drawn, ax=axes)
 
 
-def svg(figures: list[Figure], width: float = 5.2) -> str:
+def _line_style(series: Series) -> str:
+    """Points that are not joined, or that all stand above one place, are dots."""
+    if not series.joined or (len(series.x) > 1 and len(set(series.x)) == 1):
+        return ""
+    return "--" if series.dashed else "-"
+
+
+def svg(figures: Sequence[Drawn], width: float = 5.2) -> str:
     """Figures side by side as one SVG element, text as paths."""
     text = _drawn(figures, width, 1, "svg").decode("utf-8")
     return text[text.index("<svg") :]
 
 
-def png(figures: list[Figure], width: float = 5.2, rows: int = 1) -> bytes:
+def png(figures: Sequence[Drawn], width: float = 5.2, rows: int = 1) -> bytes:
     """Figures in so many rows as a PNG."""
     return _drawn(figures, width, rows, "png")
 
 
-def _drawn(figures: list[Figure], width: float, rows: int, format: str) -> bytes:
+def _drawn(figures: Sequence[Drawn], width: float, rows: int, format: str) -> bytes:
     pyplot = _pyplot()
     columns = -(-len(figures) // rows)
     page, grid = pyplot.subplots(
@@ -70,7 +97,10 @@ def _drawn(figures: list[Figure], width: float, rows: int, format: str) -> bytes
     )
     try:
         for axes, figure in zip(grid.flat, figures, strict=False):
-            draw(axes, figure)
+            if isinstance(figure, HeatMap):
+                draw_map(axes, figure)
+            else:
+                draw(axes, figure)
         for axes in list(grid.flat)[len(figures) :]:
             axes.set_visible(False)
         target = io.BytesIO()
@@ -111,7 +141,7 @@ def in_terminal(figure: Figure, width: int = 90, height: int = 18) -> str:
     plotext.title(figure.title)
     plotext.xlabel(f"log10 {figure.x_label}" if figure.log_x else figure.x_label)
     plotext.ylabel(f"log10 {figure.y_label}" if figure.log_y else figure.y_label)
-    return str(plotext.build())
+    return str(plotext.uncolorize(plotext.build()))
 
 
 # -- a comparison

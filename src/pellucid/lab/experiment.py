@@ -37,13 +37,16 @@ class Settings:
 
 @dataclass
 class Series:
-    """One line of a figure: `y` over `x`, `marked` at its points, `dashed` for what theory says."""
+    """One line of a figure: `y` over `x`, `marked` at its points, `dashed` for what theory says;
+    points alone if not `joined`.
+    """
 
     name: str
     x: Sequence[float]
     y: Sequence[float]
     marked: bool = True
     dashed: bool = False
+    joined: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """Name and numbers."""
@@ -53,6 +56,7 @@ class Series:
             "y": [float(v) for v in self.y],
             "marked": self.marked,
             "dashed": self.dashed,
+            "joined": self.joined,
         }
 
 
@@ -67,13 +71,19 @@ class Figure:
     log_x: bool = False
     log_y: bool = False
 
-    def line(self, name: str, x: Any, y: Any, *, marked: bool = True, dashed: bool = False) -> None:
+    def line(
+        self,
+        name: str,
+        x: Any,
+        y: Any,
+        *,
+        marked: bool = True,
+        dashed: bool = False,
+        joined: bool = True,
+    ) -> None:
         """Add a line."""
-        self.series.append(
-            Series(
-                name, np.asarray(x, float).tolist(), np.asarray(y, float).tolist(), marked, dashed
-            )
-        )
+        x, y = (np.asarray(each, float).tolist() for each in (x, y))
+        self.series.append(Series(name, x, y, marked, dashed, joined))
 
     def as_json(self) -> dict[str, Any]:
         """Labels and lines."""
@@ -91,6 +101,19 @@ class Figure:
         """The figure that `as_json` described."""
         series = [Series(**each) for each in stored["series"]]
         return cls(**{**stored, "series": series})
+
+
+@dataclass
+class HeatMap:
+    """Positive numbers over two directions as colours: `values[row][column]`, NaN for none."""
+
+    title: str
+    x_label: str
+    y_label: str
+    x: Sequence[Any]
+    y: Sequence[Any]
+    values: Sequence[Sequence[float]]
+    log: bool = True
 
 
 @dataclass

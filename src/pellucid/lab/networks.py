@@ -103,6 +103,13 @@ def check_shape(widths: Sequence[int], activation: str) -> None:
             raise ValueError(f"a hidden layer of {width} units is more than this laboratory holds")
 
 
+def parameters_of(dimension: int, widths: Sequence[int]) -> int:
+    """The weights and biases of a network with these hidden layers and one output."""
+    return sum(
+        (fan_in + 1) * fan_out for fan_in, fan_out in itertools.pairwise([dimension, *widths, 1])
+    )
+
+
 class Ensemble:
     """Networks of one shape with different seeds: `weights[l]` is `(seeds, in, out)`, `biases[l]`
     `(seeds, 1, out)`, all leaves.

@@ -45,7 +45,8 @@ those that were fitted.</footer>
 _MARKS = {"holds": "holds", "holds with conditions": "conditions", "does not hold": "not"}
 
 
-def _page(title: str, body: str) -> str:
+def page(title: str, body: str) -> str:
+    """A whole page around `body`, which is HTML."""
     return _PAGE.substitute(title=escape(title), version=PELLUCID, body=body)
 
 
@@ -76,7 +77,7 @@ def page_of_lab(results: Sequence[tuple[Experiment, Outcome]], settings: Setting
             f"<p>{escape(outcome.why)}</p>{svg(outcome.figures)}"
             f"<p><b>Set-up.</b> {escape(experiment.setup)}</p></section>"
         )
-    return _page("The approximation laboratory", "\n".join(parts))
+    return page("The approximation laboratory", "\n".join(parts))
 
 
 def page_of_comparison(comparison: Comparison) -> str:
@@ -103,4 +104,4 @@ def page_of_comparison(comparison: Comparison) -> str:
         + (f"<h2>Why the networks did not fit</h2><ul>{found}</ul>" if found else "")
         + "".join(svg(figures[i : i + 2]) for i in range(0, len(figures), 2))
     )
-    return _page(comparison.target.name, body)
+    return page(comparison.target.name, body)

@@ -82,6 +82,9 @@ def check_interval(interval: Any) -> tuple[float, float]:
         raise ValueError(
             f"the interval [{low:g}, {high:g}] is empty: its first end must be the smaller"
         )
+    if not 1e-9 * max(abs(low), abs(high)) < high - low < math.inf:
+        size = "narrow" if high - low < 1 else "wide"
+        raise ValueError(f"the interval [{low:g}, {high:g}] is too {size} to place points in it")
     return low, high
 
 

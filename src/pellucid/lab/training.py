@@ -26,6 +26,49 @@ RECORDS = 200
 """Losses kept of a training, at most."""
 
 
+SECOND_ORDER = 300
+"""Parameters up to which "levenberg" is taken where no optimiser is named."""
+MOST_STEPS = 10_000_000
+MOST_MEMORY = 8 << 30
+"""Bytes that a training may need, by a rough count."""
+
+
+def chosen_optimiser(name: str | None, parameters: int) -> str:
+    """The optimiser of this name; without one, what suits networks of so many parameters.
+
+    Raises: ValueError for an unknown name.
+    """
+    if name is None:
+        return "levenberg" if parameters <= SECOND_ORDER else "adam"
+    if name not in OPTIMISERS:
+        raise ValueError(f"there is no optimiser {name!r}; there are {', '.join(OPTIMISERS)}")
+    return name
+
+
+def check_size(optimiser: str, parameters: int, units: int, seeds: int, points: int) -> None:
+    """Whether networks with so many parameters and hidden units each can be trained on so many
+    points. ValueError otherwise.
+    """
+    if optimiser == "levenberg":
+        needed = seeds * parameters * (4 * parameters + 3 * points) * 8
+        remedy = "it solves equations in all parameters at once; adam does not"
+    else:
+        needed = seeds * (5 * parameters + 4 * points * units) * 8
+        remedy = "take fewer units, or fewer seeds at a time"
+    if needed > MOST_MEMORY:
+        raise ValueError(
+            f"{seeds} networks of {parameters} parameters on {points} points would need about "
+            f"{needed / 2**30:.0f} GiB with {optimiser}, more than the {MOST_MEMORY >> 30} GiB "
+            f"that are taken: {remedy}"
+        )
+
+
+def check_steps(steps: int | None) -> None:
+    """A number of steps that makes sense, or none. ValueError otherwise."""
+    if steps is not None and not 1 <= steps <= MOST_STEPS:
+        raise ValueError(f"a training has at least one step and at most {MOST_STEPS}, not {steps}")
+
+
 @dataclass
 class Training:
     """What a training leaves behind: mean squared errors `(records, seeds)` at `steps`, seconds."""
@@ -68,16 +111,14 @@ def train(
     Raises: ValueError for values that are not finite, or settings that make no sense.
     """
     points, values = np.asarray(points, np.float64), np.asarray(values, np.float64)
-    if optimiser not in OPTIMISERS:
-        raise ValueError(f"there is no optimiser {optimiser!r}; there are {', '.join(OPTIMISERS)}")
+    chosen_optimiser(optimiser, ensemble.size)
     if not len(points) or len(points) != len(values):
         raise ValueError(f"{len(points)} points and {len(values)} values cannot be fitted")
     if not np.isfinite(values).all():
         raise ValueError("the values to be fitted must be finite, and some are not")
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout is a part of the units, at least 0 and below 1, not {dropout}")
-    if steps is not None and steps < 1:
-        raise ValueError(f"a training has at least one step, not {steps}")
+    check_steps(steps)
     start = perf_counter()
     x, y = ensemble.inputs(points), from_numpy(values)
     if optimiser == "levenberg":
