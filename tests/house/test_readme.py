@@ -93,4 +93,5 @@ def test_every_extra_is_part_of_all_or_for_developers():
     extras = tomllib.loads(read("pyproject.toml"))["project"]["optional-dependencies"]
     (everything,) = extras["all"]
     listed = set(re.findall(r"\[(.*)\]", everything)[0].split(","))
-    assert listed == set(extras) - {"all", "test", "bench"}
+    # Ray is large, made for clusters, and not there for every Python.
+    assert listed == set(extras) - {"all", "test", "bench", "ray"}
