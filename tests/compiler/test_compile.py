@@ -325,3 +325,48 @@ def test_buffers_that_live_at_once_do_not_overlap():
             if a.first <= b.last and b.first <= a.last:
                 assert a.offset + a.nbytes <= b.offset or b.offset + b.nbytes <= a.offset
     assert total < sum(size for *_, size in spans) + 64 * len(spans)
+
+
+class TestSketches:
+    """Traces that compute no products."""
+
+    def test_constants_behind_a_product_are_computed(self):
+        torch.manual_seed(0)
+        left, right = torch.randn(5, 6), torch.randn(6, 7)
+        agree(lambda x: (x @ (left @ right).relu() + 1, left @ right, (left @ right).T),
+              torch.randn(4, 5))  # fmt: skip
+
+    def test_nothing_that_was_there_is_written_with_its_numbers(self):
+        torch.manual_seed(0)
+        weight, kept = torch.randn(4, 4), torch.zeros(3, 4)
+
+        def function(x):
+            kept.copy_(x @ weight)
+            x += 1
+            return kept * 2
+
+        compiled = compile(function)
+        for _ in range(2):
+            x = torch.randn(3, 4)
+            wanted = x @ weight
+            torch.testing.assert_close(compiled(given := x.clone()), wanted * 2)
+            torch.testing.assert_close(kept, wanted)
+            torch.testing.assert_close(given, x + 1)
+
+    def test_random_numbers_are_those_of_eager_mode(self):
+        weight = torch.randn(4, 4)
+        function = lambda x: F.dropout(x @ weight, 0.5)
+        compiled = compile(function)
+        x = torch.randn(8, 4)
+        for _ in range(2):
+            torch.manual_seed(3)
+            wanted, then = function(x), torch.rand(1)
+            torch.manual_seed(3)
+            torch.testing.assert_close(compiled(x), wanted)
+            assert torch.equal(torch.rand(1), then)
+
+    def test_an_operator_that_refuses_zeros_is_traced_in_earnest(self):
+        x = torch.eye(3) * 2
+        compiled = compile(lambda x: torch.linalg.inv(x @ x))
+        torch.testing.assert_close(compiled(x), torch.eye(3) / 4)
+        torch.testing.assert_close(compiled(x), torch.eye(3) / 4)

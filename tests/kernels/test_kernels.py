@@ -91,9 +91,11 @@ def test_convolution_by_windows(case, kc):
     out = np.full(exact.shape, np.nan, np.float32)
     in_place = size == (1, 1) and stride == (1, 1) and padding == (0, 0)
     scratch = np.empty(64 * (5 * depth + 64), np.float32)
-    run(conv_windows(bias=True, residual=True, activation="relu", in_place=in_place), x,
-        packed(flat.reshape(groups, depth, k // groups)), out, bias, residual, scratch, n, h, w,
-        c // groups, *out.shape[1:3], k // groups, *size, *stride, *padding, *dilation, w * c,
+    kernel = conv_windows(bias=True, residual=True, activation="relu", in_place=in_place,
+                          cut=kc < depth)  # fmt: skip
+    weights = packed(flat.reshape(groups, depth, k // groups))
+    run(kernel, x, weights, out, bias, residual, scratch, n, h, w, c // groups,
+        *out.shape[1:3], k // groups, *size, *stride, *padding, *dilation, w * c,
         h * w * c, c, groups, 5, 1, kc, depth)  # fmt: skip
     close(out, exact)
 
@@ -125,7 +127,8 @@ def test_winograd_convolution(m, shared, padding):
     n, h, w, c, k = case[:5]
     x, weight, bias, residual, exact = conv_case(*case)
     out = np.full(exact.shape, np.nan, np.float32)
-    chunk, v_row, p_row = 7, 32, 48
+    nr = width(current())
+    chunk, v_row, p_row = 7, 32, -(-k // nr) * nr
     v = np.empty(64 * (m + 2) ** 2 * chunk * v_row, np.float32)
     products = np.empty(64 * (m + 2) ** 2 * chunk * p_row, np.float32)
     run(winograd(m=m, shared=shared, bias=True, residual=True, activation="relu"), x,

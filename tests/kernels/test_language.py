@@ -1,23 +1,13 @@
 """The loop language: grammar, builder, verifier, passes, printer."""
 
+import importlib
+import pkgutil
 import re
 
 import pytest
 
-from pellucid.kernels import (
-    attention,
-    convolution,
-    convolution_low,
-    driver,
-    jit,
-    low,
-    pointwise,
-    pooling,
-    probe,
-    rows,
-    vectors,
-    winograd,
-)
+import pellucid.kernels
+from pellucid.kernels import jit
 from pellucid.kernels.gemm import gemm
 from pellucid.kernels.gemm_low import gemm_low
 from pellucid.kernels.kernel import Kernel, kernel, kernels
@@ -46,14 +36,17 @@ SETTINGS = {
         "in_place": False,
     },
     "layer_norm": {"add": True, "weight": True, "bias": True},
+    "plane_sums": {"grad": True},
     "pool": {"how": "max"},
+    "transform_filters": {"m": 4},
+    "update": {"expressions": (("add", ("in", 0), ("in", 1)),), "kinds": "vs"},
+    "weight_gradient": {"taps": True, "unit": False},
     "attention": {"mask": True, "causal": False},
     "pointwise": {"expression": ("add", ("in", 0), ("in", 1)), "kinds": "vg", "rank": 1},
 }
 """Settings of the kernels that need some."""
-MODULES = (attention, convolution, convolution_low, driver, low, pointwise, pooling, probe, rows,
-           vectors, winograd)  # fmt: skip
-"""Where kernels are described; importing a module enters its kernels."""
+for module in pkgutil.iter_modules(pellucid.kernels.__path__, "pellucid.kernels."):
+    importlib.import_module(module.name)  # which enters the kernels that are described there
 
 
 def scale(target="avx2"):

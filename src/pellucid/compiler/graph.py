@@ -58,11 +58,11 @@ class Node:
         """The values that it reads, in order, those of `extra` last."""
         return [*values_in(self.args), *values_in(self.settings), *values_in(self.extra)]
 
-    def replace(self, old: Value, new: Value) -> None:
-        """Read `new` instead of `old`."""
-        self.args = substitute(self.args, {old: new})
-        self.settings = substitute(self.settings, {old: new})
-        self.extra = substitute(self.extra, {old: new})
+    def replace(self, known: dict[Value, Value]) -> None:
+        """Read other values instead: `known` says which instead of which."""
+        self.args = substitute(self.args, known)
+        self.settings = substitute(self.settings, known)
+        self.extra = substitute(self.extra, known)
 
 
 def values_in(item: Any) -> Iterator[Value]:

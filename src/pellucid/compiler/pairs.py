@@ -128,8 +128,7 @@ def _split(step: StepGraph) -> tuple[Graph, Graph, list[Value], list[int]]:
     captured = set(graph.captured)
     again = {v: Value(v.shape, v.dtype, v.traced) for v in (*saved, *[inputs[i] for i in read])}
     for node in back:
-        for old in [v for v in node.inputs() if v in again]:
-            node.replace(old, again[old])
+        node.replace(again)
     gradients = [again.get(v, v) for v in gradients]
     results = [v for v in graph.outputs if v not in tangents]
     count = len(list(tensors_in(step.result)))

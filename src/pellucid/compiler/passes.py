@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.compiler.again import caller
 from pellucid.compiler.expressions import as_expression, inline
 from pellucid.compiler.graph import Graph, Node, Value
 from pellucid.config import debug_windows
@@ -39,21 +40,34 @@ def drop_dead(graph: Graph) -> None:
 def fold_constants(graph: Graph) -> None:
     """A value that depends on captured tensors alone is what it was in the traced run.
 
-    The compiled function checks that the captured tensors are unchanged, so this stays true.
+    The compiled function checks that the captured tensors are unchanged, so this stays true. What a
+    sketch left out is computed now.
     """
     changed = {first for first, _ in graph.mutated}
     for value in graph.captured:
         value.constant = value not in changed and not graph.live
     kept = []
+    computed: set[Value] = set()
     for node in graph.nodes:
         given = node.inputs()
+        sketched = node.extra.pop("sketched", False)
         fixed = all(v.constant for v in given) and "random" not in node.extra
         if fixed and node.kind != "write" and not any(v in changed for v in given):
+            if sketched or not computed.isdisjoint(given):
+                _compute(node)
+                computed.update(node.outputs)
             for value in node.outputs:
                 value.constant, value.producer = True, None
         else:
             kept.append(node)
     graph.nodes = kept
+
+
+def _compute(node: Node) -> None:
+    found = caller(node)({value: value.traced for value in node.inputs()})
+    results = found if isinstance(found, (list, tuple)) else [found]
+    for value, tensor in zip(node.outputs, results, strict=True):
+        value.traced = tensor
 
 
 def drop_identities(graph: Graph) -> None:
@@ -62,8 +76,8 @@ def drop_identities(graph: Graph) -> None:
     known: dict[Value, Value] = {}
     nodes = []
     for node in graph.nodes:
-        for old, new in known.items():
-            node.replace(old, new)
+        if known and not known.keys().isdisjoint(node.inputs()):
+            node.replace(known)
         source = node.args[0] if node.args else None
         same = (
             isinstance(source, Value)
@@ -72,7 +86,7 @@ def drop_identities(graph: Graph) -> None:
         )
         if same and node.op in _SAME_SHAPE | IDENTITIES and node.out not in kept:
             assert isinstance(source, Value)
-            known[node.out] = source
+            known[node.out] = known.get(source, source)
         else:
             nodes.append(node)
     graph.nodes = nodes

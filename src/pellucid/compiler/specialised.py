@@ -16,6 +16,7 @@ from pellucid.compiler.trace import tensors_in, trace
 from pellucid.compiler.view import plans_text
 from pellucid.config import debug_windows
 from pellucid.kernels import pool
+from pellucid.tensor.dtype import float32
 from pellucid.tensor.layout import Layout, contiguous
 from pellucid.tensor.storage import Storage
 from pellucid.tensor.tensor import Tensor, empty, make
@@ -28,9 +29,12 @@ class Specialised:
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any],
         tensors: list[Tensor], modules: list[Any], exact: bool, precision: str = "float32",
     ) -> None:  # fmt: skip
-        self.graph, self.first_result = trace(function, args, kwargs, tensors)
+        # Modules that train write their statistics; a lower precision is compared with the result.
+        sketches = precision == "float32" and not any([module.training for module in modules])
+        self.graph, self.first_result = trace(function, args, kwargs, tensors, sketches=sketches)
         run_passes(self.graph)
         self.plan, self.specs = _planned(self.graph, exact, precision)
+        _forget(self.graph)
         if "plan" in debug_windows():
             print(plans_text([self.plan]), file=sys.stderr)
         changed = {first for first, _ in self.graph.mutated}
@@ -88,6 +92,16 @@ class Specialised:
             if first in self.graph.inputs:
                 target = tensors[self.graph.inputs.index(first)]
             target.copy_(value)
+
+
+def _forget(graph: Graph) -> None:
+    """Give the memory of the traced run's intermediate tensors back."""
+    kept = graph.kept()
+    nothing = empty(contiguous((0,)), float32)
+    for node in graph.nodes:
+        for value in node.outputs:
+            if value not in kept:
+                value.traced = nothing
 
 
 class Output:

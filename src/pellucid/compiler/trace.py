@@ -5,6 +5,9 @@ so control flow on shapes and settings is fine and becomes part of the graph. Co
 *values* of tensors cannot be in a graph: `bool(x)`, `x.item()`, `x.numpy()` of a traced tensor
 raise `DataDependent`, which names the line.
 
+A trace of a function that writes to nothing but what it made itself, and draws no random numbers,
+is a sketch: products and convolutions give zeros, so that it costs little more than its Python.
+
 Writes in place become values: a write gives the tensor, and those it is a view of, new values.
 Other views of the same memory are looked at again through what they are views of.
 """
@@ -19,8 +22,9 @@ from typing import Any
 
 from pellucid.autograd.modes import no_grad
 from pellucid.compiler.graph import Graph, Node, Value
+from pellucid.ops.blas import sketch, sketching
 from pellucid.ops.spec import registry
-from pellucid.tensor.events import Event, is_acting, listening
+from pellucid.tensor.events import Event, before_writes, is_acting, listening
 from pellucid.tensor.random.generator import default_generator
 from pellucid.tensor.tensor import Tensor
 
@@ -45,10 +49,18 @@ class DataDependent(RuntimeError):
     """Whether nothing had been changed when it was raised."""
 
 
+class _NoSketch(Exception):
+    """The function does what must be done in earnest."""
+
+
 class Tracer:
     """Listens to operators and writes them down."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, sketches: bool = False) -> None:
+        self.sketches = sketches
+        self.skipped = sketch.skipped
+        self.made: set[int] = set()
+        """Storages that operators made."""
         self.nodes: list[Node] = []
         self.values: dict[int, Value] = {}
         self.fresh_of: dict[int, int] = {}
@@ -61,7 +73,7 @@ class Tracer:
         self.captured: list[Value] = []
         self.mutated: dict[int, tuple[Value, Tensor]] = {}
         self.random = False
-        self.state = default_generator.state_bytes()
+        self.mark = default_generator.mark()
 
     def run(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any],
@@ -136,18 +148,24 @@ class Tracer:
         kind = _FORM.get(event.kind)
         if kind is None:
             return
-        state = default_generator.state_bytes()
-        random, self.state = state != self.state, state
+        random = default_generator.has_moved(self.mark)
+        self.mark = default_generator.mark()
         self.random |= random
+        if random and self.sketches:
+            raise _NoSketch
         args = tuple(self._argument(item) for item in event.inputs)
         settings = {k: self._argument(v) for k, v in (event.settings or {}).items()}
         node = Node(event.name, kind, args, settings, [], event.spec, _line())
         if random:
             node.extra["random"] = True
+        if sketch.skipped != self.skipped:
+            self.skipped, node.extra["sketched"] = sketch.skipped, True
         if kind == "write":
             self._write(event, node)
         else:
             node.outputs = [Value(tuple(o.shape), o.dtype, o, node) for o in event.outputs]
+            if kind == "fresh":
+                self.made.update([id(o._storage) for o in event.outputs])
             for index, (tensor, value) in enumerate(zip(event.outputs, node.outputs, strict=True)):
                 self.enter(tensor, value)
                 if kind == "view":
@@ -184,6 +202,11 @@ class Tracer:
         if first.producer is None:
             self.mutated[id(root)] = (first, root)
         node.extra["after"] = pending
+
+    def refuse_writes(self, target: Tensor) -> None:
+        """What was there before the trace is not written with a sketch's numbers."""
+        if id(target._storage) not in self.made:
+            raise _NoSketch
 
     def graph(self, outputs: list[Tensor]) -> Graph:
         nodes = []
@@ -256,12 +279,38 @@ def _refusal(name: str, value: Value, line: str) -> DataDependent:
 
 def trace(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any],
-    tensors: list[Tensor],
+    tensors: list[Tensor], *, sketches: bool = False,
 ) -> tuple[Graph, Any]:  # fmt: skip
     """The graph of `function(*args, **kwargs)` and what the run returned. `tensors` are the inputs
-    among the arguments. Nothing is recorded for gradients.
+    among the arguments. Nothing is recorded for gradients. With `sketches` a sketch is tried first;
+    its result is worth nothing but its structure.
     """
-    tracer = Tracer()
+    if sketches:
+        state = default_generator.state_bytes()
+        try:
+            tracer = Tracer(sketches=True)
+            with sketching(), _watching(tracer):
+                return _traced(tracer, function, args, kwargs, tensors)
+        except DataDependent:
+            raise
+        except Exception:  # a write, a random number, or zeros that an operator refuses
+            default_generator.load_state_bytes(state)
+    return _traced(Tracer(), function, args, kwargs, tensors)
+
+
+@contextmanager
+def _watching(tracer: Tracer) -> Iterator[None]:
+    before_writes.append(tracer.refuse_writes)
+    try:
+        yield
+    finally:
+        before_writes.remove(tracer.refuse_writes)
+
+
+def _traced(
+    tracer: Tracer, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any],
+    tensors: list[Tensor],
+) -> tuple[Graph, Any]:  # fmt: skip
     with no_grad():
         result = tracer.run(function, args, kwargs, tensors)
     return tracer.graph(list(tensors_in(result))), result

@@ -51,7 +51,7 @@ def attention(b: KernelBuilder, *, mask: bool, causal: bool) -> None:
         product = Product(queries, arg.q_row, 1, scores, row_length)
         with b.loop("panel", 0, panels) as panel:
             source = Panel(b.offset(packed, panel * arg.depth * nr), nr)
-            product_rows(b, product, source, (0, count), panel * nr, b.i64(nr), arg.depth)
+            product_rows(b, product, source, (0, count), panel * nr, None, arg.depth)
         added = b.offset(arg.mask, entry * arg.m_batch + number * arg.m_head)
         with b.loop("row", 0, count) as row:
             seen = b.minimum(top + row + 1, arg.keys) if causal else arg.keys

@@ -37,14 +37,19 @@ class Blocks(NamedTuple):
 
 def plan_product(rows: int, panels: int, depth: int, threads: int) -> Blocks:
     """Every thread gets some blocks; A's part of a block and a panel of B stay in L2."""
-    pieces = max(-(-depth * 4 * width(current()) // _PANEL), 1)
-    kc = max(-(-depth // pieces), 1)
+    kc = _piece(depth)
     if rows <= _FEW_ROWS:
         return Blocks(max(rows, 1), max(-(-panels // (PARTS * threads)), 1), kc)
     step = current().rows
     parts = -(-rows // 168)
     mc = -(-rows // parts)
     return Blocks(-(-mc // step) * step, max(min(panels, 16), 1), kc)
+
+
+def _piece(depth: int) -> int:
+    """The depth that is summed at a time."""
+    pieces = max(-(-depth * 4 * width(current()) // _PANEL), 1)
+    return max(-(-depth // pieces), 1)
 
 
 def spread_rows(row: int) -> int:
@@ -132,14 +137,15 @@ def plan_winograd(g: Images, threads: int) -> Winograd:
         parts = -(-tiles // chunk)
         parts = -(-parts // threads) * threads
         chunk = max(-(-tiles // parts), 1)
-    v_row, p_row = _padded(g.c), _padded(g.k)
+    nr = width(current())
+    v_row, p_row = _padded(g.c, 16), _padded(g.k, nr)
     room = (1 if shared else threads) * places * chunk
     return Winograd(g, m, shared, chunk, v_row, p_row, room * v_row, room * p_row)
 
 
-def _padded(channels: int) -> int:
-    """Elements between tiles: whole vectors, and not a multiple of a page."""
-    rounded = -(-channels // 16) * 16
+def _padded(channels: int, whole: int) -> int:
+    """Elements between tiles: a multiple of `whole`, but not of a page's quarter."""
+    rounded = -(-channels // whole) * whole
     return rounded + 16 if rounded % 256 == 0 else rounded
 
 
@@ -154,6 +160,11 @@ class Windows:
     kc: int
     lda: int
     scratch: int
+
+    @property
+    def cut(self) -> bool:
+        """Whether the depth is summed in several pieces."""
+        return self.kc < self.images.depth
 
     def arguments(self, x: Any, w: Any, out: Any, extras: Extras, scratch: Any) -> list[Any]:
         """What the kernel `conv_windows` is called with."""
@@ -179,7 +190,7 @@ def plan_windows(g: Images, threads: int) -> Windows:
     else:
         mc, nc = pixels, max(-(-panels // (PARTS * threads)), 1)
     scratch = threads * (mc * lda + current().lanes)
-    return Windows(g, in_place, mc, nc, 256 if depth > 512 else depth, lda, scratch)
+    return Windows(g, in_place, mc, nc, _piece(depth), lda, scratch)
 
 
 def depthwise_arguments(g: Images, x: Any, w: Any, out: Any, extras: Extras) -> list[Any]:

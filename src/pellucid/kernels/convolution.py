@@ -9,7 +9,7 @@ in memory already.
 from __future__ import annotations
 
 from pellucid.kernels.activations import ACTIVATIONS
-from pellucid.kernels.gemm import Product, product_rows
+from pellucid.kernels.gemm import Product, by_pieces, product_rows
 from pellucid.kernels.kernel import KernelBuilder, kernel
 from pellucid.kernels.language.nodes import Register, Value
 from pellucid.kernels.language.types import F32
@@ -25,13 +25,15 @@ from pellucid.kernels.vectors import over_vectors
     "kc: i64, lda: i64"
 )
 def conv_windows(
-    b: KernelBuilder, *, bias: bool, residual: bool, activation: str, in_place: bool
-) -> None:
+    b: KernelBuilder, *, bias: bool, residual: bool, activation: str, in_place: bool,
+    cut: bool = False,
+) -> None:  # fmt: skip
     """Blocks of `mc` output pixels and `nc` panels of output channels, for each group.
 
     `c` and `k` are channels of one group. Pixels of x are `x_pixel` apart, rows `x_row`, images
     `x_image`. Each thread has `mc * lda` floats of scratch, and a vector. With `in_place` (1x1,
-    stride 1, no padding) rows of A are x's pixels.
+    stride 1, no padding) rows of A are x's pixels. With `cut` a block is finished for `kc` of the
+    depth at a time, else for all of it.
     """
     b.begin()
     arg, nr = b.arg, width(b.target)
@@ -60,14 +62,15 @@ def conv_windows(
             b.offset(arg.residual, at) if residual else None, row_length, activation,
         )  # fmt: skip
         weights = b.offset(arg.w, group * panels * depth * nr)
-        with b.loop("k0_", 0, depth, arg.kc) as k0:
-            piece = b.minimum(arg.kc, depth - k0)
-            ends = (b.binary("eq", k0, 0), b.binary("ge", k0 + arg.kc, depth))
+
+        def piece(k0: Value, length: Value, ends: tuple[Value, Value] | None) -> None:
             last = b.minimum((column + 1) * arg.nc, panels)
             with b.loop("panel", column * arg.nc, last) as panel:
                 source = Panel(b.offset(weights, (panel * depth + k0) * nr), nr)
-                product_rows(b, product, source, (0, count), panel * nr, arg.k - panel * nr, piece,
+                product_rows(b, product, source, (0, count), panel * nr, arg.k - panel * nr, length,
                              k0, ends)  # fmt: skip
+
+        by_pieces(b, depth, arg.kc, cut, piece)
 
 
 def window(

@@ -128,7 +128,7 @@ def _windows(g: Images, x: np.ndarray, w: np.ndarray, out: np.ndarray) -> None:
     steps = _steps(w)
     pool.run(pack_filters(), _at(w), _at(packed), g.groups, k, c, *g.kernel, k * steps[0], *steps)
     room = scratch("windows", plan.scratch)
-    kernel = conv_windows(in_place=plan.in_place, **_PLAIN)
+    kernel = conv_windows(in_place=plan.in_place, cut=plan.cut, **_PLAIN)
     pool.run(kernel, *plan.arguments(_at(x), _at(packed), _at(out), (0, 0), _at(room)))
 
 

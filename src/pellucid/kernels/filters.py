@@ -52,20 +52,20 @@ def transform_filters(b: KernelBuilder, *, m: int) -> None:
     arg, nr = b.arg, width(b.target)
     panels, size = b.ceil_div(arg.k, nr), m + 2
     g = matrices(m)[1].tolist()
+    kept = b.stack(4 * b.lanes * 3 * size)
     start, stop = b.share(panels * arg.c)
-    with b.loop("unit", start, stop) as unit:
+    with b.loop("unit", start, stop) as unit, b.loop("v", 0, nr, b.lanes) as v:
         panel, c = unit // arg.c, unit % arg.c
-        for j in range(b.target.vectors):
-            first = panel * nr + j * b.lanes
-            columns = []
-            for x in range(3):
-                taps = [
-                    _filters(b, b.offset(arg.w, c * arg.w_c + arg.w_i * y + arg.w_j * x), first,
-                             arg.k, arg.w_k)
-                    for y in range(3)
-                ]  # fmt: skip
-                columns.append(apply(b, g, taps))
-            for y in range(size):
-                for x, value in enumerate(apply(b, g, [column[y] for column in columns])):
-                    place = b.i64(y * size + x) * panels
-                    b.store(value, arg.out, ((place + panel) * arg.c + c) * nr + j * b.lanes)
+        with b.loop("x", 0, 3) as x:
+            base = c * arg.w_c + arg.w_j * x
+            taps = [
+                _filters(b, b.offset(arg.w, base + arg.w_i * y), panel * nr + v, arg.k, arg.w_k)
+                for y in range(3)
+            ]
+            for y, value in enumerate(apply(b, g, taps)):
+                b.store(value, kept, (x * size + y) * b.lanes)
+        with b.loop("y", 0, size) as y:
+            columns = [b.load(kept, (y + x * size) * b.lanes, b.f32) for x in range(3)]
+            for x, value in enumerate(apply(b, g, columns)):
+                place = (y * size + x) * panels + panel
+                b.store(value, arg.out, (place * arg.c + c) * nr + v)

@@ -9,6 +9,7 @@ not used often enough to be worth packing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pellucid.kernels.activations import ACTIVATIONS
@@ -49,9 +50,10 @@ class Product:
 
 def product_rows(
     b: Builder, product: Product, panel: Panel, rows: tuple[Operand, Operand], column: Operand,
-    left: Value, depth: Operand, k0: Operand = 0, ends: tuple[Value, Value] | None = None,
+    left: Value | None, depth: Operand, k0: Operand = 0, ends: tuple[Value, Value] | None = None,
 ) -> None:  # fmt: skip
-    """All row tiles of one panel, of which `left` columns exist, for k from `k0` over `depth`.
+    """All row tiles of one panel, of which `left` columns exist (None: all, or C has room for
+    them), for k from `k0` over `depth`.
 
     `ends` says whether this is the first and the last piece of k; None if it is the only one.
     """
@@ -69,6 +71,9 @@ def product_rows(
             sums = multiply(b, height, b.target.vectors, number, source, depth)
             finish(b, sums, product, row, column, ends, masks)
 
+    if left is None:
+        tiles(None)
+        return
     with b.when(left >= width(b.target)):
         tiles(None)
     with b.otherwise():
@@ -113,6 +118,19 @@ def finish(
     store_tile(b, values_of(b, tile), out, product.c_row, masks)
 
 
+def by_pieces(
+    b: Builder, k: Value, kc: Value, cut: bool,
+    piece: Callable[[Value, Value, tuple[Value, Value] | None], None],
+) -> None:  # fmt: skip
+    """Call `piece(k0, depth, ends)` once for all of k, or with `cut` for `kc` of it at a time."""
+    if not cut:
+        piece(b.i64(0), k, None)
+        return
+    with b.loop("k0_", 0, k, kc) as k0:
+        ends = (b.binary("eq", k0, 0), b.binary("ge", k0 + kc, k))
+        piece(k0, b.minimum(kc, k - k0), ends)
+
+
 def _add(left: Grid, right: Grid) -> Grid:
     return [[x + y for x, y in zip(*pair, strict=True)] for pair in zip(left, right, strict=True)]
 
@@ -155,12 +173,7 @@ def gemm(
                 product_rows(b, product, source, rows, panel * nr, arg.n - panel * nr, depth, k0,
                              ends)  # fmt: skip
 
-        if not cut:
-            piece(b.i64(0), arg.k, None)
-        else:
-            with b.loop("k0_", 0, arg.k, arg.kc) as k0:
-                ends = (b.binary("eq", k0, 0), b.binary("ge", k0 + arg.kc, arg.k))
-                piece(k0, b.minimum(arg.kc, arg.k - k0), ends)
+        by_pieces(b, arg.k, arg.kc, cut, piece)
 
 
 @kernel("b: ptr, out: ptr, k: i64, n: i64, bk: i64, bn: i64, batch: i64, b_step: i64, o_step: i64")

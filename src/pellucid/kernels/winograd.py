@@ -11,6 +11,7 @@ a third of what the textbook's points 0, ±1, ±2 have.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ POINTS = {2: (0.0, 1.0, -1.0), 4: (0.0, 0.5**0.5, -(0.5**0.5), 2**0.5, -(2**0.5)
 """Where the polynomials are evaluated, besides infinity."""
 
 
+@cache
 def matrices(m: int) -> tuple[Matrix, np.ndarray, Matrix]:
     """B^T, G and A^T of F(m, 3) by Toom and Cook's construction."""
     points = POINTS[m]
@@ -140,8 +142,9 @@ def winograd(
     """x (N, H, W, C) and transformed, packed weights into out (N, OH, OW, K).
 
     Each thread takes chunks of tiles through all three stages in its own part of `v` and
-    `products`, so that they stay in its cache. With `shared` all tiles of a chunk pass one stage
-    after the other on all threads instead, which reads large weights once.
+    `products`, so that they stay in its cache; `p_row` has room for whole panels of channels. With
+    `shared` all tiles of a chunk pass one stage after the other on all threads instead, which reads
+    large weights once.
     """
     b.begin()
     arg, places = b.arg, (m + 2) ** 2
@@ -248,7 +251,7 @@ class _Stages:
             b.offset(products, place * arg.chunk * arg.p_row), arg.p_row,
         )  # fmt: skip
         source = Panel(b.offset(arg.u, (place * panels + panel) * arg.c * nr), nr)
-        product_rows(b, product, source, (0, count), panel * nr, arg.k - panel * nr, arg.c)
+        product_rows(b, product, source, (0, count), panel * nr, None, arg.c)
 
     def output(self, tile: Value, slot: Value, products: Value) -> None:
         """A^T M A of one tile, all channels, with bias, residual and activation, to the image."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 
 from pellucid.ops.quiet import quiet, restore
@@ -11,11 +15,34 @@ _BLAS = frozenset("fdFD")
 """The codes of the dtypes that BLAS knows."""
 
 
+class _Sketch(threading.local):
+    depth = 0
+    skipped = 0
+
+
+sketch = _Sketch()
+"""While this thread's `depth` is not 0, products give zeros: only shapes are asked for. `skipped`
+counts them.
+"""
+
+
+@contextmanager
+def sketching() -> Iterator[None]:
+    """Products and convolutions inside give zeros, in an instant."""
+    sketch.depth += 1
+    try:
+        yield
+    finally:
+        sketch.depth -= 1
+
+
 def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """`np.matmul(a, b, out)` of arrays of one dtype, without warnings, on as many threads as pay.
 
     `out`, if given, has the product's shape and dtype and shares no memory with `a` and `b`.
     """
+    if sketch.depth:
+        return _zeros(a, b, out)
     rows, inner = a.shape[-2:]
     work = rows * inner * b.shape[-1]
     threads = alone(work) if work >= ALONE_FROM else 0
@@ -31,3 +58,12 @@ def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.
     finally:
         if threads:
             together(threads)
+
+
+def _zeros(a: np.ndarray, b: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+    sketch.skipped += 1
+    if out is None:
+        lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        return np.zeros((*lead, a.shape[-2], b.shape[-1]), np.result_type(a, b))
+    out[...] = 0
+    return out

@@ -18,7 +18,7 @@ from pellucid.ops.lazy import put_lazily, write_through
 from pellucid.ops.overloads import guarded, refuser
 from pellucid.ops.spec import OpSpec, OutRule
 from pellucid.tensor.dtype import dtype
-from pellucid.tensor.events import Event, listeners
+from pellucid.tensor.events import Event, before_writes, listeners, tell_before_write
 from pellucid.tensor.layout import Layout, contiguous
 from pellucid.tensor.levels import UNTOUCHED, Batched, interpreter, levels
 from pellucid.tensor.promotion import can_cast
@@ -165,6 +165,8 @@ def before_write(
     """
     others = state.grad and (_wants(args) or (bool(kwargs) and _wants(tuple(kwargs.values()))))
     check_write(self, others)
+    if before_writes:
+        tell_before_write(self)
     if spec.name != "fill":  # which writes the same value everywhere
         refuse_overlap(self)
     if not state.grad or not (others or wants_grad(self)):
@@ -370,6 +372,8 @@ def write_outputs(spec: OpSpec, out: Any, args: Sequence[Any], kwargs: dict[str,
         if rule.apart:
             refuse_shared(target, *args, *kwargs.values())
         refuse_overlap(target)
+        if before_writes:
+            tell_before_write(target)
         put(target, value._array)
         target._storage.version += 1
     if isinstance(result, tuple) and hasattr(result, "_fields"):

@@ -118,6 +118,16 @@ def tell_action(action: Action) -> None:
         observer(action)
 
 
+before_writes: list[Callable[[Any], None]] = []
+"""Who is told of a tensor that is about to be written, and may stop it by raising."""
+
+
+def tell_before_write(target: Any) -> None:
+    """Tell that `target` is about to be written."""
+    for each in tuple(before_writes):
+        each(target)
+
+
 _pending = [""]
 
 

@@ -21,9 +21,10 @@ from pellucid.kernels.choose import (
     suits_winograd,
 )
 from pellucid.kernels.convolution import conv_depthwise, conv_windows
-from pellucid.kernels.pack import aligned, packed_rows
+from pellucid.kernels.pack import aligned
 from pellucid.kernels.pooling import pool
-from pellucid.kernels.winograd import transformed_weights, winograd
+from pellucid.kernels.prepack import window_weights, winograd_weights
+from pellucid.kernels.winograd import winograd
 from pellucid.tensor.dtype import float32
 from pellucid.tensor.layout import channels_last
 
@@ -104,7 +105,7 @@ def _winograd(
 ) -> None:  # fmt: skip
     plan = plan_winograd(g, planner.threads)
     v, products = planner.buffer(4 * plan.v), planner.buffer(4 * plan.products)
-    u = planner.array(packed_rows(transformed_weights(w, plan.m)))
+    u = planner.array(winograd_weights(w, plan.m))
     planner.step(
         label(f"winograd F({plan.m},3)", settings),
         winograd(m=plan.m, shared=plan.shared, **settings),
@@ -117,13 +118,11 @@ def _windows(
     extras: Any, settings: Any,
 ) -> None:  # fmt: skip
     plan = plan_windows(g, planner.threads)
-    k, c = g.k // g.groups, g.c // g.groups
-    flat = w.reshape(g.groups, k, c, *g.kernel).transpose(0, 3, 4, 2, 1)
-    packed = packed_rows(flat.reshape(g.groups, g.depth, k))
+    packed = window_weights(w, g.groups)
     scratch = planner.buffer(4 * plan.scratch)
     planner.step(
         label("conv {}x{}".format(*g.kernel), settings),
-        conv_windows(in_place=plan.in_place, **settings),
+        conv_windows(in_place=plan.in_place, cut=plan.cut, **settings),
         plan.arguments(x.ref(), planner.array(packed), out.ref(), extras, Ref(scratch)),
         *work(node),
     )  # fmt: skip

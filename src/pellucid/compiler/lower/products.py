@@ -13,6 +13,7 @@ from pellucid.kernels.attention import attention
 from pellucid.kernels.choose import plan_product, spread_rows
 from pellucid.kernels.gemm import gemm, pack_b
 from pellucid.kernels.pack import packed_rows
+from pellucid.kernels.prepack import linear_weights
 from pellucid.kernels.target import current
 from pellucid.kernels.tile import width
 from pellucid.tensor.dtype import float32
@@ -86,7 +87,7 @@ def lower_linear(planner: Planner, node: Node) -> Physical | None:
     a, m, lda = flat_rows(planner, planner.place(x))
     a, lda = apart(planner, a, m, lda)
     panels = -(-n // width(current()))
-    packed = planner.array(packed_rows(weight.traced.detach()._array.T))
+    packed = planner.array(linear_weights(weight.traced.detach()._array))
     layout = product_layout(planner, node)
     out = planner.fresh(layout)
     ldc = layout.strides[-2] if len(layout.shape) > 1 else n

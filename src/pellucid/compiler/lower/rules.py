@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pellucid.compiler.graph import Graph, Node, Value, substitute
+from pellucid.compiler.again import caller
+from pellucid.compiler.graph import Graph, Node, Value
 from pellucid.compiler.passes import IDENTITIES, name_of
 from pellucid.compiler.plan import EagerStep, Physical, Planner, row_major
-from pellucid.ops.dispatch import run_fresh, run_view
-from pellucid.ops.spec import namespace, registry
 from pellucid.tensor.layout import Layout, NoView
-from pellucid.tensor.tensor import Tensor, make
+from pellucid.tensor.tensor import make
 
 Rule = Callable[[Planner, Node], Physical | None]
 RULES: dict[str, Rule] = {}
@@ -173,54 +172,6 @@ def _row_major_copy(planner: Planner, physical: Physical) -> Physical:
 
 COPY: list[Callable[[Planner, Physical, Physical], None]] = []
 """How values are copied (`moves.copy`), which stands above this module."""
-
-
-def caller(node: Node) -> Callable[[dict[Value, Tensor]], Any]:
-    """The operator as a function of its inputs' tensors."""
-    spec = node.spec
-    if node.kind == "write":
-        return _writer(node)
-    run: Callable[..., Any]
-    if spec.kind == "pointwise":
-        run = registry.places[spec.where[0]][spec.name]
-    elif spec.kind == "view":
-        run = lambda *args, **kwargs: run_view(spec, args, kwargs)
-    else:
-        run = lambda *args, **kwargs: run_fresh(spec, args, kwargs)
-
-    def call(tensors: dict[Value, Tensor]) -> Any:
-        args = substitute(node.args, tensors)
-        return run(*args, **substitute(node.settings, tensors))
-
-    return call
-
-
-def _writer(node: Node) -> Callable[[dict[Value, Tensor]], Any]:
-    """An in-place operator as a function: it writes into a copy."""
-    name = {"copy": "copy_", "fill": "fill_"}.get(node.op, node.op)
-    if name == "write_through":
-        return lambda tensors: _write_through(node, tensors)
-
-    def call(tensors: dict[Value, Tensor]) -> Any:
-        target, *args = substitute(node.args, tensors)
-        copy = target.clone()
-        settings = substitute(node.settings, tensors)
-        if name.endswith("_"):
-            getattr(copy, name)(*args, **settings)
-        else:
-            namespace("torch")[name](*args, **settings, out=copy)
-        return copy
-
-    return call
-
-
-def _write_through(node: Node, tensors: dict[Value, Tensor]) -> Tensor:
-    base, part = (tensors[v] for v in node.args)
-    spec, rest, settings, index = node.extra["view"]
-    copy = base.clone()
-    shown = run_view(spec, (copy, *substitute(rest, tensors)), settings)
-    (shown[index] if isinstance(shown, tuple) else shown).copy_(part)
-    return copy
 
 
 def eager(planner: Planner, node: Node) -> None:

@@ -19,7 +19,7 @@ from pellucid.tensor.device import layout_kind, require_cpu, strided
 from pellucid.tensor.device import memory_format as MemoryFormat
 from pellucid.tensor.dtype import bool_, complex128, default, float64, int64
 from pellucid.tensor.dtype import dtype as DType
-from pellucid.tensor.events import Event, listeners
+from pellucid.tensor.events import Event, before_writes, listeners, tell_before_write
 from pellucid.tensor.layout import Layout, contiguous
 from pellucid.tensor.tensor import Tensor, empty
 
@@ -142,6 +142,8 @@ def fit(out: Tensor, layout: Layout) -> Tensor:
     if out._layout.shape != layout.shape:
         resize(out, layout)
     refuse_overlap(out)
+    if before_writes:
+        tell_before_write(out)
     out._storage.version += 1
     return out
 

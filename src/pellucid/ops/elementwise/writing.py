@@ -26,7 +26,7 @@ from pellucid.ops.lazy import write_through
 from pellucid.ops.overloads import guarded, refuser
 from pellucid.ops.quiet import quiet, restore
 from pellucid.tensor.dtype import FLOATING
-from pellucid.tensor.events import listeners
+from pellucid.tensor.events import before_writes, listeners, tell_before_write
 from pellucid.tensor.layout import elementwise_layout
 from pellucid.tensor.levels import UNTOUCHED, interpreter, levels
 from pellucid.tensor.tensor import Tensor, empty
@@ -58,6 +58,8 @@ def write_out(row: Row, out: Any, operands: Sequence[Any], settings: dict[str, A
         if isinstance(value, Tensor):
             refuse_partial_overlap(out, value)
     start = perf_counter() if listeners else 0.0
+    if before_writes:
+        tell_before_write(out)
     if types[2] is out.dtype and not out._storage.lazy:
         row.evaluate(apart(out, operands), settings, types, out._array)
     else:

@@ -156,6 +156,16 @@ class Generator:
 
     # -- states
 
+    def mark(self) -> tuple[Any, ...]:
+        """Where the stream stands, for `has_moved`."""
+        normals = self.next_double_normal, self._next_float_normal
+        return self._words, self._next, self._seed, self._is_untouched, normals
+
+    def has_moved(self, mark: tuple[Any, ...]) -> bool:
+        """Whether numbers were drawn, or another state taken, since `mark`."""
+        now = self.mark()
+        return now[0] is not mark[0] or now[1:] != mark[1:]
+
     def state_bytes(self) -> bytes:
         """The whole state as PyTorch writes it: 5056 bytes, little-endian."""
         with self.lock:
