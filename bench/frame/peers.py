@@ -228,6 +228,7 @@ def _own_only(work: Work) -> Call:
 PEERS = (
     Peer(OURS, (OURS,), _eager(OURS)),
     Peer(f"{OURS} bf16", (OURS,), _ours("bfloat16")),
+    Peer(f"{OURS} int8", (OURS,), _ours("int8")),
     Peer("numpy", ("numpy",), _own_only),
     Peer("torch", ("torch",), _eager("torch")),
     Peer("torch channels-last", ("torch",), _channels_last),

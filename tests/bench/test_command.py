@@ -31,7 +31,7 @@ def test_pellucid_bench_is_the_same_command(tmp_path):
     done = run("pellucid", "bench", "overhead", "--list", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "overhead/x.view(2, 2)" in done.stdout
-    assert "peers: pellucid, pellucid bf16, numpy, torch" in done.stdout
+    assert "peers: pellucid, pellucid bf16, pellucid int8, numpy, torch" in done.stdout
 
 
 def test_wrong_names_are_refused_in_words():

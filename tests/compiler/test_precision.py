@@ -35,23 +35,39 @@ def labels(compiled):
     return [step.label for step in plan.planner.steps]
 
 
-def bound(x, weight):
+def bound_bfloat16(x, weight):
     """What rounding both operands to bf16 can cost a row of x W^T, with the rounding of sums."""
     half = 2.0**-9
-    return (x.double().abs() @ weight.double().abs().T) * (2 * half + half * half + 1e-5)
+    return (x.abs() @ weight.abs().T) * (2 * half + half * half + 1e-5)
+
+
+def bound_int8(x, weight):
+    """A step of x (half for rounding, half where the zero's byte is rounded) and half one of W."""
+    step = (x.amax(1, keepdim=True).clamp(min=0) - x.amin(1, keepdim=True).clamp(max=0)) / 255
+    other = weight.abs().amax(1) / 127
+    cost = step * weight.abs().sum(1) + x.abs().sum(1, keepdim=True) * other / 2
+    return (cost + weight.shape[1] * step * other / 2) * 1.001 + 1e-6
+
+
+LIMITS = {"bfloat16": bound_bfloat16, "int8": bound_int8}
+SHORT = {"bfloat16": "bf16", "int8": "int8"}
+LOOSE = {"bfloat16": 1e-2, "int8": 3e-2}
+"""Errors of one layer relative to the largest element."""
 
 
 @pytest.mark.parametrize(
     ("m", "k", "n"), [(1, 1, 1), (1, 7, 33), (2, 8, 5), (17, 31, 64), (33, 130, 70), (200, 64, 96)]
 )
 @pytest.mark.parametrize("bias", [True, False])
-def test_linear_is_within_the_rounding_of_its_operands(m, k, n, bias):
+@pytest.mark.parametrize("precision", LIMITS)
+def test_linear_is_within_the_rounding_of_its_operands(m, k, n, bias, precision):
     torch.manual_seed(0)
     layer, x = nn.Linear(k, n, bias=bias), torch.randn(m, k)
-    compiled, found, exact = compiled_and_exact(layer, x)
+    compiled, found, exact = compiled_and_exact(layer, x, precision=precision)
     assert found.dtype is torch.float32
-    assert bool(((found.double() - exact).abs() <= bound(x, layer.weight.detach())).all())
-    assert any("linear bf16" in each for each in labels(compiled))
+    limit = LIMITS[precision](x.double(), layer.weight.detach().double())
+    assert bool(((found.double() - exact).abs() <= limit).all())
+    assert any(f"linear {SHORT[precision]}" in each for each in labels(compiled))
 
 
 def test_chains_keep_bf16_between_products():
@@ -100,49 +116,57 @@ CONVOLUTIONS = [
 
 @pytest.mark.parametrize("case", CONVOLUTIONS)
 @pytest.mark.parametrize("batch", [1, 3])
-def test_convolutions(case, batch):
+@pytest.mark.parametrize("precision", LIMITS)
+def test_convolutions(case, batch, precision):
     torch.manual_seed(0)
     case = dict(case)
     c, k, size, h, w = (case.pop(name) for name in ("c", "k", "size", "h", "w"))
+    size = (size, size) if isinstance(size, int) else size
     model = nn.Sequential(nn.Conv2d(c, k, size, **case), nn.ReLU())
-    compiled, found, exact = compiled_and_exact(model, torch.randn(batch, c, h, w))
-    assert error(found, exact) < 1e-2
-    assert any(" bf16" in each for each in labels(compiled))
+    x = torch.randn(batch, c, h, w)
+    compiled, found, exact = compiled_and_exact(model, x, precision=precision)
+    assert error(found, exact) < LOOSE[precision]
+    assert any(f"conv {size[0]}x{size[1]} {SHORT[precision]}" in each for each in labels(compiled))
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 64, 64), (3, 3, 97, 65)])
-def test_resnet(shape):
+@pytest.mark.parametrize("precision", LIMITS)
+def test_resnet(shape, precision):
     torch.manual_seed(0)
-    compiled, found, exact = compiled_and_exact(randomise(resnet18()), torch.randn(shape))
-    assert error(found, exact) < 3e-2
-    names = labels(compiled)
-    assert "max pool bf16" in names and sum("conv" in each for each in names) == 20
-    assert all("bf16" in each for each in names if "conv" in each)
+    model, x = randomise(resnet18()), torch.randn(shape)
+    compiled, found, exact = compiled_and_exact(model, x, precision=precision)
+    assert error(found, exact) < 3 * LOOSE[precision]
+    names = [each for each in labels(compiled) if "conv" in each or "max pool" in each]
+    assert sum("conv" in each for each in names) == 20
+    assert all(SHORT[precision] in each for each in names if "conv" in each)
+    assert ("max pool bf16" in names) == (precision == "bfloat16")
 
 
-def test_transformer_encoder_and_what_the_plan_says():
+@pytest.mark.parametrize("precision", LIMITS)
+def test_transformer_encoder_and_what_the_plan_says(precision):
     torch.manual_seed(0)
     layer = nn.TransformerEncoderLayer(64, 4, 128, activation="gelu", batch_first=True)
     model, x = nn.TransformerEncoder(layer, 2), torch.randn(2, 5, 64)
-    compiled, found, exact = compiled_and_exact(model, x)
-    assert error(found, exact) < 2e-2
+    compiled, found, exact = compiled_and_exact(model, x, precision=precision)
+    assert error(found, exact) < LOOSE[precision]
     text = str(compiled)
-    assert "precision bfloat16" in text and "beside float32 on the first inputs" in text
+    assert f"precision {precision}" in text and "beside float32 on the first inputs" in text
     measured = compiled.accuracy(x)
-    assert 0 < measured.rms < 1e-2 and 0 < measured.largest < 2e-2
+    assert 0 < measured.rms < LOOSE[precision] and 0 < measured.largest < LOOSE[precision]
     assert math.isclose(measured.largest, error(found, exact), rel_tol=0.05)
     plain = torch.compile(model)
     assert plain.accuracy(x).largest < 1e-5 and "precision float32" in str(plain)
 
 
-def test_special_numbers_pass():
+@pytest.mark.parametrize("precision", LIMITS)
+def test_special_numbers_pass(precision):
     model, x = nn.Linear(4, 3).eval(), torch.zeros(3, 4)
     with torch.no_grad():
-        compiled = torch.compile(model, precision="bfloat16")
+        compiled = torch.compile(model, precision=precision)
         compiled(x)
         x[0, 1], x[1, 2] = float("inf"), float("nan")
         found = compiled(x)
-    assert bool(found[0].isinf().all()) and bool(found[1].isnan().all())
+    assert not found[0].isfinite().any() and bool(found[1].isnan().all())
     assert bool(found[2].isfinite().all())
 
 
@@ -162,7 +186,9 @@ def test_precision_is_asked_for_by_name_dtype_or_option():
 
 @pytest.mark.parametrize("given", ["half", "fp16", torch.float16, 16])
 def test_unknown_precisions_are_refused(given):
-    with pytest.raises(ValueError, match=r"has no precision .*\n  There are 'float32', 'bfloat16'"):
+    with pytest.raises(
+        ValueError, match=r"has no precision .*\n  There are 'float32', 'bfloat16', 'int8'"
+    ):
         torch.compile(nn.Linear(2, 2), precision=given)
 
 
@@ -171,17 +197,18 @@ def test_two_precisions_are_refused():
         torch.compile(nn.Linear(2, 2), precision="bfloat16", options={"precision": "float32"})
 
 
-def test_files_keep_the_precision(tmp_path):
+@pytest.mark.parametrize("precision", LIMITS)
+def test_files_keep_the_precision(tmp_path, precision):
     torch.manual_seed(0)
     model, x = (
         nn.Sequential(nn.Linear(7, 16), nn.ReLU(), nn.Linear(16, 3)).eval(),
         torch.randn(2, 7),
     )
-    compiled = torch.compile(model, precision="bfloat16")
+    compiled = torch.compile(model, precision=precision)
     with torch.no_grad():
         compiled(x)
         wanted = compiled(x)
     compiled.save(tmp_path / "plan")
     loaded = torch.load_compiled(tmp_path / "plan")
     assert torch.equal(loaded(x), wanted)
-    assert "precision bfloat16" in str(loaded) and "linear bf16" in str(loaded)
+    assert f"precision {precision}" in str(loaded) and f"linear {SHORT[precision]}" in str(loaded)

@@ -154,7 +154,6 @@ def test_other_targets(target):
         "import dataclasses\n"
         "from pellucid.kernels import target\n"
         "one = dataclasses.replace(target.current(), dot_bf16=False, dot_i8=False)\n"
-        "target.current.cache_clear()\n"
         "import pellucid.kernels.kernel as k; k.current = lambda: one\n"
         "from tests.kernels import test_low as t\n"
         "t.test_rounding_is_torchs()\n"

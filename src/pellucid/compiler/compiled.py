@@ -159,7 +159,7 @@ _MODES = (
 )  # fmt: skip
 
 
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16", "int8")
 
 
 def precision_of(precision: Any, options: dict[str, Any] | None) -> str:
@@ -197,8 +197,10 @@ def compile(
         exact: forbid Winograd's convolution, whose rounding error is about three times that of
             the direct way.
         precision: the type in which linear layers and convolutions with fixed weights multiply:
-            "float32" (the default), or "bfloat16": activations and weights are rounded to it, sums,
-            biases, activations, normalisation and softmax stay float32, and so do the results.
+            "float32" (the default); "bfloat16": activations and weights are rounded to it; "int8":
+            weights get a scale for each output channel, rows of activations (of convolutions, all
+            of them) one of their own in each call. Sums, biases, activations, normalisation and
+            softmax stay float32, and so do the results. `accuracy` tells what it costs.
 
     The first call with inputs of new shapes traces the function and makes a plan; later ones run
     it. Parameters that change are noticed. `DataDependent` is raised where the function asks for

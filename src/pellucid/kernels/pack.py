@@ -57,3 +57,14 @@ def packed_words(b: np.ndarray, per: int) -> np.ndarray:
     parts = full.reshape(*batch, steps, per, panels, nr)
     out[...] = np.moveaxis(parts, (-2, -4, -1, -3), (-4, -3, -2, -1))
     return out
+
+
+def quantised(w: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Matrices (..., k, n) as bytes -127 … 127 with a scale for each column: those, the scales, and
+    the sums of each column's bytes.
+    """
+    largest = np.abs(w).max(axis=-2, keepdims=True)
+    scale = np.where(largest > 0, largest / np.float32(127), np.float32(1))
+    q = np.clip(np.rint(w / scale), -127, 127).astype(np.int8)
+    sums = q.sum(axis=-2, dtype=np.int32)
+    return q, np.ascontiguousarray(scale[..., 0, :], np.float32), np.ascontiguousarray(sums)

@@ -11,6 +11,7 @@ from pellucid.kernels import (
     low,
     pointwise,
     pooling,
+    quantise,
     rows,
     updates,
     vectors,
@@ -18,8 +19,8 @@ from pellucid.kernels import (
 )
 from pellucid.kernels.kernel import Kernel, kernels
 
-MODULES = (attention, convolution, convolution_low, gemm, gemm_low, low, pointwise, pooling, rows,
-           updates, vectors, winograd)  # fmt: skip
+MODULES = (attention, convolution, convolution_low, gemm, gemm_low, low, pointwise, pooling,
+           quantise, rows, updates, vectors, winograd)  # fmt: skip
 """Importing a module enters its kernels."""
 
 

@@ -33,8 +33,10 @@ PAIR = 2
 """bf16 in a word."""
 
 
-def takes_low(node: Node) -> bool:
-    """Whether a product can run in bf16: its weights are fixed, and of a kind that has a kernel."""
+def takes_low(node: Node, per: int = PAIR) -> bool:
+    """Whether a product can run on words of `per` numbers: its weights are fixed, and there is a
+    kernel for their kind.
+    """
     if name_of(node) == "linear":
         x, weight = node.args[:2]
         shaped = len(weight.shape) == 2 and len(x.shape) >= 1
@@ -42,7 +44,7 @@ def takes_low(node: Node) -> bool:
         x, weight, _, g = node.args
         channels = x.shape[1] // g.groups
         depthwise = g.groups > 1 and g.groups == x.shape[1] == weight.shape[0]
-        shaped = not depthwise and (g.groups == 1 or channels % PAIR == 0)
+        shaped = not depthwise and (g.groups == 1 or channels % per == 0)
     else:
         return False
     fixed = weight.constant and all(v.dtype is float32 for v in (x, weight))
@@ -153,7 +155,7 @@ def _residual(planner: Planner, value: Value | None, layout: Layout) -> tuple[st
     return "f32", None, 0
 
 
-@low_rule("linear")
+@low_rule("bfloat16", "linear")
 def lower_linear(planner: Planner, node: Node) -> bool:
     """x W^T + bias, + residual, activation."""
     if not takes_low(node):
@@ -187,7 +189,7 @@ def lower_linear(planner: Planner, node: Node) -> bool:
     return True
 
 
-@low_rule("convolve")
+@low_rule("bfloat16", "convolve")
 def lower_convolution(planner: Planner, node: Node) -> bool:
     """By windows; a 1x1 convolution without stride reads its pixels in place."""
     if not takes_low(node):
@@ -225,7 +227,7 @@ def lower_convolution(planner: Planner, node: Node) -> bool:
     return True
 
 
-@low_rule("max_pool_values")
+@low_rule("bfloat16", "max_pool_values")
 def lower_max_pool(planner: Planner, node: Node) -> bool:
     """The largest of each window is the same in bf16, if that is what the images lie in."""
     x, window = node.args[:2]

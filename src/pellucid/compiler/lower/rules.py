@@ -16,18 +16,18 @@ Rule = Callable[[Planner, Node], Physical | None]
 RULES: dict[str, Rule] = {}
 
 
-LOW: dict[str, Callable[[Planner, Node], bool]] = {}
-"""By operator, for precisions below float32: a rule that enters the places of the output itself, in
+LOW: dict[tuple[str, str], Callable[[Planner, Node], bool]] = {}
+"""By precision below float32 and operator: a rule that enters the places of the output itself, in
 `places`, in `low` or in both, and says whether it applied. What it leaves goes by `RULES`.
 """
 
 
-def low_rule(*names: str) -> Callable[[Callable[[Planner, Node], bool]], Any]:
-    """Describe how nodes of these operators become steps in low precision."""
+def low_rule(precision: str, *names: str) -> Callable[[Callable[[Planner, Node], bool]], Any]:
+    """Describe how nodes of these operators become steps in a low precision."""
 
     def decorate(function: Callable[[Planner, Node], bool]) -> Any:
         for name in names:
-            LOW[name] = function
+            LOW[precision, name] = function
         return function
 
     return decorate
@@ -71,14 +71,10 @@ def _same(node: Node) -> bool:
 def _computed(planner: Planner, node: Node, used: set[Value]) -> None:
     name = name_of(node)
     found = RULES.get(name)
+    low = LOW.get((planner.precision, name))
     if any(value in used for value in node.outputs[1:]):  # rules know of the first output only
         found = None
-    elif (
-        planner.precision != "float32"
-        and node.out.numel
-        and name in LOW
-        and LOW[name](planner, node)
-    ):
+    elif low is not None and node.out.numel and low(planner, node):
         return
     if found is not None and node.out.numel and "random" not in node.extra:
         physical = found(planner, node)

@@ -1,0 +1,143 @@
+"""Products in int8: bytes times bytes, summed as integers.
+
+Weights have a scale for each output channel, found while the plan is made. Activations have theirs
+found in every call: rows of a linear layer each its own, images of a convolution one for all, since
+a window reaches over many pixels. Results are float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pellucid.compiler.graph import Node, Value
+from pellucid.compiler.lower.images import images, label, work
+from pellucid.compiler.lower.low import takes_low
+from pellucid.compiler.lower.products import bias_ref, flat_rows, suffix
+from pellucid.compiler.lower.rules import low_rule
+from pellucid.compiler.plan import Planner, Ref
+from pellucid.kernels.choose import Images
+from pellucid.kernels.choose_low import blocks_low, plan_windows_low
+from pellucid.kernels.convolution_low import conv_low
+from pellucid.kernels.gemm_low import gemm_low
+from pellucid.kernels.pack import packed_words, quantised
+from pellucid.kernels.quantise import LINE, quantise_all, quantise_rows
+from pellucid.kernels.target import current
+from pellucid.kernels.tile import width
+from pellucid.tensor.layout import channels_last, contiguous
+
+FOUR = 4
+"""Bytes in a word."""
+_DEEPEST = (1 << 31) // (255 * 127) - 1
+"""Products of bytes that are sure to have a sum of 32 bits."""
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """Where a value lies as rows of bytes, with scales and zeros; `words` from row to row."""
+
+    place: Ref
+    scale: Ref
+    zero: Ref
+    rows: int
+    words: int
+
+
+def _fits(node: Node) -> bool:
+    weight = node.args[1]
+    return takes_low(node, FOUR) and weight.numel // weight.shape[0] <= _DEEPEST
+
+
+def _bytes(planner: Planner, value: Value, image: bool) -> Bytes:
+    """A value in bytes: its rows each with a scale, or the pixels of images all with one."""
+    known: Bytes | None = planner.quantised.get((value, image))
+    if known is not None:
+        return known
+    if image:
+        source, n = images(planner, value), value.shape[1]
+        rows, step = value.numel // n, n
+    else:
+        n = value.shape[-1]
+        source, rows, step = flat_rows(planner, planner.place(value))
+    words = -(-n // FOUR)
+    count = 1 if image else rows
+    place, scale, zero = (
+        Ref(planner.buffer(size)) for size in (FOUR * words * rows, 4 * count, 4 * count)
+    )
+    stats = [Ref(planner.buffer(4 * LINE * planner.threads))] if image else []
+    kernel = quantise_all() if image else quantise_rows()
+    planner.step(
+        "to int8", kernel,
+        [source.ref(), place, scale, zero, *stats, rows, n, step, FOUR * words],
+        f"{rows}x{n}", nbytes=5.0 * rows * n,
+    )  # fmt: skip
+    found = planner.quantised[value, image] = Bytes(place, scale, zero, rows, words)
+    return found
+
+
+@low_rule("int8", "linear")
+def lower_linear(planner: Planner, node: Node) -> bool:
+    """x W^T + bias, + residual, activation."""
+    if not _fits(node):
+        return False
+    x, weight, *rest = node.args
+    bias = rest[0] if rest else node.settings.get("bias")
+    n, k = weight.shape
+    a = _bytes(planner, x, False)
+    q, scales, sums = quantised(weight.traced.detach()._array.T)
+    steps, m = -(-k // FOUR), a.rows
+    residual = node.extra.get("residual")
+    more: Any = 0
+    ldr = 0
+    if residual is not None:
+        found, _, ldr = flat_rows(planner, planner.place(residual))
+        more = found.ref()
+    out = planner.places[node.out] = planner.fresh(contiguous(node.out.shape))
+    kernel = gemm_low(
+        kind="i8", bias=bias is not None, residual="f32" if residual is not None else "",
+        activation=node.extra.get("activation", ""),
+    )  # fmt: skip
+    mc, nc = blocks_low(m, -(-n // width(current())), steps, planner.threads)
+    planner.step(
+        "linear int8" + suffix(node), kernel,
+        [a.place, planner.array(packed_words(q, FOUR)), out.ref(), 0, bias_ref(planner, bias), more,
+         m, n, steps, a.words, n, 0, ldr, mc, nc, a.scale, a.zero, planner.array(scales),
+         planner.array(sums)],
+        f"{m}x{n}x{k}", 2.0 * m * n * k, 1.0 * (m * k + n * k) + 4.0 * m * n,
+    )  # fmt: skip
+    return True
+
+
+@low_rule("int8", "convolve")
+def lower_convolution(planner: Planner, node: Node) -> bool:
+    """By windows of bytes."""
+    if not _fits(node):
+        return False
+    x, weight, bias, g = node.args
+    w: np.ndarray = weight.traced.detach()._array
+    sizes = Images.of(
+        x.shape, node.out.shape, w.shape[2:], g.stride, g.padding, g.dilation, g.groups
+    )
+    a = _bytes(planner, x, True)
+    residual = node.extra.get("residual")
+    more = 0 if residual is None else images(planner, residual).ref()
+    plan = plan_windows_low(sizes, FOUR, planner.threads)
+    k, c = sizes.k // g.groups, sizes.c // g.groups
+    full = np.zeros((g.groups, *sizes.kernel, plan.words * FOUR, k), np.float32)
+    full[..., :c, :] = w.reshape(g.groups, k, c, *sizes.kernel).transpose(0, 3, 4, 2, 1)
+    q, scales, sums = quantised(full.reshape(g.groups, -1, k))
+    out = planner.places[node.out] = planner.fresh(channels_last(node.out.shape))
+    settings = {"bias": bias is not None, "residual": "" if residual is None else "f32",
+                "activation": node.extra.get("activation", "")}  # fmt: skip
+    shape, flops, nbytes = work(node)
+    planner.step(
+        label("conv {}x{} int8".format(*sizes.kernel), settings),
+        conv_low(kind="i8", out="f32", in_place=plan.in_place, **settings),
+        plan.arguments(a.place, planner.array(packed_words(q, FOUR)), (out.ref(), 0),
+                       (bias_ref(planner, bias), more), Ref(planner.buffer(4 * plan.scratch)),
+                       (a.scale, a.zero, planner.array(scales), planner.array(sums))),
+        shape, flops, nbytes / 4,
+    )  # fmt: skip
+    return True
