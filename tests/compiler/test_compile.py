@@ -1,6 +1,7 @@
 """Compiled functions against eager mode: values, shapes, strides, aliasing, guards, refusals."""
 
 import dataclasses
+import gc
 import threading
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import pellucid as torch
 import pellucid.nn.functional as F
 from pellucid import nn
+from pellucid.compiler import plan
 from pellucid.compiler.compiled import compile
 from pellucid.compiler.plan import Buffer, EagerStep, arrange
 from pellucid.compiler.trace import DataDependent
@@ -325,6 +327,28 @@ def test_buffers_that_live_at_once_do_not_overlap():
             if a.first <= b.last and b.first <= a.last:
                 assert a.offset + a.nbytes <= b.offset or b.offset + b.nbytes <= a.offset
     assert total < sum(size for *_, size in spans) + 64 * len(spans)
+
+
+def test_plans_for_several_sizes_share_their_packed_weights():
+    torch.manual_seed(0)
+    model = randomise(nn.Sequential(nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16), nn.ReLU(),
+                                    nn.Conv2d(16, 16, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                                    nn.Linear(16, 5)))  # fmt: skip
+    gc.collect()
+    before = len(plan._packed)
+    compiled = agree(model, torch.randn(1, 3, 20, 20))
+    after = len(plan._packed)
+    assert after == before + 3
+    with torch.no_grad():
+        for size in (21, 22):
+            x = torch.randn(2, 3, size, size)
+            torch.testing.assert_close(compiled(x), model(x), rtol=1e-4, atol=1e-5)
+        assert len(plan._packed) == after
+        model[1].weight.mul_(2)
+        torch.testing.assert_close(compiled(x), model(x), rtol=1e-4, atol=1e-5)
+    del compiled
+    gc.collect()
+    assert len(plan._packed) == before
 
 
 class TestSketches:

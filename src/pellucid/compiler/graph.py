@@ -24,6 +24,8 @@ class Value:
     producer: Node | None = None
     captured: bool = False
     constant: bool = False
+    origin: tuple[Any, ...] = ()
+    """Of a constant that a pass computed: the tensors and numbers that decide what it is."""
 
     @property
     def numel(self) -> int:

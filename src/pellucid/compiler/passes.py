@@ -137,8 +137,10 @@ def fold_batch_norm(graph: Graph) -> None:
             scale = scale * _array(gamma)
         shift = (_number(bias) - _number(mean)) * scale + _number(beta)
         new_w = (w * scale.reshape(-1, *[1] * (w.ndim - 1))).astype(np.float32)
-        conv.args = (conv.args[0], _constant(new_w), _constant(shift.astype(np.float32)),
-                     *conv.args[3:])  # fmt: skip
+        folded = _constant(new_w)
+        folded.origin = (*(weight.origin or (weight.traced,)), gamma and gamma.traced, var.traced,
+                         eps)  # fmt: skip
+        conv.args = (conv.args[0], folded, _constant(shift.astype(np.float32)), *conv.args[3:])
         conv.outputs = [node.out]
         node.out.producer = conv
         replaced[node.out] = conv

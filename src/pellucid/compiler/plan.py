@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -90,6 +91,17 @@ class EagerStep:
         return self.node.op
 
 
+_packed: WeakValueDictionary[Any, np.ndarray] = WeakValueDictionary()
+"""Packed constants of all plans that exist."""
+
+
+def _state(item: Any) -> Any:
+    """What decides the numbers of a tensor, besides its storage being the same one."""
+    if not isinstance(item, Tensor):
+        return item
+    return id(item._storage), item._storage.version, item._layout, item.dtype.name
+
+
 class Planner:
     """Collects steps; the lowering rules' view of a plan."""
 
@@ -133,6 +145,19 @@ class Planner:
         holder = Buffer("constant", array.nbytes)
         holder.offset = array.ctypes.data
         return Ref(holder)
+
+    def packed(self, value: Value, form: tuple[Any, ...], make: Callable[[], np.ndarray]) -> Ref:
+        """A constant in the order in which a kernel reads it, made by `make`. Plans with the same
+        constant and `form` share the array.
+        """
+        sources = value.origin or (value.traced,)
+        key = form, tuple([_state(each) for each in sources])
+        found = _packed.get(key)
+        if found is None:
+            found = _packed[key] = make()
+        # While the array lives, so do the storages whose numbers are in the key.
+        self.kept.append([each._storage for each in sources if isinstance(each, Tensor)])
+        return self.array(found)
 
     def place(self, value: Value) -> Physical:
         """Where a value lies. Constants get a place when they are first asked for."""

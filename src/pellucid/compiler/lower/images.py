@@ -105,7 +105,7 @@ def _winograd(
 ) -> None:  # fmt: skip
     plan = plan_winograd(g, planner.threads)
     v, products = planner.buffer(4 * plan.v), planner.buffer(4 * plan.products)
-    u = planner.array(winograd_weights(w, plan.m))
+    u = planner.packed(node.args[1], ("winograd", plan.m), lambda: winograd_weights(w, plan.m))
     planner.step(
         label(f"winograd F({plan.m},3)", settings),
         winograd(m=plan.m, shared=plan.shared, **settings),
@@ -118,12 +118,13 @@ def _windows(
     extras: Any, settings: Any,
 ) -> None:  # fmt: skip
     plan = plan_windows(g, planner.threads)
-    packed = window_weights(w, g.groups)
+    form = ("windows", g.groups)
+    packed = planner.packed(node.args[1], form, lambda: window_weights(w, g.groups))
     scratch = planner.buffer(4 * plan.scratch)
     planner.step(
         label("conv {}x{}".format(*g.kernel), settings),
         conv_windows(in_place=plan.in_place, cut=plan.cut, **settings),
-        plan.arguments(x.ref(), planner.array(packed), out.ref(), extras, Ref(scratch)),
+        plan.arguments(x.ref(), packed, out.ref(), extras, Ref(scratch)),
         *work(node),
     )  # fmt: skip
 

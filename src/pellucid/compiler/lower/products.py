@@ -87,7 +87,9 @@ def lower_linear(planner: Planner, node: Node) -> Physical | None:
     a, m, lda = flat_rows(planner, planner.place(x))
     a, lda = apart(planner, a, m, lda)
     panels = -(-n // width(current()))
-    packed = planner.array(linear_weights(weight.traced.detach()._array))
+    packed = planner.packed(
+        weight, ("linear",), lambda: linear_weights(weight.traced.detach()._array)
+    )
     layout = product_layout(planner, node)
     out = planner.fresh(layout)
     ldc = layout.strides[-2] if len(layout.shape) > 1 else n
@@ -135,7 +137,10 @@ def lower_bmm(planner: Planner, node: Node) -> Physical | None:
     step = b.strides[0]
     if packs and y.constant:
         arrays = y.traced.detach()._array.reshape(b.shape)
-        source, step = planner.array(packed_rows(arrays)), panels * k * width(current())
+        source, step = (
+            planner.packed(y, ("rows", b.shape), lambda: packed_rows(arrays)),
+            panels * k * width(current()),
+        )
     elif packs:
         step = panels * k * width(current())
         buffer = planner.buffer(4 * batch * step)
