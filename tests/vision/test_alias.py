@@ -11,7 +11,7 @@ import importlib.metadata, importlib.util
 import torch, torchvision
 import torchvision.transforms as T
 import torchvision.transforms.functional as TF
-from torchvision import datasets, io, models, ops, transforms, utils
+from torchvision import datasets, io, models, ops, transforms, tv_tensors, utils
 from torchvision.ops import MultiScaleRoIAlign, box_iou, nms, roi_align
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 from torchvision.ops.misc import FrozenBatchNorm2d
@@ -36,6 +36,8 @@ x = torch.rand(1, 4, 8, 8, requires_grad=True)
 roi_align(x, [torch.tensor([[0.0, 0, 5, 6]])], 3).sum().backward()
 assert x.grad is not None
 boxes = torch.tensor([[0.0, 0, 2, 2], [0, 0, 1, 2]])
+marked = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(8, 8))
+assert v2.RandomHorizontalFlip(1.0)(marked)[1].tolist() == [7, 0, 8, 2]
 print(tuple(images.shape), box_iou(boxes, boxes)[0, 1].item())
 """
 

@@ -49,6 +49,17 @@ def test_deformable_convolution_refuses():
         ops.DeformConv2d(4, 6, 3, groups=3)
 
 
+def test_a_batch_without_images_gives_one_and_gradients():
+    x = torch.zeros(0, 4, 5, 7, requires_grad=True)
+    layer = ops.DeformConv2d(4, 6, 3, padding=1, groups=2)
+    mask = torch.zeros(0, 9, 5, 7)
+    out = layer(x, torch.zeros(0, 18, 5, 7), mask)
+    assert tuple(out.shape) == (0, 6, 5, 7)
+    out.sum().backward()
+    assert tuple(x.grad.shape) == (0, 4, 5, 7)
+    assert layer.weight.grad.abs().sum().item() == 0
+
+
 def test_frozen_batch_norm_is_batch_norm_that_does_not_train():
     torch.manual_seed(0)
     state = {name: torch.rand(5) for name in ("weight", "bias", "running_mean", "running_var")}

@@ -43,7 +43,9 @@ def test_the_same_seed_gives_torchvisions_image(edition, name, make, kind):
                 # Halves are rounded, and sums in another order fall on their other side.
                 halves = np.abs(FOUND[f"{name}/float/{part}"] * 255 % 1 - 0.5) < 1e-3
                 far = far[~halves]
-            assert (far > 0).mean() < 0.02
+            # The second edition stretches contrast by dividing; see test_samples.py for it.
+            divided = edition is v2 and name == "autocontrast"
+            assert (far > 0).mean() < (0.4 if divided else 0.02)
         else:
             np.testing.assert_allclose(got, expected, atol=2e-5)
 

@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from pellucid.vision import io as io
     from pellucid.vision import ops as ops
     from pellucid.vision import transforms as transforms
+    from pellucid.vision import tv_tensors as tv_tensors
     from pellucid.vision import utils as utils
 
 __version__ = "0.28.0+pellucid"
 """The release of torchvision that goes with PyTorch 2.13."""
 
 _PARTS = {
-    part: f"pellucid.vision.{part}" for part in ("datasets", "io", "ops", "transforms", "utils")
+    part: f"pellucid.vision.{part}"
+    for part in ("datasets", "io", "ops", "transforms", "tv_tensors", "utils")
 }
 # torchvision has its models inside; here they are a room above this one.
 _PARTS["models"] = "pellucid.models"

@@ -1,8 +1,8 @@
 """What torchvision's transforms make of one image, for the tests beside this folder.
 
-    /usr/bin/python3 tests/vision/data/dump_transforms.py tests/vision/data/transforms.npz
+    python tests/vision/data/dump_transforms.py tests/vision/data/transforms.npz
 
-(Debian's python3-torchvision 0.14.1.) The list of transforms is `tests/vision/transform_cases.py`;
+(torchvision 0.28.0 with torch 2.13.0.) The list of transforms is `tests/vision/transform_cases.py`;
 for each the file holds what becomes of a Pillow image and of a uint8 and a float32 tensor, after
 `torch.manual_seed(0)`.
 """

@@ -153,8 +153,10 @@ def sample(
     sizes = x.shape[2:]
     pixels = math.prod(sizes)
     table = np.zeros((batch * pixels + 1, channels), x.dtype)
-    table[:-1].reshape(batch, pixels, channels)[:] = x.reshape(batch, channels, -1).swapaxes(1, 2)
-    points = grid.reshape(batch, -1, grid.shape[-1])
+    table[:-1].reshape(batch, pixels, channels)[:] = x.reshape(batch, channels, pixels).swapaxes(
+        1, 2
+    )
+    points = grid.reshape(batch, math.prod(grid.shape[1:-1]), grid.shape[-1])
     result = np.zeros((batch * points.shape[1], channels), x.dtype)
     step = max(1, _BLOCK_BYTES // max(result[:1].nbytes, 1))
     scratch = np.empty_like(result[:step])
@@ -165,7 +167,7 @@ def sample(
             np.take(table, rows[start : start + step], axis=0, out=part, mode="clip")
             part *= weights[start : start + step, None]
             target += part
-    out[:] = result.reshape(batch, -1, channels).swapaxes(1, 2).reshape(out.shape)
+    out[:] = result.reshape(batch, points.shape[1], channels).swapaxes(1, 2).reshape(out.shape)
 
 
 def spread(
@@ -175,7 +177,7 @@ def spread(
     batch, channels = grad.shape[:2]
     sizes = out.shape[2:]
     length = batch * math.prod(sizes)
-    points = grid.reshape(batch, -1, grid.shape[-1])
+    points = grid.reshape(batch, math.prod(grid.shape[1:-1]), grid.shape[-1])
     found = list(_combinations(sizes, points, how, order))
     rows = np.concatenate([each for each, _ in found])
     weights = np.stack([each for _, each in found])

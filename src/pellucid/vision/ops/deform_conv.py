@@ -54,13 +54,14 @@ def deform_conv2d(
     grid = grid.reshape(n * groups, taps * size[0], size[1], 2)
     maps = input.reshape(n * groups, channels // groups, height, width)
     read = F.grid_sample(maps, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    read = read.reshape(n, groups, channels // groups, taps, -1)
+    cells = size[0] * size[1]
+    read = read.reshape(n, groups, channels // groups, taps, cells)
     if mask is not None:
-        read = read * mask.reshape(n, groups, 1, taps, -1)
+        read = read * mask.reshape(n, groups, 1, taps, cells)
     # (N, groups, C / groups · taps, H' W') and (groups, C' / groups, the same): one product each.
     own = channels // weight.shape[1]
-    columns = read.reshape(n, own, weight.shape[1] * taps, -1)
-    kernels = weight.reshape(own, weight.shape[0] // own, -1)
+    columns = read.reshape(n, own, weight.shape[1] * taps, cells)
+    kernels = weight.reshape(own, weight.shape[0] // own, weight.shape[1] * taps)
     out = ops.matmul(kernels, columns).reshape(n, weight.shape[0], *size)
     result: Tensor = out if bias is None else out + bias.reshape(1, -1, 1, 1)
     return result

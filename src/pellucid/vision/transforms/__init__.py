@@ -1,5 +1,6 @@
 """torchvision's transforms: Pillow images and tensors (…, C, H, W)."""
 
+from pellucid.vision.transforms import boxes as boxes
 from pellucid.vision.transforms import functional as functional
 from pellucid.vision.transforms.chance import ColorJitter as ColorJitter
 from pellucid.vision.transforms.chance import GaussianBlur as GaussianBlur
@@ -13,11 +14,18 @@ from pellucid.vision.transforms.chance import RandomInvert as RandomInvert
 from pellucid.vision.transforms.chance import RandomPosterize as RandomPosterize
 from pellucid.vision.transforms.chance import RandomSolarize as RandomSolarize
 from pellucid.vision.transforms.chance import RandomVerticalFlip as RandomVerticalFlip
+from pellucid.vision.transforms.chance_geometry import ElasticTransform as ElasticTransform
 from pellucid.vision.transforms.chance_geometry import RandomAffine as RandomAffine
 from pellucid.vision.transforms.chance_geometry import RandomCrop as RandomCrop
+from pellucid.vision.transforms.chance_geometry import RandomPerspective as RandomPerspective
 from pellucid.vision.transforms.chance_geometry import RandomResizedCrop as RandomResizedCrop
 from pellucid.vision.transforms.chance_geometry import RandomRotation as RandomRotation
 from pellucid.vision.transforms.interpolation import InterpolationMode as InterpolationMode
+from pellucid.vision.transforms.policies import AugMix as AugMix
+from pellucid.vision.transforms.policies import AutoAugment as AutoAugment
+from pellucid.vision.transforms.policies import AutoAugmentPolicy as AutoAugmentPolicy
+from pellucid.vision.transforms.policies import RandAugment as RandAugment
+from pellucid.vision.transforms.policies import TrivialAugmentWide as TrivialAugmentWide
 from pellucid.vision.transforms.transforms import CenterCrop as CenterCrop
 from pellucid.vision.transforms.transforms import Compose as Compose
 from pellucid.vision.transforms.transforms import ConvertImageDtype as ConvertImageDtype

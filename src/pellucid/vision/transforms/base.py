@@ -1,67 +1,173 @@
-"""What all transforms share: parameters are drawn once for a sample, then every image gets them."""
+"""What all transforms share: parameters are drawn once for a sample, then every part gets them."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from pellucid.nn.module import Module
 from pellucid.tensor.tensor import Tensor
 from pellucid.vision.pillow import is_pillow
-from pellucid.vision.transforms.conversion import is_image
+from pellucid.vision.transforms.conversion import get_dimensions, get_size
+from pellucid.vision.transforms.kinds import NoKernel
+from pellucid.vision.tv_tensors import BoundingBoxes, Image, Mask, TVTensor, Video
+
+
+def is_pure_tensor(value: Any) -> bool:
+    """Whether `value` is a tensor that does not say what it is."""
+    return isinstance(value, Tensor) and not isinstance(value, TVTensor)
+
+
+def is_picture(value: Any) -> bool:
+    """Whether `value` is an image or a video, or a tensor that stands for one."""
+    return is_pillow(value) or isinstance(value, (Image, Video)) or is_pure_tensor(value)
 
 
 class Transform(Module):
-    """A transform of images.
+    """A transform of samples: an image, several arguments, or lists, tuples and dicts of parts.
 
-    Called with one image it returns one; called with a sample, several arguments or a structure of
-    lists, tuples and dicts, it changes the images in it alike and hands on everything else.
-    Images are Pillow's; where there is none, the first tensor is. Subclasses write `change`, and
-    `draw` if there is chance in them.
+    Images, boxes and masks are changed alike, everything else is handed on. Of plain tensors only
+    the first is taken for an image, and none where an image says that it is one.
+
+    Derive from it and write `transform(inpt, params)`, which changes one part, and if there is
+    chance in it `make_params(flat_inputs)`, which draws what all parts share. What `transform` has
+    no kernel for (`NoKernel`) is handed on as it is.
     """
 
+    transformed: ClassVar[tuple[type | Callable[[Any], bool], ...]] = (Tensor, is_pillow)
+    """Which parts are changed: types, or functions that say so."""
+
+    def check_inputs(self, flat_inputs: list[Any]) -> None:
+        """Raise what a sample with such parts should raise."""
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """What to do, drawn once for the parts of a sample that will be changed."""
+        return {"drawn": self.draw(flat_inputs[0])} if flat_inputs else {"drawn": None}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """One part, changed."""
+        return self.change(inpt, params["drawn"])
+
     def draw(self, image: Any) -> Any:
-        """The parameters for a sample, by its first image."""
+        """What `make_params` draws, for transforms that need only the first part."""
         return None
 
     def change(self, image: Any, drawn: Any) -> Any:
-        """The image, changed as `draw` has said."""
-        raise NotImplementedError(f"{type(self).__name__} must define change(image, drawn)")
+        """What `transform` does, for such transforms."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must define transform(inpt, params) or change(image, drawn)"
+        )
 
     def forward(self, *inputs: Any) -> Any:
+        """The sample, changed. TypeError if a sample of several parts has none to change."""
         sample = inputs[0] if len(inputs) == 1 else inputs
-        if is_image(sample) or not isinstance(sample, (tuple, list, dict)):
-            return self.change(sample, self.draw(sample))
-        images = images_in(sample)
-        if not images:
-            raise TypeError(f"{type(self).__name__}: there is no image among the inputs")
-        drawn = self.draw(images[0])
-        return self._walk(sample, {id(image) for image in images}, drawn)
+        flat = leaves(sample)
+        self.check_inputs(flat)
+        chosen = self._chosen(flat)
+        if not any(chosen):
+            if len(flat) == 1 and flat[0] is sample:
+                return self.transform(sample, self.make_params([sample]))
+            return self.without(sample)
+        params = self.make_params([part for part, mine in zip(flat, chosen, strict=True) if mine])
+        return rebuilt(sample, self._changed(flat, chosen, params))
 
-    def _walk(self, value: Any, chosen: set[int], drawn: Any) -> Any:
-        if id(value) in chosen:
-            return self.change(value, drawn)
+    def without(self, sample: Any) -> Any:
+        """What becomes of a sample with no part to change."""
+        raise TypeError(f"{type(self).__name__}: there is no image among the inputs")
+
+    def _changed(self, flat: list[Any], chosen: list[bool], params: dict[str, Any]) -> list[Any]:
+        return [
+            self._one(part, params) if mine else part
+            for part, mine in zip(flat, chosen, strict=True)
+        ]
+
+    def _one(self, part: Any, params: dict[str, Any]) -> Any:
+        try:
+            return self.transform(part, params)
+        except NoKernel:
+            return part
+
+    def _chosen(self, flat: list[Any]) -> list[bool]:
+        """Which parts are changed."""
+        told = any(is_pillow(part) or isinstance(part, (Image, Video)) for part in flat)
+        chosen = []
+        for part in flat:
+            mine = any(
+                isinstance(part, check) if isinstance(check, type) else check(part)
+                for check in self.transformed
+            )
+            if mine and is_pure_tensor(part):
+                mine, told = not told, True
+            chosen.append(mine)
+        return chosen
+
+
+def size_of_sample(flat: list[Any]) -> tuple[int, int]:
+    """(height, width) that the images, masks and boxes of a sample share.
+
+    Raises: TypeError where nothing has a size; ValueError where parts have different ones.
+    """
+    known = [p for p in flat if is_picture(p) or isinstance(p, (Mask, BoundingBoxes))]
+    sizes = sorted({tuple(get_size(part)) for part in known})
+    if not sizes:
+        raise TypeError("No image, video, mask or bounding box was found in the sample")
+    if len(sizes) > 1:
+        raise ValueError(
+            f"Found multiple HxW dimensions in the sample: {', '.join(map(str, sizes))}\n"
+            "  Boxes are of the size that their canvas_size says."
+        )
+    return int(sizes[0][0]), int(sizes[0][1])
+
+
+def dimensions_of_sample(flat: list[Any]) -> tuple[int, int, int]:
+    """(channels, height, width) that the images of a sample share. Raises: as `size_of_sample`."""
+    shapes = sorted({tuple(get_dimensions(part)) for part in flat if is_picture(part)})
+    if not shapes:
+        raise TypeError("No image or video was found in the sample")
+    if len(shapes) > 1:
+        raise ValueError(
+            f"Found multiple CxHxW dimensions in the sample: {', '.join(map(str, shapes))}"
+        )
+    return int(shapes[0][0]), int(shapes[0][1]), int(shapes[0][2])
+
+
+def fill_for(fill: Any, part: Any) -> Any:
+    """The colour for this part: `fill`, or what a dict of types says ("others" for the rest)."""
+    if not isinstance(fill, dict):
+        return fill
+    for key in (type(part), "others"):
+        if key in fill:
+            return fill[key]
+    made = getattr(fill, "default_factory", None)
+    return None if made is None else made()
+
+
+def leaves(sample: Any) -> list[Any]:
+    """The parts of a sample, in order."""
+    if isinstance(sample, dict):
+        return [leaf for item in sample.values() for leaf in leaves(item)]
+    if isinstance(sample, (tuple, list)):
+        return [leaf for item in sample for leaf in leaves(item)]
+    return [sample]
+
+
+def rebuilt(sample: Any, parts: list[Any]) -> Any:
+    """A sample like `sample` with other parts."""
+    left = iter(parts)
+
+    def put(value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: self._walk(item, chosen, drawn) for key, item in value.items()}
+            made = {key: put(item) for key, item in value.items()}
+            return made if type(value) is dict else _like(value, made)
         if isinstance(value, (tuple, list)):
-            done = [self._walk(item, chosen, drawn) for item in value]
-            if hasattr(value, "_fields"):
-                return type(value)(*done)
-            return type(value)(done)
-        return value
+            done = [put(item) for item in value]
+            return type(value)(*done) if hasattr(value, "_fields") else type(value)(done)
+        return next(left)
+
+    return put(sample)
 
 
-def _leaves(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return [leaf for item in value.values() for leaf in _leaves(item)]
-    if isinstance(value, (tuple, list)):
-        return [leaf for item in value for leaf in _leaves(item)]
-    return [value]
-
-
-def images_in(sample: Any) -> list[Any]:
-    """The images of a sample: all that are Pillow's, else its first tensor."""
-    leaves = _leaves(sample)
-    found = [leaf for leaf in leaves if is_pillow(leaf)]
-    if found:
-        return found
-    return [leaf for leaf in leaves if isinstance(leaf, Tensor) and is_image(leaf)][:1]
+def _like(value: Any, made: dict[Any, Any]) -> Any:
+    copied = value.copy()
+    copied.update(made)
+    return copied

@@ -14,6 +14,7 @@ from pellucid.tensor.dtype import float32
 from pellucid.tensor.tensor import Tensor
 from pellucid.vision.transforms import colour, conversion, geometry
 from pellucid.vision.transforms.base import Transform
+from pellucid.vision.tv_tensors import TVTensor
 
 
 def uniform(low: float, high: float) -> float:
@@ -41,7 +42,8 @@ class _Maybe(Transform):
         raise NotImplementedError
 
     def change(self, image: Any, drawn: Any) -> Any:
-        conversion.require_image(image)
+        if not isinstance(image, TVTensor):
+            conversion.require_image(image)
         return self.done(image) if drawn else image
 
     def __repr__(self) -> str:

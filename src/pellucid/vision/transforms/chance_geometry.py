@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from pellucid import ops
-from pellucid.vision.transforms import conversion, geometry
-from pellucid.vision.transforms.base import Transform
+from pellucid.vision.transforms import colour, conversion, geometry, warp
+from pellucid.vision.transforms.base import Transform, fill_for
 from pellucid.vision.transforms.chance import below, uniform
 from pellucid.vision.transforms.interpolation import InterpolationMode, mode_of
 
@@ -34,7 +34,7 @@ class RandomCrop(Transform):
     @staticmethod
     def get_params(img: Any, output_size: Sequence[int]) -> tuple[int, int, int, int]:
         """(top, left, height, width). Raises ValueError for an image that is smaller."""
-        _, height, width = conversion.get_dimensions(img)
+        height, width = conversion.get_size(img)
         high, wide = output_size
         if height < high or width < wide:
             raise ValueError(
@@ -46,15 +46,16 @@ class RandomCrop(Transform):
         return below(height - high + 1), below(width - wide + 1), high, wide
 
     def _padded(self, image: Any) -> Any:
+        fill = fill_for(self.fill, image)
         if self.padding is not None:
-            image = geometry.pad(image, self.padding, self.fill, self.padding_mode)
-        _, height, width = conversion.get_dimensions(image)
+            image = geometry.pad(image, self.padding, fill, self.padding_mode)
+        height, width = conversion.get_size(image)
         if self.pad_if_needed and width < self.size[1]:
             around = [self.size[1] - width, 0]
-            image = geometry.pad(image, around, self.fill, self.padding_mode)
+            image = geometry.pad(image, around, fill, self.padding_mode)
         if self.pad_if_needed and height < self.size[0]:
             around = [0, self.size[0] - height]
-            image = geometry.pad(image, around, self.fill, self.padding_mode)
+            image = geometry.pad(image, around, fill, self.padding_mode)
         return image
 
     def draw(self, image: Any) -> Any:
@@ -91,7 +92,7 @@ class RandomResizedCrop(Transform):
         img: Any, scale: Sequence[float], ratio: Sequence[float]
     ) -> tuple[int, int, int, int]:
         """(top, left, height, width): of ten attempts the first that fits, else the middle."""
-        _, height, width = conversion.get_dimensions(img)
+        height, width = conversion.get_size(img)
         log_ratio = ops.log(ops.tensor([float(value) for value in ratio])).tolist()
         for _ in range(10):
             area = height * width * uniform(scale[0], scale[1])
@@ -162,9 +163,8 @@ class RandomRotation(Transform):
         return self.get_params(self.degrees)
 
     def change(self, image: Any, drawn: Any) -> Any:
-        return geometry.rotate(
-            image, drawn, self.interpolation, self.expand, self.center, self.fill
-        )
+        fill = fill_for(self.fill, image)
+        return geometry.rotate(image, drawn, self.interpolation, self.expand, self.center, fill)
 
     def __repr__(self) -> str:
         return (
@@ -227,11 +227,113 @@ class RandomAffine(Transform):
         return angle, moved, scale, (shear_x, shear_y)
 
     def draw(self, image: Any) -> Any:
-        size = conversion.get_image_size(image)
+        height, width = conversion.get_size(image)
+        size = width, height
         return self.get_params(self.degrees, self.translate, self.scale, self.shear, size)
 
     def change(self, image: Any, drawn: Any) -> Any:
         angle, moved, scale, shear = drawn
+        fill = fill_for(self.fill, image)
         return geometry.affine(
-            image, angle, moved, scale, shear, self.interpolation, self.fill, self.center
+            image, angle, moved, scale, shear, self.interpolation, fill, self.center
         )
+
+
+class RandomPerspective(Transform):
+    """Seen from elsewhere with probability `p`: each corner moves inwards by up to
+    `distortion_scale` of half a side."""
+
+    def __init__(
+        self,
+        distortion_scale: float = 0.5,
+        p: float = 0.5,
+        interpolation: InterpolationMode | int = InterpolationMode.BILINEAR,
+        fill: Any = 0,
+    ) -> None:
+        super().__init__()
+        if not 0 <= distortion_scale <= 1:
+            raise ValueError("Argument distortion_scale value should be between 0 and 1")
+        self.distortion_scale = distortion_scale
+        self.p = p
+        self.interpolation = mode_of(interpolation)
+        self.fill = fill
+
+    @staticmethod
+    def get_params(
+        width: int, height: int, distortion_scale: float
+    ) -> tuple[list[list[int]], list[list[int]]]:
+        """(the corners, where they go), each as [x, y] from the upper left clockwise."""
+        far_x = int(distortion_scale * (width // 2)) + 1
+        far_y = int(distortion_scale * (height // 2)) + 1
+        ends = []
+        for right, bottom in ((False, False), (True, False), (True, True), (False, True)):
+            x = below(far_x) + (width - far_x if right else 0)
+            y = below(far_y) + (height - far_y if bottom else 0)
+            ends.append([x, y])
+        starts = [[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]]
+        return starts, ends
+
+    def draw(self, image: Any) -> Any:
+        if not ops.rand(1).item() < self.p:
+            return None
+        height, width = conversion.get_size(image)
+        return self.get_params(width, height, self.distortion_scale)
+
+    def change(self, image: Any, drawn: Any) -> Any:
+        if drawn is None:
+            return image
+        fill = fill_for(self.fill, image)
+        return warp.perspective(image, *drawn, self.interpolation, fill)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(p={self.p})"
+
+
+class ElasticTransform(Transform):
+    """Bent like rubber (Simard et al. 2003): pixels move by noise, blurred by `sigma`, of about
+    `alpha` pixels; each one number or (x, y)."""
+
+    def __init__(
+        self,
+        alpha: float | Sequence[float] = 50.0,
+        sigma: float | Sequence[float] = 5.0,
+        interpolation: InterpolationMode | int = InterpolationMode.BILINEAR,
+        fill: Any = 0,
+    ) -> None:
+        super().__init__()
+        self.alpha = _two("alpha", alpha)
+        self.sigma = _two("sigma", sigma)
+        self.interpolation = mode_of(interpolation)
+        self.fill = fill
+
+    @staticmethod
+    def get_params(alpha: Sequence[float], sigma: Sequence[float], size: Sequence[int]) -> Any:
+        """The displacement (1, H, W, 2), x and y in half images, for an image of `size` (H, W)."""
+        parts = []
+        for axis, extent in ((0, size[1]), (1, size[0])):
+            noise = ops.rand(1, 1, size[0], size[1]) * 2 - 1
+            if sigma[axis] > 0.0:
+                window = int(8 * sigma[axis] + 1)
+                window += window % 2 == 0
+                noise = colour.gaussian_blur(noise, [window, window], list(sigma))
+            parts.append(noise * alpha[axis] / extent)
+        return ops.cat(parts, 1).permute(0, 2, 3, 1)
+
+    def draw(self, image: Any) -> Any:
+        return self.get_params(self.alpha, self.sigma, conversion.get_size(image))
+
+    def change(self, image: Any, drawn: Any) -> Any:
+        return warp.elastic(image, drawn, self.interpolation, fill_for(self.fill, image))
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(alpha={self.alpha}, sigma={self.sigma}, "
+            f"interpolation={self.interpolation.value}, fill={self.fill})"
+        )
+
+
+def _two(name: str, value: float | Sequence[float]) -> list[float]:
+    values = [value] if isinstance(value, (int, float)) else list(value)
+    if len(values) not in (1, 2):
+        raise ValueError(f"{name} should be a number or a sequence of one or two, got {value}")
+    return [float(values[0]), float(values[-1])]

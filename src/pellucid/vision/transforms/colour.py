@@ -13,12 +13,14 @@ from pellucid.tensor.dtype import float32, uint8
 from pellucid.tensor.tensor import Tensor
 from pellucid.vision.pillow import pillow
 from pellucid.vision.transforms.conversion import (
+    convert_image_dtype,
     get_dimensions,
     pil_to_tensor,
     require_image,
     to_pil_image,
 )
-from pellucid.vision.transforms.geometry import as_before, as_floats
+from pellucid.vision.transforms.kinds import by_kind
+from pellucid.vision.transforms.sampling import as_before, as_floats
 
 GRAY = (0.2989, 0.587, 0.114)
 """How bright red, green and blue are (ITU-R 601)."""
@@ -37,6 +39,35 @@ def _largest(img: Tensor) -> float:
     return 1.0 if img.is_floating_point() else 255.0
 
 
+def largest_of(img: Any) -> float:
+    """The largest value of an image: 1 where floating, else 255."""
+    return _largest(img) if isinstance(img, Tensor) else 255.0
+
+
+@by_kind
+def permute_channels(inpt: Any, permutation: Sequence[int] | Tensor) -> Any:
+    """The channels in another order: channel i of the result is channel permutation[i]."""
+    require_image(inpt)
+    order = [int(each) for each in permutation]
+    if not isinstance(inpt, Tensor):
+        return to_pil_image(permute_channels(pil_to_tensor(inpt), order), mode=inpt.mode)
+    if len(order) != get_dimensions(inpt)[0]:
+        raise ValueError(
+            "Length of permutation does not match number of channels: "
+            f"{len(order)} != {get_dimensions(inpt)[0]}"
+        )
+    return inpt[..., order, :, :]
+
+
+@by_kind
+def grayscale_to_rgb(inpt: Any) -> Any:
+    """Three equal channels of one; coloured images stay."""
+    require_image(inpt)
+    if not isinstance(inpt, Tensor):
+        return inpt.convert("RGB")
+    return rgb_to_grayscale(inpt, 3) if get_dimensions(inpt)[0] == 1 else inpt
+
+
 def _blend(first: Tensor, second: Tensor, ratio: float) -> Tensor:
     """`ratio` of the first and the rest of the second, cut to the range of the first."""
     mixed = ratio * first + (1.0 - ratio) * second
@@ -50,6 +81,7 @@ def _gray(img: Tensor) -> Tensor:
     return result
 
 
+@by_kind
 def rgb_to_grayscale(img: Any, num_output_channels: int = 1) -> Any:
     """Brightness alone, in one channel or in three equal ones."""
     require_image(img)
@@ -63,6 +95,7 @@ def rgb_to_grayscale(img: Any, num_output_channels: int = 1) -> Any:
     return found
 
 
+@by_kind
 def to_grayscale(img: Any, num_output_channels: int = 1) -> Any:
     """`rgb_to_grayscale` of a Pillow image."""
     if isinstance(img, Tensor):
@@ -81,6 +114,7 @@ def _factor(name: str, value: float) -> None:
         raise ValueError(f"{name} ({value}) is not non-negative.")
 
 
+@by_kind
 def adjust_brightness(img: Any, brightness_factor: float) -> Any:
     """0 is black, 1 the image, 2 twice as bright."""
     _factor("brightness_factor", brightness_factor)
@@ -91,6 +125,7 @@ def adjust_brightness(img: Any, brightness_factor: float) -> Any:
     return _blend(img, ops.zeros_like(img), brightness_factor)
 
 
+@by_kind
 def adjust_contrast(img: Any, contrast_factor: float) -> Any:
     """0 is the mean grey, 1 the image, 2 twice as far from the mean."""
     _factor("contrast_factor", contrast_factor)
@@ -103,6 +138,7 @@ def adjust_contrast(img: Any, contrast_factor: float) -> Any:
     return _blend(img, mean, contrast_factor)
 
 
+@by_kind
 def adjust_saturation(img: Any, saturation_factor: float) -> Any:
     """0 is grey, 1 the image, 2 twice as colourful."""
     _factor("saturation_factor", saturation_factor)
@@ -114,6 +150,7 @@ def adjust_saturation(img: Any, saturation_factor: float) -> Any:
     return _blend(img, _gray(img), saturation_factor)
 
 
+@by_kind
 def adjust_sharpness(img: Any, sharpness_factor: float) -> Any:
     """0 is blurred, 1 the image, 2 sharpened."""
     _factor("sharpness_factor", sharpness_factor)
@@ -133,6 +170,7 @@ def adjust_sharpness(img: Any, sharpness_factor: float) -> Any:
     return _blend(img, blurred.reshape(img.shape).to(img.dtype), sharpness_factor)
 
 
+@by_kind
 def adjust_gamma(img: Any, gamma: float, gain: float = 1) -> Any:
     """gain · value ** gamma, with values from 0 to 1."""
     _factor("gamma", gamma)
@@ -148,6 +186,7 @@ def adjust_gamma(img: Any, gamma: float, gain: float = 1) -> Any:
     return img.convert("RGB").point(table).convert(mode)
 
 
+@by_kind
 def adjust_hue(img: Any, hue_factor: float) -> Any:
     """The circle of hues turned by `hue_factor` of a full turn, from -0.5 to 0.5."""
     if not -0.5 <= hue_factor <= 0.5:
@@ -157,12 +196,9 @@ def adjust_hue(img: Any, hue_factor: float) -> Any:
         return _turned_pillow(img, hue_factor)
     if _channels(img, (1, 3)) == 1:
         return img
-    values = img if img.is_floating_point() else img.to(float32) / 255.0
-    h, s, v = _to_hsv(values).unbind(dim=-3)
+    h, s, v = _to_hsv(convert_image_dtype(img, float32)).unbind(dim=-3)
     found = _to_rgb(ops.stack(((h + hue_factor) % 1.0, s, v), dim=-3))
-    if img.is_floating_point():
-        return found.to(img.dtype)
-    return (found * 255.0).to(img.dtype)
+    return convert_image_dtype(found, img.dtype)
 
 
 def _turned_pillow(img: Any, hue_factor: float) -> Any:
@@ -210,6 +246,7 @@ def _to_rgb(img: Tensor) -> Tensor:
 # -- tables: each value on its own
 
 
+@by_kind
 def invert(img: Any) -> Any:
     """The negative."""
     require_image(img)
@@ -218,6 +255,7 @@ def invert(img: Any) -> Any:
     return _largest(img) - img if img.is_floating_point() else 255 - img
 
 
+@by_kind
 def posterize(img: Any, bits: int) -> Any:
     """Only the `bits` highest bits of each byte kept."""
     require_image(img)
@@ -228,6 +266,7 @@ def posterize(img: Any, bits: int) -> Any:
     return img & (256 - 2 ** (8 - bits))
 
 
+@by_kind
 def solarize(img: Any, threshold: float) -> Any:
     """Values from `threshold` on inverted."""
     require_image(img)
@@ -238,6 +277,7 @@ def solarize(img: Any, threshold: float) -> Any:
     return ops.where(img >= threshold, invert(img), img)
 
 
+@by_kind
 def autocontrast(img: Any) -> Any:
     """Each channel stretched from its least value to its largest."""
     require_image(img)
@@ -252,6 +292,7 @@ def autocontrast(img: Any) -> Any:
     return ops.where(flat, values, found).to(img.dtype)
 
 
+@by_kind
 def equalize(img: Any) -> Any:
     """Each channel's histogram made flat."""
     require_image(img)
@@ -267,6 +308,7 @@ def equalize(img: Any) -> Any:
 # -- neighbourhoods and statistics
 
 
+@by_kind
 def gaussian_blur(
     img: Any, kernel_size: int | Sequence[int], sigma: float | Sequence[float] | None = None
 ) -> Any:
@@ -299,6 +341,7 @@ def gaussian_blur(
     return as_before(found, img, whole)
 
 
+@by_kind
 def normalize(
     tensor: Tensor, mean: Sequence[float], std: Sequence[float], inplace: bool = False
 ) -> Tensor:
@@ -330,6 +373,7 @@ def normalize(
     return target.sub_(middle).div_(spread)
 
 
+@by_kind
 def erase(
     img: Tensor, i: int, j: int, h: int, w: int, v: Tensor | float, inplace: bool = False
 ) -> Tensor:

@@ -12,8 +12,10 @@ import numpy as np
 from pellucid import ops
 from pellucid.ops.arguments import type_name
 from pellucid.tensor.dtype import bool_, dtype, float32, get_default_dtype, iinfo, uint8
-from pellucid.tensor.tensor import Tensor, from_numpy
-from pellucid.vision.pillow import is_pillow, pillow
+from pellucid.tensor.tensor import Tensor
+from pellucid.vision.pillow import is_pillow, pillow, pixels, planes
+from pellucid.vision.transforms.kinds import by_kind, kernel
+from pellucid.vision.tv_tensors import BoundingBoxes, Image, Mask, TVTensor, plain, wrap
 
 _WIDE_MODES = {"I": np.int32, "I;16": np.int16, "F": np.float32}
 
@@ -34,6 +36,7 @@ def require_image(value: Any) -> None:
         )
 
 
+@by_kind
 def get_dimensions(img: Any) -> list[int]:
     """[channels, height, width]."""
     require_image(img)
@@ -43,22 +46,37 @@ def get_dimensions(img: Any) -> list[int]:
     return [len(img.getbands()), height, width]
 
 
+@by_kind
+def get_size(inpt: Any) -> list[int]:
+    """[height, width] of an image, a mask, or what boxes lie on."""
+    return get_dimensions(inpt)[1:]
+
+
+@kernel("get_size", Mask)
+def _size_of_mask(inpt: Mask) -> list[int]:
+    return list(inpt.shape[-2:])
+
+
+@kernel("get_size", BoundingBoxes)
+def _size_of_canvas(inpt: BoundingBoxes) -> list[int]:
+    return list(inpt.canvas_size)
+
+
+@by_kind
+def get_num_channels(inpt: Any) -> int:
+    """How many channels the image has."""
+    return int(get_dimensions(inpt)[0])
+
+
+@by_kind
 def get_image_size(img: Any) -> list[int]:
     """[width, height]."""
     _, height, width = get_dimensions(img)
     return [width, height]
 
 
-def get_image_num_channels(img: Any) -> int:
-    """How many channels the image has."""
-    return get_dimensions(img)[0]
-
-
-def _planes(array: np.ndarray) -> Tensor:
-    """(H, W) or (H, W, C) as a tensor (C, H, W) of its own."""
-    if array.ndim == 2:
-        array = array[:, :, None]
-    return from_numpy(np.array(array.transpose(2, 0, 1), order="C"))
+get_image_num_channels = get_num_channels
+"""Its name in the first edition."""
 
 
 def to_tensor(pic: Any) -> Tensor:
@@ -69,12 +87,12 @@ def to_tensor(pic: Any) -> Tensor:
     if isinstance(pic, np.ndarray):
         if pic.ndim not in (2, 3):
             raise ValueError(f"pic should be 2/3 dimensional. Got {pic.ndim} dimensions.")
-        found = _planes(pic)
+        found = planes(pic)
         return found.to(get_default_dtype()) / 255 if pic.dtype == np.uint8 else found
     if not is_pillow(pic):
         raise TypeError(f"pic should be PIL Image or ndarray. Got {type(pic)}")
     if pic.mode in _WIDE_MODES:
-        return _planes(np.asarray(pic, _WIDE_MODES[pic.mode]))
+        return planes(np.asarray(pic, _WIDE_MODES[pic.mode]))
     found = pil_to_tensor(pic)
     if pic.mode == "1":
         return found.to(get_default_dtype())  # pil_to_tensor has made 0 and 1 of it
@@ -85,8 +103,7 @@ def pil_to_tensor(pic: Any) -> Tensor:
     """A Pillow image as a tensor (C, H, W) with the same numbers. Raises TypeError for others."""
     if not is_pillow(pic):
         raise TypeError(f"pic should be PIL Image. Got {type(pic)}")
-    array = np.asarray(pic)
-    return _planes(array.astype(np.uint8) if array.dtype == np.bool_ else array)
+    return pixels(pic)
 
 
 def to_pil_image(pic: Any, mode: str | None = None) -> Any:
@@ -142,6 +159,7 @@ def _from_array(array: np.ndarray, mode: str | None) -> Any:
     return pillow().frombytes(mode, image.size, array.tobytes())
 
 
+@by_kind
 def convert_image_dtype(image: Tensor, dtype: dtype = float32) -> Tensor:
     """The same image in another element type: 0 to 1 where floating, 0 to the largest where whole.
 
@@ -176,19 +194,24 @@ def _largest(kind: dtype) -> int:
     return 1 if kind is bool_ else int(iinfo(kind).max)
 
 
+@by_kind
 def to_dtype(inpt: Any, dtype: dtype = float32, scale: bool = False) -> Any:
     """The tensor in `dtype`; with `scale` its values move to the new type's range."""
     return convert_image_dtype(inpt, dtype) if scale else inpt.to(dtype)
 
 
-def to_image(inpt: Any) -> Tensor:
-    """A Pillow image, an array (H, W, C) or a tensor as a tensor (C, H, W), values unchanged."""
-    if isinstance(inpt, Tensor):
-        return inpt
+@kernel("to_dtype", Mask)
+@kernel("to_dtype", BoundingBoxes)
+def _same_numbers(inpt: TVTensor, dtype: dtype = float32, scale: bool = False) -> Any:
+    return wrap(plain(inpt).to(dtype), like=inpt)
+
+
+def to_image(inpt: Any) -> Image:
+    """A Pillow image, an array (H, W, C) or a tensor as `tv_tensors.Image` (C, H, W)."""
     if isinstance(inpt, np.ndarray):
-        return _planes(inpt)
-    if is_pillow(inpt):
-        return pil_to_tensor(inpt)
+        return Image(planes(inpt))
+    if isinstance(inpt, Tensor) or is_pillow(inpt):
+        return Image(plain(inpt) if isinstance(inpt, TVTensor) else inpt)
     raise TypeError(
         f"Input can either be a pure Tensor, a numpy array, or a PIL image, but got {type(inpt)}"
     )

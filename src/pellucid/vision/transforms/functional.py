@@ -35,3 +35,8 @@ from pellucid.vision.transforms.geometry import rotate as rotate
 from pellucid.vision.transforms.geometry import ten_crop as ten_crop
 from pellucid.vision.transforms.geometry import vflip as vflip
 from pellucid.vision.transforms.interpolation import InterpolationMode as InterpolationMode
+from pellucid.vision.transforms.warp import elastic
+from pellucid.vision.transforms.warp import perspective as perspective
+
+elastic_transform = elastic
+"""Its name in the first edition."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,26 +14,19 @@ from pellucid.tensor.tensor import Tensor
 from pellucid.vision.pillow import pillow
 from pellucid.vision.transforms.conversion import get_dimensions, require_image
 from pellucid.vision.transforms.interpolation import PILLOW, InterpolationMode, mode_of
+from pellucid.vision.transforms.kinds import by_kind
+from pellucid.vision.transforms.sampling import (
+    affine_grid,
+    as_before,
+    as_floats,
+    colour_of,
+    expanded_size,
+    inverse_affine_matrix,
+    read_at,
+)
 
 Size = int | Sequence[int]
 _PADDING = {"constant": "constant", "edge": "replicate", "reflect": "reflect"}
-
-
-def as_floats(image: Tensor) -> tuple[Tensor, bool]:
-    """(N, C, H, W) in floating point, and whether it was whole numbers."""
-    batch = image.reshape(-1, *image.shape[-3:]) if image.dim() > 2 else image[None, None]
-    whole = not batch.is_floating_point()
-    return (batch.to(float32) if whole else batch), whole
-
-
-def as_before(found: Tensor, image: Tensor, whole: bool) -> Tensor:
-    """Back in the shape and element type of `image`, rounded and cut to its range."""
-    shape = (*image.shape[:-2], *found.shape[-2:])
-    if whole:
-        found = found.round()
-        if image.dtype.name == "uint8":
-            found = found.clamp(0, 255)
-    return found.reshape(shape).to(image.dtype)
 
 
 def output_size(
@@ -71,6 +63,7 @@ def output_size(
     return (new_short, new_long) if height <= width else (new_long, new_short)
 
 
+@by_kind
 def resize(
     img: Any,
     size: Size | None,
@@ -111,6 +104,7 @@ def resize(
     return as_before(found, img, whole)
 
 
+@by_kind
 def crop(img: Any, top: int, left: int, height: int, width: int) -> Any:
     """The part from (top, left); black where it reaches beyond the image."""
     require_image(img)
@@ -127,6 +121,7 @@ def crop(img: Any, top: int, left: int, height: int, width: int) -> Any:
     return F.pad(part, around) if any(around) else part
 
 
+@by_kind
 def center_crop(img: Any, output_size: Size) -> Any:
     """The middle, (height, width) or one number for both; black around a smaller image."""
     high, wide = pair(output_size)
@@ -147,6 +142,7 @@ def center_crop(img: Any, output_size: Size) -> Any:
     return crop(img, top, left, high, wide)
 
 
+@by_kind
 def resized_crop(
     img: Any,
     top: int,
@@ -161,6 +157,7 @@ def resized_crop(
     return resize(crop(img, top, left, height, width), size, interpolation, antialias=antialias)
 
 
+@by_kind
 def five_crop(img: Any, size: Size) -> tuple[Any, ...]:
     """The four corners and the middle: upper left, upper right, lower left, lower right, centre."""
     high, wide = pair(size)
@@ -174,12 +171,14 @@ def five_crop(img: Any, size: Size) -> tuple[Any, ...]:
     return (*parts, center_crop(img, (high, wide)))
 
 
+@by_kind
 def ten_crop(img: Any, size: Size, vertical_flip: bool = False) -> tuple[Any, ...]:
     """`five_crop` of the image and of its mirror image."""
     mirrored = vflip(img) if vertical_flip else hflip(img)
     return five_crop(img, size) + five_crop(mirrored, size)
 
 
+@by_kind
 def pad(
     img: Any,
     padding: Size,
@@ -191,13 +190,7 @@ def pad(
     `padding_mode` is "constant" (`fill`), "edge", "reflect" or "symmetric".
     """
     require_image(img)
-    values = [padding] if isinstance(padding, int) else list(padding)
-    if len(values) not in (1, 2, 4):
-        raise ValueError(
-            "Padding must be an int or a 1, 2, or 4 element tuple, not a "
-            f"{len(values)} element tuple"
-        )
-    left, top, right, bottom = (values * 4)[:4] if len(values) < 4 else values
+    left, top, right, bottom = sides_of(padding)
     if padding_mode not in (*_PADDING, "symmetric"):
         raise ValueError("Padding mode should be either constant, edge, reflect or symmetric")
     if not isinstance(img, Tensor):
@@ -247,18 +240,21 @@ def _pad_pillow(img: Any, around: tuple[int, ...], fill: Any, mode: str) -> Any:
     return pillow().fromarray(array)
 
 
+@by_kind
 def hflip(img: Any) -> Any:
     """Left and right exchanged."""
     require_image(img)
     return img.flip(-1) if isinstance(img, Tensor) else img.transpose(0)
 
 
+@by_kind
 def vflip(img: Any) -> Any:
     """Top and bottom exchanged."""
     require_image(img)
     return img.flip(-2) if isinstance(img, Tensor) else img.transpose(1)
 
 
+@by_kind
 def rotate(
     img: Any,
     angle: float,
@@ -274,14 +270,16 @@ def rotate(
     require_image(img)
     mode = mode_of(interpolation)
     if not isinstance(img, Tensor):
-        return img.rotate(angle, PILLOW[mode], expand, center, fillcolor=_colour(img, fill))
+        return img.rotate(angle, PILLOW[mode], expand, center, fillcolor=colour_of(img, fill))
     _, height, width = get_dimensions(img)
     about = (0.0, 0.0) if center is None else (center[0] - width * 0.5, center[1] - height * 0.5)
     matrix = inverse_affine_matrix(about, -angle, (0.0, 0.0), 1.0, (0.0, 0.0))
-    size = _expanded(matrix, height, width) if expand else (height, width)
-    return _sampled(img, matrix, mode, fill, size)
+    size = expanded_size(matrix, height, width) if expand else (height, width)
+    kind = img.dtype if img.is_floating_point() else float32
+    return read_at(img, affine_grid(matrix, (height, width), size, kind), mode, fill)
 
 
+@by_kind
 def affine(
     img: Any,
     angle: float,
@@ -299,100 +297,19 @@ def affine(
     if len(translate) != 2:
         raise ValueError("Argument translate should be a sequence of length 2")
     mode = mode_of(interpolation)
-    sheared = (float(shear), 0.0) if isinstance(shear, (int, float)) else tuple(shear)
-    sheared = (sheared[0], 0.0) if len(sheared) == 1 else sheared
+    sheared = shears_of(shear)
     _, height, width = get_dimensions(img)
     if isinstance(img, Tensor):
         about = (
             (0.0, 0.0) if center is None else (center[0] - width * 0.5, center[1] - height * 0.5)
         )
         matrix = inverse_affine_matrix(about, angle, translate, scale, sheared)
-        return _sampled(img, matrix, mode, fill, (height, width))
+        kind = img.dtype if img.is_floating_point() else float32
+        grid = affine_grid(matrix, (height, width), (height, width), kind)
+        return read_at(img, grid, mode, fill)
     about = (width * 0.5, height * 0.5) if center is None else (center[0], center[1])
     matrix = inverse_affine_matrix(about, angle, translate, scale, sheared)
-    return img.transform((width, height), 0, matrix, PILLOW[mode], fillcolor=_colour(img, fill))
-
-
-def inverse_affine_matrix(
-    center: Sequence[float],
-    angle: float,
-    translate: Sequence[float],
-    scale: float,
-    shear: Sequence[float],
-) -> list[float]:
-    """Six numbers a b c d e f: the pixel (x, y) comes from (a x + b y + c, d x + e y + f).
-
-    The forward map is T(translate) C R(angle) S(scale) Shear C⁻¹ with C the move to `center`.
-    """
-    rotation, sx, sy = math.radians(angle), math.radians(shear[0]), math.radians(shear[1])
-    a = math.cos(rotation - sy) / math.cos(sy)
-    b = -math.cos(rotation - sy) * math.tan(sx) / math.cos(sy) - math.sin(rotation)
-    c = math.sin(rotation - sy) / math.cos(sy)
-    d = -math.sin(rotation - sy) * math.tan(sx) / math.cos(sy) + math.cos(rotation)
-    matrix = [d / scale, -b / scale, 0.0, -c / scale, a / scale, 0.0]
-    x, y = -center[0] - translate[0], -center[1] - translate[1]
-    matrix[2] = matrix[0] * x + matrix[1] * y + center[0]
-    matrix[5] = matrix[3] * x + matrix[4] * y + center[1]
-    return matrix
-
-
-def _expanded(matrix: list[float], height: int, width: int) -> tuple[int, int]:
-    """The size that holds every corner of the turned image."""
-    a, b, _, d, e, _ = matrix
-    corners = [(x, y) for x in (-0.5 * width, 0.5 * width) for y in (-0.5 * height, 0.5 * height)]
-    xs = [a * x + d * y for x, y in corners]  # the inverse of a rotation is its transpose
-    ys = [b * x + e * y for x, y in corners]
-    wide = math.ceil(round(max(xs), 4)) - math.floor(round(min(xs), 4))
-    high = math.ceil(round(max(ys), 4)) - math.floor(round(min(ys), 4))
-    return high, wide
-
-
-def _sampled(
-    img: Tensor, matrix: list[float], mode: InterpolationMode, fill: Any, size: tuple[int, int]
-) -> Tensor:
-    """Every pixel of an image of `size` read where `matrix` says, `fill` off the image."""
-    batch, whole = as_floats(img)
-    height, width = batch.shape[-2:]
-    high, wide = size
-    x = ops.arange(wide).to(batch.dtype) + (0.5 - wide * 0.5)
-    y = ops.arange(high).to(batch.dtype)[:, None] + (0.5 - high * 0.5)
-    a, b, c, d, e, f = matrix
-    grid = ops.stack(
-        [(a * x + b * y + c) / (0.5 * width), (d * x + e * y + f) / (0.5 * height)], dim=-1
-    )
-    grid = grid.expand(batch.shape[0], high, wide, 2)
-    mask = ops.ones_like(batch[:, :1])
-    read = F.grid_sample(
-        ops.cat([batch, mask], 1), grid, mode=mode.value, padding_mode="zeros", align_corners=False
-    )
-    found, mask = read[:, :-1], read[:, -1:]
-    if fill is not None:
-        values = list(fill) if isinstance(fill, (tuple, list)) else [fill]
-        colour = ops.tensor([float(value) for value in values]).to(batch.dtype).reshape(1, -1, 1, 1)
-        if mode is InterpolationMode.NEAREST:
-            found = ops.where(mask < 0.5, colour.expand_as(found), found)
-        else:
-            found = found * mask + (1.0 - mask) * colour
-    return as_before(found, img, whole)
-
-
-def _colour(img: Any, fill: Any) -> Any:
-    """`fill` as Pillow wants it: one number for each band."""
-    bands = len(img.getbands())
-    if fill is None:
-        fill = 0
-    if isinstance(fill, (int, float)) and bands > 1:
-        return (int(fill),) * bands
-    if isinstance(fill, (tuple, list)):
-        if len(fill) == 1:
-            fill = tuple(fill) * bands
-        if len(fill) != bands:
-            raise ValueError(
-                "The number of elements in 'fill' does not match the number of channels of the "
-                f"image ({len(fill)} != {bands})"
-            )
-        return tuple(fill)
-    return fill
+    return img.transform((width, height), 0, matrix, PILLOW[mode], fillcolor=colour_of(img, fill))
 
 
 def pair(size: Size) -> tuple[int, int]:
@@ -403,3 +320,23 @@ def pair(size: Size) -> tuple[int, int]:
     if len(values) != 2:
         raise ValueError("Please provide only two dimensions (h, w) for size.")
     return int(values[0]), int(values[1])
+
+
+def sides_of(padding: Size) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) of a padding. ValueError for other than 1, 2 or 4 numbers."""
+    values = [padding] if isinstance(padding, int) else list(padding)
+    if len(values) not in (1, 2, 4):
+        raise ValueError(
+            "Padding must be an int or a 1, 2, or 4 element tuple, not a "
+            f"{len(values)} element tuple"
+        )
+    left, top, right, bottom = (values * 4)[:4] if len(values) < 4 else values
+    return int(left), int(top), int(right), int(bottom)
+
+
+def shears_of(shear: Sequence[float] | float) -> tuple[float, float]:
+    """(x, y) in degrees; one number is x. ValueError for more than two."""
+    values = [shear] if isinstance(shear, (int, float)) else list(shear)
+    if len(values) not in (1, 2):
+        raise ValueError(f"Shear should be a sequence containing one or two values. Got {shear}")
+    return float(values[0]), float(values[1]) if len(values) == 2 else 0.0

@@ -33,9 +33,14 @@ _BY_NUMBER = {number: mode for mode, number in reversed(PILLOW.items())}
 
 
 def mode_of(value: Any) -> InterpolationMode:
-    """A mode from a mode or from Pillow's number. Raises TypeError or ValueError for others."""
+    """A mode from itself, its name or Pillow's number. TypeError or ValueError for others."""
     if isinstance(value, InterpolationMode):
         return value
+    if isinstance(value, str):
+        names = [mode.value for mode in InterpolationMode]
+        if value not in names:
+            raise ValueError(f"there is no interpolation {value!r}; there are {', '.join(names)}")
+        return InterpolationMode(value)
     if isinstance(value, int) and not isinstance(value, bool):
         found = _BY_NUMBER.get(int(value))
         if found is None:

@@ -8,10 +8,10 @@ from typing import Any
 
 from pellucid import ops
 from pellucid.nn.module import Module
-from pellucid.tensor.dtype import dtype, float32
+from pellucid.tensor.dtype import dtype
 from pellucid.tensor.tensor import Tensor
 from pellucid.vision.transforms import colour, conversion, geometry
-from pellucid.vision.transforms.base import Transform
+from pellucid.vision.transforms.base import Transform, fill_for
 from pellucid.vision.transforms.interpolation import InterpolationMode, mode_of
 
 
@@ -81,29 +81,12 @@ class ToImage(Transform):
         return conversion.to_image(image)
 
 
-class ToDtype(Transform):
-    """Tensors in another element type; with `scale` their values move to its range."""
-
-    def __init__(self, dtype: dtype = float32, scale: bool = False) -> None:
-        super().__init__()
-        self.dtype = dtype
-        self.scale = scale
-
-    def change(self, image: Any, drawn: Any) -> Any:
-        if not isinstance(image, Tensor):
-            raise TypeError("ToDtype takes tensors: put ToImage() before it")
-        return conversion.to_dtype(image, self.dtype, self.scale)
-
-
-class ToPureTensor(Transform):
-    """Everything as it is: tensors have no other kinds here."""
-
-    def change(self, image: Any, drawn: Any) -> Any:
-        return image
-
-
-class Identity(ToPureTensor):
+class Identity(Transform):
     """Everything as it is."""
+
+    def forward(self, *inputs: Any) -> Any:
+        """The sample itself."""
+        return inputs[0] if len(inputs) == 1 else inputs
 
 
 class Normalize(Transform):
@@ -196,7 +179,7 @@ class Pad(Transform):
         self.padding_mode = padding_mode
 
     def change(self, image: Any, drawn: Any) -> Any:
-        return geometry.pad(image, self.padding, self.fill, self.padding_mode)
+        return geometry.pad(image, self.padding, fill_for(self.fill, image), self.padding_mode)
 
     def __repr__(self) -> str:
         return (

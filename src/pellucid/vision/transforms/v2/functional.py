@@ -1,17 +1,29 @@
-"""Transforms of one image with given parameters, by the names of the second edition."""
+"""Transforms of one part with given parameters, by the names of the second edition.
 
+The type of the first argument, image, boxes or mask, chooses what is done.
+"""
+
+from pellucid.vision.transforms.base import is_pure_tensor as is_pure_tensor
+from pellucid.vision.transforms.box_formats import clamp_bounding_boxes as clamp_bounding_boxes
+from pellucid.vision.transforms.box_formats import (
+    convert_bounding_box_format as convert_bounding_box_format,
+)
+from pellucid.vision.transforms.box_formats import (
+    sanitize_bounding_boxes as sanitize_bounding_boxes,
+)
 from pellucid.vision.transforms.colour import adjust_brightness as adjust_brightness
 from pellucid.vision.transforms.colour import adjust_contrast as adjust_contrast
 from pellucid.vision.transforms.colour import adjust_gamma as adjust_gamma
 from pellucid.vision.transforms.colour import adjust_hue as adjust_hue
 from pellucid.vision.transforms.colour import adjust_saturation as adjust_saturation
 from pellucid.vision.transforms.colour import adjust_sharpness as adjust_sharpness
-from pellucid.vision.transforms.colour import autocontrast as autocontrast
 from pellucid.vision.transforms.colour import equalize as equalize
 from pellucid.vision.transforms.colour import erase as erase
 from pellucid.vision.transforms.colour import gaussian_blur as gaussian_blur
+from pellucid.vision.transforms.colour import grayscale_to_rgb as grayscale_to_rgb
 from pellucid.vision.transforms.colour import invert as invert
 from pellucid.vision.transforms.colour import normalize as normalize
+from pellucid.vision.transforms.colour import permute_channels as permute_channels
 from pellucid.vision.transforms.colour import posterize as posterize
 from pellucid.vision.transforms.colour import rgb_to_grayscale as rgb_to_grayscale
 from pellucid.vision.transforms.colour import solarize as solarize
@@ -20,6 +32,8 @@ from pellucid.vision.transforms.conversion import convert_image_dtype as convert
 from pellucid.vision.transforms.conversion import get_dimensions as get_dimensions
 from pellucid.vision.transforms.conversion import get_image_num_channels as get_image_num_channels
 from pellucid.vision.transforms.conversion import get_image_size as get_image_size
+from pellucid.vision.transforms.conversion import get_num_channels as get_num_channels
+from pellucid.vision.transforms.conversion import get_size as get_size
 from pellucid.vision.transforms.conversion import pil_to_tensor as pil_to_tensor
 from pellucid.vision.transforms.conversion import to_dtype as to_dtype
 from pellucid.vision.transforms.conversion import to_image as to_image
@@ -37,3 +51,16 @@ from pellucid.vision.transforms.geometry import rotate as rotate
 from pellucid.vision.transforms.geometry import ten_crop as ten_crop
 from pellucid.vision.transforms.geometry import vflip as vflip
 from pellucid.vision.transforms.interpolation import InterpolationMode as InterpolationMode
+from pellucid.vision.transforms.kinds import register_kernel as register_kernel
+from pellucid.vision.transforms.v2.colour import autocontrast as autocontrast
+from pellucid.vision.transforms.v2.colour import gaussian_noise as gaussian_noise
+from pellucid.vision.transforms.v2.colour import jpeg as jpeg
+from pellucid.vision.transforms.v2.common import (
+    uniform_temporal_subsample as uniform_temporal_subsample,
+)
+from pellucid.vision.transforms.warp import elastic as elastic
+from pellucid.vision.transforms.warp import perspective as perspective
+
+horizontal_flip = hflip
+vertical_flip = vflip
+elastic_transform = elastic
