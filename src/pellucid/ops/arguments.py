@@ -72,8 +72,6 @@ def integers(name: str, parameter: str, position: int, values: Any) -> tuple[int
                     f'{type_name(value)}"'
                 ) from None
         return tuple(found)
-    if isinstance(values, Tensor) and values._layout.shape:
-        raise wrong_type(name, parameter, position, "tuple of ints", values)
     try:
         return (integer(name, parameter, position, values),)
     except TypeError:

@@ -16,7 +16,7 @@ from pellucid.autograd.node import record, wants_grad
 from pellucid.autograd.views import INFERENCE_VIEW, MULTI_VIEW, NO_GRAD_VIEW
 from pellucid.ops.autocast import cast_call, current, policy
 from pellucid.ops.inplace import make_inplace, write_outputs
-from pellucid.ops.overloads import by_types, check, guarded, refuser
+from pellucid.ops.overloads import guarded, reader
 from pellucid.ops.spec import Gradient, OpSpec, OutRule, describe, registry
 from pellucid.tensor.events import Event, listeners, take_reason
 from pellucid.tensor.layout import Layout, NoView
@@ -163,17 +163,13 @@ def operator(
         rule = policy(spec.name)
 
         def make(public: str) -> Callable[..., Any]:
-            refuse, known = refuser(spec, public), set()
+            reading = reader(spec, public)
+            read, explain = reading.read, reading.explain
 
             def call(*args: Any, **kwargs: Any) -> Any:
                 if rule and current.enabled:
                     return cast_call(rule, call, args, kwargs)
-                if kwargs or len(args) > 1:
-                    kind = by_types(args, kwargs)
-                    if kind not in known:
-                        check(refuse, args, kwargs)
-                        known.add(kind)
-                given, named = args, kwargs
+                given, named = read(args, kwargs) if kwargs or len(args) > 1 else (args, kwargs)
                 try:
                     if named and renamed and not renamed.keys().isdisjoint(named):
                         named = {renamed.get(key, key): value for key, value in named.items()}
@@ -191,7 +187,7 @@ def operator(
                         )
                     return run_fresh(spec, given, named)
                 except Exception as failure:
-                    check(refuse, args, kwargs, failure)
+                    explain(args, kwargs, failure)
                     raise
 
             return call
@@ -266,10 +262,11 @@ def view_operator(
         renamed = _other_names(spec)
 
         def make(public: str) -> Callable[..., Any]:
-            refuse = refuser(spec, public)
+            reading = reader(spec, public)
+            read, explain = reading.read, reading.explain
 
             def call(*args: Any, **kwargs: Any) -> Any:
-                given, named = args, kwargs
+                given, named = read(args, kwargs) if kwargs or len(args) > 1 else (args, kwargs)
                 try:
                     if named and renamed and not renamed.keys().isdisjoint(named):
                         named = {renamed.get(key, key): value for key, value in named.items()}
@@ -283,7 +280,7 @@ def view_operator(
                         )
                     return run_view(spec, given, named)
                 except Exception as failure:
-                    check(refuse, args, kwargs, failure)
+                    explain(args, kwargs, failure)
                     raise
 
             return call
@@ -341,6 +338,6 @@ def composite(
             return body(*args, **kwargs)
 
         chosen = call if out or renamed or rule or by_element else body
-        return _enter(spec, lambda public: guarded(chosen, refuser(spec, public)))
+        return _enter(spec, lambda public: guarded(chosen, reader(spec, public)))
 
     return decorate

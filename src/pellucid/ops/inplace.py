@@ -15,7 +15,7 @@ from pellucid.autograd.modes import state
 from pellucid.autograd.node import current_grad_fn, record, wants_grad
 from pellucid.autograd.views import check_write, rebase
 from pellucid.ops.lazy import put_lazily, write_through
-from pellucid.ops.overloads import guarded, refuser
+from pellucid.ops.overloads import guarded, reader
 from pellucid.ops.spec import OpSpec, OutRule
 from pellucid.tensor.dtype import dtype
 from pellucid.tensor.events import Event, before_writes, listeners, tell_before_write
@@ -260,7 +260,7 @@ def make_inplace(spec: OpSpec, name: str) -> Callable[..., Any]:
             tell_write(name, self, args, start, kwargs)
         return self
 
-    write = guarded(written, refuser(spec, f"Tensor.{name}"))
+    write = guarded(written, reader(spec, f"Tensor.{name}"))
     write.__name__ = write.__qualname__ = name
     write.__doc__ = (
         f"In-place form of `{spec.name}`: writes the result into this tensor and returns it."

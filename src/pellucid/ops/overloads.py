@@ -13,9 +13,10 @@ from math import prod
 from typing import Any
 
 from pellucid.ops.arguments import type_name
-from pellucid.ops.signature import Signature, annotated
+from pellucid.ops.parameter import Convert, Place, plain
+from pellucid.ops.signature import Annotated, Signature
 from pellucid.ops.spec import OpSpec
-from pellucid.tensor.tensor import no_memory
+from pellucid.tensor.tensor import Tensor, no_memory
 
 
 @functools.cache
@@ -35,28 +36,31 @@ def overloads(name: str) -> tuple[Signature, ...]:
     return tuple(Signature.read(text) for text in _lines().get(name, ()))
 
 
-def refusal(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Exception | None:
-    """Why no overload of `name` takes these arguments; None if one does, or none is known.
+def fitting(
+    name: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[int, Exception | None]:
+    """The number of the first overload of `name` that takes these arguments, and what is wrong
+    inside them; -1 and why none takes them, if there are overloads at all.
 
     `name` is a public name with its place, as in `signatures.txt`; a method's `args` are without
     the tensor itself.
     """
     known = overloads(name)
-    refusals = []
-    for signature in known:
+    refusals: list[TypeError] = []
+    for number, signature in enumerate(known):
         error = signature.refusal(args, kwargs)
         if error is None:
-            return signature.unpacking(args, kwargs)
+            return number, signature.unpacking(args, kwargs)
         refusals.append(error)
     if len(known) < 2:
-        return refusals[0] if refusals else None
+        return -1, refusals[0] if refusals else None
     count = len(args) + len(kwargs)
     plausible = [
         error
         for signature, error in zip(known, refusals, strict=True)
         if not signature.deprecated and signature.required <= count <= len(signature.parameters)
     ]
-    return plausible[0] if len(plausible) == 1 else _none_fits(known, args, kwargs)
+    return -1, plausible[0] if len(plausible) == 1 else _none_fits(known, args, kwargs)
 
 
 def _none_fits(
@@ -83,45 +87,143 @@ def _none_fits(
     return TypeError("\n".join(lines) + "\n")
 
 
-Refuse = Callable[[Sequence[Any], Mapping[str, Any]], Exception | None]
+Given = tuple[Sequence[Any], Mapping[str, Any]]
+Plan = tuple[tuple[Place, Convert], ...]
 
 
-def refuser(spec: OpSpec, name: str) -> Refuse:
-    """What says why a call of `spec` under the public name `name` ("Tensor.add_") is refused.
+class Reader:
+    """How one public name ("Tensor.add_") reads its arguments: as PyTorch's parser does.
+
+    What it does not take is refused in its words, and numbers that come as tensors, NumPy scalars
+    or lists of these become Python numbers, so that no operator ever sees a tensor for a size. For
+    arguments of one combination of types this is found out once; `known` keeps what to do.
+    """
+
+    __slots__ = ("body", "known", "method", "name")
+
+    def __init__(self, name: str, body: Callable[..., Any] | None = None) -> None:
+        self.name = name
+        self.body = body
+        self.method = name.startswith("Tensor.")
+        self.known: dict[tuple[Any, ...], Plan] = {}
+
+    def read(self, args: Any, kwargs: Any) -> Any:
+        """The arguments as the operator gets them. Raises PyTorch's error for a refused call."""
+        if kwargs:
+            kind = (*map(type, args), *kwargs, *map(type, kwargs.values()))
+        else:
+            kind = (*map(type, args),)
+        plan = self.known.get(kind)
+        if plan is None:
+            return self._learn(kind, args, kwargs)
+        return self._follow(plan, args, kwargs) if plan else (args, kwargs)
+
+    def _follow(self, plan: Plan, args: Any, kwargs: Any) -> Any:
+        changed: dict[Place, Any] = {}
+        for place, convert in plan:
+            value = args[place] if isinstance(place, int) else kwargs[place]
+            read = convert(value)
+            if read is None:  # a list with more in it than plain numbers
+                return self._learn(None, args, kwargs)
+            if read is not value:
+                changed[place] = read
+        return _with(changed, args, kwargs) if changed else (args, kwargs)
+
+    def _learn(self, kind: tuple[Any, ...] | None, args: Any, kwargs: Any) -> Any:
+        skipped = int(self.method)
+        own = args[skipped:]
+        tried, error = self._tried(own, kwargs)
+        if error is not None:
+            raise error
+        plan: list[tuple[Place, Convert]] = []
+        changed: dict[Place, Any] = {}
+        for where, parameter, value in tried[-1].assigned(own, kwargs) if tried else ():
+            convert = parameter.reading(value)
+            if convert is None:
+                continue
+            place = where + skipped if isinstance(where, int) else where
+            plan.append((place, convert))
+            read = convert(value)
+            if read is None:
+                read = plain(value, parameter.type_name)
+            if read is not value:
+                changed[place] = read
+        if kind is not None and not _undecided(tried, own, kwargs):
+            self.known[kind] = tuple(plan)
+        return _with(changed, args, kwargs) if changed else (args, kwargs)
+
+    def _tried(
+        self, own: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[Sequence[Signature | Annotated], Exception | None]:
+        """The overloads up to the first that takes these arguments; or why the call is refused."""
+        known = overloads(self.name)
+        if known:
+            number, error = fitting(self.name, own, kwargs)
+            return known[: number + 1], error
+        if self.body is None:
+            return (), None
+        written = annotated(self.name.rpartition(".")[2], self.body, self.method)
+        return (written,), written.refusal(own, kwargs)
+
+    def refusal(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Exception | None:
+        """Why these arguments are refused; None if they are not."""
+        return self._tried(args[self.method :], kwargs)[1]
+
+    def explain(self, args: Sequence[Any], kwargs: Mapping[str, Any], failure: Exception) -> None:
+        """Raise, in place of what a call failed with, the refusal of its arguments, or PyTorch's
+        words for want of memory.
+        """
+        error = self.refusal(args, kwargs)
+        if error is None and isinstance(failure, MemoryError):
+            shape, kind = getattr(failure, "shape", ()), getattr(failure, "dtype", None)
+            error = no_memory(shape, prod(shape) * kind.itemsize) if kind is not None else None
+        if error is not None:
+            raise error from None
+
+
+@functools.cache
+def annotated(name: str, body: Callable[..., Any], method: bool) -> Annotated:
+    """What the annotations of `body` say of its parameters, a method's without the tensor."""
+    return Annotated(name, body, int(method))
+
+
+def _undecided(
+    tried: Sequence[Signature | Annotated], own: Sequence[Any], kwargs: Mapping[str, Any]
+) -> bool:
+    """Whether a tensor was given where an overload takes a number: then its shape decides."""
+    return any(
+        parameter.numeric and isinstance(value, Tensor)
+        for signature in tried
+        for _, parameter, value in signature.assigned(own, kwargs)
+    )
+
+
+def _with(changed: Mapping[Place, Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Given:
+    return (
+        tuple([changed.get(place, value) for place, value in enumerate(args)]),
+        {key: changed.get(key, value) for key, value in kwargs.items()},
+    )
+
+
+def reader(spec: OpSpec, name: str) -> Reader:
+    """How `spec` reads its arguments under the public name `name` ("Tensor.add_").
 
     Functions that PyTorch writes in Python have no overloads: there the types that the body's
     annotations name decide.
     """
-    method, own = name.startswith("Tensor."), name.rpartition(".")[2]
-
-    def refuse(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Exception | None:
-        if overloads(name):
-            return refusal(name, args[1:] if method else args, kwargs)
-        return annotated(own, spec.body, args, kwargs)
-
-    return refuse
+    return Reader(name, spec.body)
 
 
-def by_types(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What decides, for most calls, whether the parser takes them."""
-    return (*map(type, args), *kwargs, *map(type, kwargs.values()))
-
-
-def guarded(call: Callable[..., Any], refuse: Refuse) -> Callable[..., Any]:
-    """`call`, refusing what PyTorch's parser refuses: before a call whose arguments are of new
-    types, and in place of whatever another call fails with.
-    """
-    known: set[tuple[Any, ...]] = set()
+def guarded(call: Callable[..., Any], reader: Reader) -> Callable[..., Any]:
+    """`call` with its arguments read as PyTorch reads them."""
+    read = reader.read
 
     def guard(*args: Any, **kwargs: Any) -> Any:
-        kind = by_types(args, kwargs)
-        if kind not in known:
-            check(refuse, args, kwargs)
-            known.add(kind)
+        given, named = read(args, kwargs)
         try:
-            return call(*args, **kwargs)
+            return call(*given, **named)
         except Exception as failure:
-            check(refuse, args, kwargs, failure)
+            reader.explain(args, kwargs, failure)
             raise
 
     guard.__wrapped__ = call  # type: ignore[attr-defined]
@@ -132,23 +234,7 @@ def guarded_as(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
     """`call`, guarded by the overloads of the public name `name` ("Tensor.copy_"), for functions
     that stand in the registry without a description of their own.
     """
-    method = name.startswith("Tensor.")
-    guard = guarded(call, lambda args, kwargs: refusal(name, args[1:] if method else args, kwargs))
+    guard = guarded(call, Reader(name))
     functools.update_wrapper(guard, call)
     guard.__name__ = guard.__qualname__ = name.rpartition(".")[2]
     return guard
-
-
-def check(
-    refuse: Refuse,
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],
-    failure: Exception | None = None,
-) -> None:
-    """Raise what `refuse` finds; else, if the call failed for want of memory, PyTorch's words."""
-    error = refuse(args, kwargs)
-    if error is None and isinstance(failure, MemoryError):
-        shape, kind = getattr(failure, "shape", ()), getattr(failure, "dtype", None)
-        error = no_memory(shape, prod(shape) * kind.itemsize) if kind is not None else None
-    if error is not None:
-        raise error from None

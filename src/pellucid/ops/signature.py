@@ -9,154 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from operator import index as to_index
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from pellucid.ops.arguments import type_name
-from pellucid.tensor.device import device, layout_kind, memory_format
-from pellucid.tensor.dtype import BOOL, INTEGER, dtype
-from pellucid.tensor.random.generator import Generator
-from pellucid.tensor.tensor import Tensor
-
-FITS = -1
-"""An element list without a wrong element."""
-
-
-def _plain_tensor(value: Any) -> bool:
-    """A 0-dim tensor that stands for a number."""
-    return isinstance(value, Tensor) and not value._layout.shape and not value._requires_grad
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-
-
-def _int(value: Any) -> bool:
-    if _is_int(value):
-        return True
-    return _plain_tensor(value) and value.dtype.category == INTEGER
-
-
-def _float(value: Any) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) or _plain_tensor(value)
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, (int, float, complex, np.number, np.bool_)) or _plain_tensor(value)
-
-
-def _index(value: Any) -> bool:
-    """An element of a list of ints: whatever `operator.index` takes, but no bool."""
-    if isinstance(value, bool):
-        return False
-    if isinstance(value, Tensor) and value.dtype.category == BOOL:
-        return False
-    try:
-        to_index(value)
-    except (TypeError, ValueError, RuntimeError):
-        return False
-    return True
-
-
-def _overflow(kind: str, value: Any) -> Exception | None:
-    """The refusal of a Python int beyond 64 bits."""
-    if not isinstance(value, int) or -(1 << 63) <= value < 1 << 63:
-        return None
-    if kind == "int":
-        return ValueError("Overflow when unpacking long long")
-    if kind == "Number" and not 0 <= value < 1 << 64:
-        return OverflowError("int too big to convert")
-    return None
-
-
-def _dtype(value: Any) -> bool:
-    return isinstance(value, dtype) or value in (float, int, bool, complex)
-
-
-def _is(*kinds: type) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, kinds)
-
-
-_KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "Tensor": ("Tensor", _is(Tensor)),
-    "Scalar": ("Number", _number),
-    "int64_t": ("int", _int),
-    "SymInt": ("int", _int),
-    "double": ("float", _float),
-    "complex": ("complex", _number),
-    "bool": ("bool", _is(bool, np.bool_)),
-    "SymBool": ("bool", _is(bool, np.bool_)),
-    "c10::string_view": ("str", _is(str)),
-    "std::string": ("str", _is(str)),
-    "ScalarType": ("torch.dtype", _dtype),
-    "Device": ("torch.device", _is(str, int, device)),
-    "Layout": ("torch.layout", _is(layout_kind)),
-    "MemoryFormat": ("torch.memory_format", _is(memory_format)),
-    "Generator": ("torch.Generator", _is(Generator)),
-    "Storage": ("torch.Storage", lambda value: True),
-    "PyObject*": ("object", lambda value: True),
-    "Dimname": ("name", lambda value: value is None or isinstance(value, str)),
-    "Stream": ("Stream", lambda value: True),
-}
-_LISTS = {
-    "IntArrayRef": ("tuple of ints", _index, _int),
-    "SymIntArrayRef": ("tuple of ints", _index, _int),
-    "ArrayRef<double>": ("tuple of floats", _float, None),
-    "ArrayRef<Scalar>": ("tuple of Scalars", _number, None),
-    "ScalarList": ("tuple of Scalars", _number, None),
-    "TensorList": ("tuple of Tensors", _is(Tensor), None),
-    "c10::List<::std::optional<Tensor>>": ("tuple of Tensors", lambda value: True, None),
-    "DimnameList": ("tuple of names", lambda value: value is None or isinstance(value, str), None),
-}
-_PARAMETER = re.compile(r"(?P<kind>[\w:*<>]+?)(\[(?P<size>\d*)\])?(?P<optional>\?)? (?P<rest>.+)")
-_NUMPY = {"dim": ("axis",), "keepdim": ("keepdims",), "input": ("x", "a", "x1"), "other": ("x2",)}
-"""NumPy's names of arguments, which PyTorch takes as well."""
-_NUMBERS = "add sub mul div true_divide divide multiply subtract floor_divide"
-_TAKES_NUMBERS = frozenset(name + ending for name in _NUMBERS.split() for ending in ("", "_"))
-"""The operators that take a Number in place of a Tensor."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter: what the notation says of it."""
-
-    kind: str
-    name: str
-    size: int
-    none: bool
-    optional: bool
-    default: str
-    keyword_only: bool
-    numbers: bool
-
-    @property
-    def type_name(self) -> str:
-        """What must be given, as messages say it: "int", "tuple of ints", "Tensor"."""
-        found = _LISTS.get(self.kind) or _KINDS.get(self.kind)
-        return found[0] if found is not None else self.kind
-
-    def wrong(self, value: Any) -> int | None:
-        """None if `value` fits; else the number of its first wrong element, or FITS."""
-        if self.kind in _LISTS:
-            return self._wrong_list(value)
-        known = _KINDS.get(self.kind)
-        if known is None or known[1](value) or (self.numbers and _number(value)):
-            return None
-        return FITS
-
-    def _wrong_list(self, value: Any) -> int | None:
-        _, element, single = _LISTS[self.kind]
-        if isinstance(value, (tuple, list)):
-            if self.kind == "TensorList":
-                return None  # elements are the business of `wrong_element`
-            return None if not value or element(value[0]) else 0  # the others: `unpacking`
-        return None if single is not None and self.size and single(value) else FITS
-
-    def __str__(self) -> str:
-        return f"{self.type_name} {self.name}" + (f" = {self.default}" if self.default else "")
+from pellucid.ops.parameter import FITS, Parameter, Place, is_index, overflow
+from pellucid.ops.parameter import parameter as read
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +38,7 @@ class Signature:
             if item == "*":
                 keyword_only = True
             else:
-                parameters.append(_parameter(item, keyword_only, name))
+                parameters.append(read(item, keyword_only, name))
         return cls(
             name,
             tuple(parameters),
@@ -213,7 +71,7 @@ class Signature:
         for number, parameter in enumerate(self.parameters):
             by_name = place >= len(args)
             if by_name:
-                key = next((k for k in _names(parameter) if k in kwargs), None)
+                key = next((k for k in parameter.names if k in kwargs), None)
                 if key is None:
                     if parameter.optional:
                         continue
@@ -239,6 +97,28 @@ class Signature:
             place += not by_name
         return self._unexpected(kwargs, len(args)) if left > 0 else None
 
+    def assigned(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> list[tuple[Place, Parameter, Any]]:
+        """Which parameter each of the given arguments, which fit, is for, and where it stands."""
+        first = self.parameters[0] if self.parameters else None
+        found: list[tuple[Place, Parameter, Any]] = []
+        if self.spreads and args and first is not None:
+            single = len(args) == 1 and isinstance(args[0], (tuple, list))
+            found += [(place, first, value) for place, value in enumerate(args)]
+            if not single:  # each of them is an element
+                each = replace(first, kind="int64_t", size=0)
+                found = [(place, each, value) for place, _, value in found]
+        else:
+            found += [
+                (place, parameter, value)
+                for place, (parameter, value) in enumerate(zip(self.parameters, args, strict=False))
+            ]
+        if kwargs:
+            by_name = {key: p for p in self.parameters for key in p.names}
+            found += [(key, by_name[key], v) for key, v in kwargs.items() if key in by_name]
+        return found
+
     def unpacking(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Exception | None:
         """What is wrong inside arguments that fit: elements of lists, integers beyond 64 bits."""
         given = dict(zip([p.name for p in self.parameters], args, strict=False)) | dict(kwargs)
@@ -250,16 +130,16 @@ class Signature:
                 error: Exception | None = self._unpacking_list(parameter, value)
             else:
                 kind = parameter.type_name
-                error = _overflow("int" if kind == "tuple of ints" else kind, value)
+                error = overflow("int" if kind == "tuple of ints" else kind, value)
             if error is not None:
                 return error
         return None
 
     def _unpacking_list(self, parameter: Parameter, values: Sequence[Any]) -> TypeError | None:
         for place, value in enumerate(values):
-            if not (_index(value) or (place and isinstance(value, bool))):
+            if not (is_index(value) or (place and isinstance(value, bool))):
                 reason = f"type must be tuple of ints,but got {type_name(value)}"
-            elif _overflow("int", value) is not None:
+            elif overflow("int", value) is not None:
                 reason = "Overflow when unpacking long long"
             else:
                 continue
@@ -346,56 +226,56 @@ _WRITTEN = {
     "bool": "bool input",
     "int": "int64_t input",
     "int | None": "int64_t? input",
+    "Sizes": "SymIntArrayRef[1] input",
+    "Sizes | None": "SymIntArrayRef[1]? input",
     "float": "double input",
     "str": "c10::string_view input",
 }
 """Annotations that say all about what may be given, in PyTorch's notation."""
 
 
-def annotated(
-    name: str, body: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> TypeError | None:
-    """The refusal of an argument whose type is not the one that the body's annotation names."""
-    function = getattr(body, "__wrapped__", body)
-    kinds = getattr(function, "__annotations__", {})
-    code = function.__code__
-    names = code.co_varnames[: code.co_argcount]
-    given = dict(zip(names, args, strict=False)) | dict(kwargs)
-    for place, (key, value) in enumerate(given.items()):
-        written = _WRITTEN.get(kinds.get(key, ""))
-        if written is None:
-            continue
-        parameter = _parameter(written.replace("input", key), False, name)
-        if not (value is None and parameter.none) and parameter.wrong(value) is not None:
-            where = "" if key in kwargs else f" (position {place + 1})"
+class Annotated:
+    """The parameters of a function that PyTorch writes in Python: what annotations say of them."""
+
+    __slots__ = ("name", "order", "parameters")
+
+    def __init__(self, name: str, body: Callable[..., Any], skipped: int) -> None:
+        function = getattr(body, "__wrapped__", body)
+        kinds = getattr(function, "__annotations__", {})
+        code = function.__code__
+        self.name = name
+        self.order = code.co_varnames[skipped : code.co_argcount]
+        self.parameters = {
+            key: read(_WRITTEN[kind].replace("input", key), False, name)
+            for key, kind in kinds.items()
+            if kind in _WRITTEN and key != "return"
+        }
+
+    def assigned(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> list[tuple[Place, Parameter, Any]]:
+        """As `Signature.assigned`, of the arguments whose annotation says what they are."""
+        known = self.parameters
+        found: list[tuple[Place, Parameter, Any]] = [
+            (place, known[key], value)
+            for place, (key, value) in enumerate(zip(self.order, args, strict=False))
+            if key in known
+        ]
+        return found + [(key, known[key], v) for key, v in kwargs.items() if key in known]
+
+    def refusal(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Exception | None:
+        """The refusal of an argument whose type is not the one that the annotation names."""
+        for place, parameter, value in self.assigned(args, kwargs):
+            if (value is None and parameter.none) or parameter.wrong(value) is None:
+                continue
+            where = f" (position {place + 1})" if isinstance(place, int) else ""
             return TypeError(
-                f"{name}(): argument '{key}'{where} must be {parameter.type_name}, not "
-                f"{type_name(value)}"
+                f"{self.name}(): argument '{parameter.name}'{where} must be "
+                f"{parameter.type_name}, not {type_name(value)}"
             )
-    return None
-
-
-def _names(parameter: Parameter) -> tuple[str, ...]:
-    return (parameter.name, *_NUMPY.get(parameter.name, ()))
+        return None
 
 
 def _split(listed: str) -> list[str]:
     """The parameters between the commas that stand outside of brackets."""
     return re.split(r", (?![^{\[]*[}\]])", listed) if listed else []
-
-
-def _parameter(item: str, keyword_only: bool, function: str) -> Parameter:
-    found = _PARAMETER.fullmatch(item)
-    if found is None:
-        raise ValueError(f"not a parameter in PyTorch's notation: {item!r}")
-    name, has_default, default = found["rest"].partition("=")
-    return Parameter(
-        kind=found["kind"],
-        name=name,
-        size=int(found["size"] or 0),
-        none=bool(found["optional"]) or default == "None",
-        optional=bool(has_default),
-        default=default,
-        keyword_only=keyword_only,
-        numbers=function in _TAKES_NUMBERS,
-    )

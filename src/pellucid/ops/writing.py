@@ -18,7 +18,7 @@ from pellucid.autograd.modes import state
 from pellucid.ops.dispatch import operator
 from pellucid.ops.inplace import after_write, before_write, tell_write
 from pellucid.ops.lazy import write_through
-from pellucid.ops.overloads import guarded, refuser
+from pellucid.ops.overloads import guarded, reader
 from pellucid.ops.spec import Gradient, OpSpec, OutRule, registry
 from pellucid.tensor.events import listeners
 from pellucid.tensor.layout import contiguous, empty_like_layout
@@ -88,7 +88,7 @@ def in_place(spec: OpSpec, body: Callable[..., None], name: str = "") -> Callabl
             tell_write(name, self, args, start, kwargs)
         return self
 
-    write = guarded(written, refuser(spec, f"Tensor.{name}"))
+    write = guarded(written, reader(spec, f"Tensor.{name}"))
     write.__name__ = write.__qualname__ = name
     write.__doc__ = f"In-place form of `{spec.name}`: writes into this tensor and returns it."
     write.spec = spec  # type: ignore[attr-defined]

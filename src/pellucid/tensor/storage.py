@@ -12,6 +12,7 @@ tells: a kept block is handed out only if nobody else refers to it.
 from __future__ import annotations
 
 import sys
+from operator import index as to_index
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,8 @@ class Storage:
     negated: bool = False
 
     def __init__(self, nbytes: int) -> None:
+        if type(nbytes) is not int:  # a tensor would go on computing with tensors
+            nbytes = to_index(nbytes)
         self._nbytes = nbytes
         size = (nbytes + 63) & -64 if 0 < nbytes <= _SMALL else size_class(nbytes)
         self.version = 0
@@ -181,7 +184,10 @@ class Storage:
 
         Tensors made before keep looking at the old bytes.
         """
+        if not isinstance(nbytes, (int, np.integer)):
+            raise RuntimeError(f"resize_ expects an int, but got {type(nbytes).__name__}")
         larger = Storage(nbytes)
+        nbytes = larger._nbytes
         kept = min(nbytes, self._nbytes)
         larger.buffer[:kept] = self.buffer[:kept]
         self.owner, self.buffer, self._address = larger.owner, larger.buffer, larger._address

@@ -8,6 +8,7 @@ The class is born here without operators: `pellucid.ops` attaches the methods it
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import index as to_index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,18 @@ if TYPE_CHECKING:
     from pellucid.tensor.methods import Methods  # written from the operators' descriptions
 else:
     Methods = object
+
+
+def _dimension(name: str, dim: Any) -> int:
+    """`dim` as a Python int, as PyTorch's parser reads it."""
+    if type(dim) is int:
+        return dim
+    if hasattr(dim, "__index__") and not isinstance(dim, bool) and not getattr(dim, "ndim", 0):
+        try:
+            return to_index(dim)
+        except TypeError:
+            pass
+    raise TypeError(f"{name}(): argument 'dim' (position 1) must be int, not {type(dim).__name__}")
 
 
 class Tensor(Methods):
@@ -97,12 +110,14 @@ class Tensor(Methods):
         if dim is None:
             return _new_size(Size, self._layout.shape)
         shape = self._layout.shape
-        return shape[layouts.normalize_dim(dim, len(shape))]
+        return shape[layouts.normalize_dim(_dimension("size", dim), len(shape))]
 
     def stride(self, dim: int | None = None) -> Any:
         """The strides in elements, or the stride of dimension `dim`."""
         strides = self._layout.strides
-        return tuple(strides) if dim is None else strides[layouts.normalize_dim(dim, len(strides))]
+        if dim is None:
+            return tuple(strides)
+        return strides[layouts.normalize_dim(_dimension("stride", dim), len(strides))]
 
     def storage_offset(self) -> int:
         """Where the first element lies in the storage, in elements."""

@@ -11,6 +11,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
+
 from pellucid.autograd.node import wants_grad
 from pellucid.ops.arguments import integers
 from pellucid.ops.creation.data import build
@@ -51,7 +53,8 @@ def construct(kind: dtype | None, *args: Any, **kwargs: Any) -> Tensor:
     first = args[0]
     if isinstance(first, Size) and len(args) == 1:
         return empty(contiguous(check_shape(tuple(first))), found)
-    if isinstance(first, int) and not isinstance(first, bool):
+    sized = isinstance(first, Tensor) and len(args) > 1
+    if sized or (isinstance(first, (int, np.integer)) and not isinstance(first, bool)):
         return empty(contiguous(check_shape(integers("new", "size", 1, args))), found)
     if len(args) > 1:
         raise _no_match(args, kwargs)

@@ -15,7 +15,7 @@ from pellucid.ops.dispatch import heard, mark_inference, tracked
 from pellucid.ops.elementwise.operands import WEAK
 from pellucid.ops.elementwise.row import SCALAR, Row, arguments, fast_types
 from pellucid.ops.elementwise.writing import write_out
-from pellucid.ops.overloads import guarded, refuser
+from pellucid.ops.overloads import guarded, reader
 from pellucid.ops.quiet import quiet, restore
 from pellucid.tensor.dtype import FLOATING
 from pellucid.tensor.events import listeners
@@ -47,7 +47,7 @@ def _make_general(row: Row, public: str) -> General:
     def general(*args: Any, **kwargs: Any) -> Tensor:
         return _general(row, args, kwargs)
 
-    return guarded(general, refuser(row.spec, public))
+    return guarded(general, reader(row.spec, public))
 
 
 def _make_unary(row: Row, general: General) -> Callable[..., Any]:

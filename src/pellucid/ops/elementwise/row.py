@@ -203,9 +203,10 @@ class Row:
                 as_array(v, inner) if isinstance(v, Tensor) else rounded(v, work, inner)
                 for v in operands
             ]
-        if self.scaled and settings["alpha"] != 1:
-            check_alpha(d, settings["alpha"])
-            factor = rounded(settings["alpha"], work, inner)
+        alpha = settings["alpha"] if self.scaled else 1
+        if alpha != 1 or type(alpha) is not int:
+            check_alpha(d, alpha)
+            factor = rounded(alpha, work, inner)
             found[1] = np.multiply(found[1], factor, dtype=inner.numpy)
         return found
 

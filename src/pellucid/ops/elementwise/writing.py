@@ -23,7 +23,7 @@ from pellucid.ops.inplace import (
     tell_write,
 )
 from pellucid.ops.lazy import write_through
-from pellucid.ops.overloads import guarded, refuser
+from pellucid.ops.overloads import guarded, reader
 from pellucid.ops.quiet import quiet, restore
 from pellucid.tensor.dtype import FLOATING
 from pellucid.tensor.events import before_writes, listeners, tell_before_write
@@ -119,7 +119,7 @@ def make_write(row: Row, alias: str = "") -> Callable[..., Any]:
             tell_write(name, self, args, start, kwargs)
         return self
 
-    general = guarded(written, refuser(spec, f"Tensor.{name}"))
+    general = guarded(written, reader(spec, f"Tensor.{name}"))
     write.__name__ = write.__qualname__ = name
     write.__doc__ = (
         f"In-place form of `{spec.name}`: writes the result into this tensor and returns it."

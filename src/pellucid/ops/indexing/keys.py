@@ -48,11 +48,18 @@ def as_items(index: Any) -> Sequence[Any]:
     return (index,)
 
 
+def _numbers(value: Any) -> Any:
+    """A list with the tensors in it, of one whole number each, as Python ints."""
+    if isinstance(value, (list, tuple)):
+        return [_numbers(each) for each in value]
+    return to_index(value) if isinstance(value, Tensor) else value
+
+
 def _sequence_tensor(value: Any) -> Tensor:
     """A list (or NumPy array) between the brackets as a tensor of ints or bools."""
     if isinstance(value, str):
         raise TypeError("new(): invalid data type 'str'")
-    array = np.asarray(value)
+    array = np.asarray(_numbers(value))
     if not isinstance(value, np.ndarray) and array.dtype.kind in "fO":
         array = array.astype(np.int64)
     if array.dtype.kind == "i" or not array.size:

@@ -175,7 +175,7 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
 def _contracted(dims: Any, a: Tensor, b: Tensor) -> tuple[list[int], list[int]]:
     """The dimensions of each operand that are summed over."""
     if isinstance(dims, Tensor):
-        dims = dims.tolist()
+        dims = int(dims.item()) if dims.numel() == 1 else dims.tolist()
     if isinstance(dims, int):
         if dims < 0:
             raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")

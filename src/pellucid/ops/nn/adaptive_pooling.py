@@ -174,7 +174,7 @@ def _output_size(name: str, count: int, input: Tensor, value: Any) -> Ints:
             )
         return found
     if isinstance(value, int):
-        return (value,) * count
+        return sizes(name, "output_size", 2, value) * count
     if not hasattr(value, "__len__"):
         raise TypeError(f"object of type '{type(value).__name__}' has no len()")
     if len(value) != count:
@@ -184,7 +184,8 @@ def _output_size(name: str, count: int, input: Tensor, value: Any) -> Ints:
     shape = input._layout.shape
     if len(shape) <= count:
         raise ValueError(f"Input dimension should be at least {count + 1}")
-    return tuple(s if v is None else int(v) for v, s in zip(value, shape[-count:], strict=True))
+    asked = [s if v is None else v for v, s in zip(value, shape[-count:], strict=True)]
+    return sizes(name, "output_size", 2, asked)
 
 
 def _check_negative(name: str, input: Tensor, out_size: Ints) -> None:

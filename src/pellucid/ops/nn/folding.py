@@ -78,7 +78,7 @@ def columns_to_image(input: Tensor, size: Ints, window: Window) -> Tensor:
 
 def _pair(name: str, parameter: str, position: int, value: Any) -> Ints:
     found = sizes(name, parameter, position, value)
-    if isinstance(value, int):
+    if not isinstance(value, (tuple, list)):
         found = found * 2
     if len(found) != 2:
         raise RuntimeError(f"It is expected {parameter} equals to 2, but got size {len(found)}")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.ops.api import F
+from pellucid.ops.arguments import wrong_type
 from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.nn import kernels_interpolation as kernels
 from pellucid.ops.nn.kernels_interpolation import Axis
@@ -131,6 +132,8 @@ def _checked_size(input: Tensor, size: Any, count: int) -> list[int]:
             "expected size to be one of int or Tuple[int] or Tuple[int, int] or Tuple[int, int, "
             f"int], but got size with types {[type(each) for each in size]}"
         )
+    if isinstance(size[0], bool):
+        raise wrong_type("interpolate", "output_size", 2, "tuple of ints", size[0])
     return [int(each) for each in size]
 
 

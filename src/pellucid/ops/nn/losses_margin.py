@@ -350,7 +350,7 @@ def _multi_margin(
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,
-    p: int = 1,
+    p: Any = 1,
     margin: float = 1.0,
     weight: Tensor | None = None,
     size_average: bool | None = None,
@@ -361,6 +361,7 @@ def multi_margin_loss(
     kind = reduction_named(reduction, size_average, reduce)
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
+    p = int(p)
     if weight is not None and weight.dim() != 1:
         raise ValueError("weight must be one-dimensional")
     shape = tuple(input.shape)

@@ -27,6 +27,7 @@ from pellucid.ops.nn.support import (
     working,
     working_dtype,
 )
+from pellucid.ops.nn.support import sizes as read_sizes
 from pellucid.tensor.dtype import dtype
 from pellucid.tensor.layout import contiguous
 from pellucid.tensor.tensor import Tensor, empty
@@ -116,12 +117,13 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
         )
     elif min(size) <= 0:
         raise ValueError(f"Expected non-zero, positive output size. Got {size}")
+    size = read_sizes("affine_grid_generator", "size", 2, size)
     if theta.shape[0] != size[0]:
         raise RuntimeError(
             f"Expected theta to have batch size {size[0]}, but got {theta.shape[0]}\n"
             "  There is one affine map for each image of the batch."
         )
-    return affine_grid_generator(theta, tuple(int(s) for s in size), aligned)
+    return affine_grid_generator(theta, size, aligned)
 
 
 # -- samples

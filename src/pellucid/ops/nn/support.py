@@ -8,9 +8,10 @@ import numpy as np
 
 from pellucid.autograd.modes import state
 from pellucid.autograd.node import wants_grad
-from pellucid.ops.arguments import wrong_type
+from pellucid.ops.arguments import integers, type_name, wrong_type
 from pellucid.ops.dispatch import operator
 from pellucid.ops.inplace import copy_array, scalar_type
+from pellucid.ops.parameter import is_index
 from pellucid.tensor.dtype import REDUCED, dtype
 from pellucid.tensor.layout import Layout, channels_last, channels_last_3d, contiguous
 from pellucid.tensor.levels import Batched
@@ -110,19 +111,12 @@ def require_tensor(name: str, parameter: str, position: int, value: Any) -> None
 
 def sizes(name: str, parameter: str, position: int, value: Any) -> Ints:
     """A number or a sequence of numbers as a tuple of ints. Raises TypeError for anything else."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return (value,)
-    try:
-        values = tuple(value)
-    except TypeError:
-        raise wrong_type(name, parameter, position, "tuple of ints", value) from None
-    for place, each in enumerate(values):
-        if isinstance(each, (bool, float, str)) or not hasattr(each, "__index__"):
-            raise TypeError(
-                f"{name}(): argument '{parameter}' (position {position}) must be tuple of ints, "
-                f"but found element of type {type(each).__name__} at pos {place}"
-            )
-    return tuple(v.__index__() for v in values)
+    if isinstance(value, (tuple, list)) and value and not is_index(value[0]):
+        raise TypeError(
+            f"{name}(): argument '{parameter}' (position {position}) must be tuple of ints, "
+            f"but found element of type {type_name(value[0])} at pos 0"
+        )
+    return integers(name, parameter, position, value)
 
 
 @operator(

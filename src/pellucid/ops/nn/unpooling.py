@@ -72,7 +72,7 @@ def _unpool_size(
     )
     if output_size is None:
         return default
-    given = tuple(int(v) for v in output_size)
+    given = sizes("max_unpool", "output_size", 2, output_size)
     if len(given) == count + 2:
         given = given[2:]
     if len(given) != count:

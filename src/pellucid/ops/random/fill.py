@@ -20,7 +20,7 @@ from pellucid.ops.api import F
 from pellucid.ops.arguments import integer, wrong_type
 from pellucid.ops.inplace import after_write, before_write, tell_write
 from pellucid.ops.lazy import write_through
-from pellucid.ops.overloads import guarded, guarded_as, refuser
+from pellucid.ops.overloads import guarded, guarded_as, reader
 from pellucid.ops.random.sizes import stream
 from pellucid.ops.spec import OpSpec, describe, registry
 from pellucid.tensor import layout as layouts
@@ -93,7 +93,7 @@ def _writes(spec: OpSpec, fill: Callable[..., None]) -> Callable[..., Tensor]:
             tell_write(name, self, args, start, kwargs)
         return self
 
-    write = guarded(written, refuser(spec, f"Tensor.{name}"))
+    write = guarded(written, reader(spec, f"Tensor.{name}"))
     write.__name__ = write.__qualname__ = name
     write.spec = spec  # type: ignore[attr-defined]
     return write

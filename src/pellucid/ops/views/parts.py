@@ -153,8 +153,11 @@ def split(input: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Views along `dim` of `split_size` indices each, or of the sizes in a list."""
     if isinstance(split_size, (list, tuple)):
         return split_with_sizes(input, split_size, dim)
-    if isinstance(split_size, Tensor) and split_size.ndim:
-        return split_with_sizes(input, split_size.tolist(), dim)
+    if isinstance(split_size, Tensor):
+        try:
+            split_size = int(split_size)
+        except ValueError:  # several elements
+            return split_with_sizes(input, split_size.tolist(), dim)
     try:
         size = integer("split", "split_size", 1, split_size)
     except TypeError:
@@ -207,6 +210,10 @@ def unbind(input: Tensor, dim: int = 0) -> list[Layout]:
     return [layouts.select(layout, axis, index) for index in range(layout.shape[axis])]
 
 
+_MOST_PARTS = 1 << 22
+"""The most parts `tensor_split` makes: the tensors alone would fill GBs."""
+
+
 @composite()
 def tensor_split(
     input: Tensor, indices_or_sections: Any = None, dim: int = 0, **by_name: Any
@@ -236,6 +243,12 @@ def tensor_split(
         count = integer("tensor_split", "sections", 1, given)
         if count <= 0:
             raise RuntimeError(f"number of sections must be larger than 0, got {count}")
+        if count > _MOST_PARTS:
+            raise RuntimeError(
+                "cannot create std::vector larger than max_size()\n  tensor_split was asked for "
+                f"{count} parts, and each is a tensor: at most {_MOST_PARTS} are made, and of "
+                f"these all but {size} would be empty."
+            )
         short, longer = divmod(size, count)
         cuts = [part * short + min(part, longer) for part in range(1, count)]
     edges = zip([0, *cuts], [*cuts, size], strict=True)

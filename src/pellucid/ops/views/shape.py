@@ -6,9 +6,10 @@ alias and records it. `reshape` and what is made of it copy where no view exists
 
 from __future__ import annotations
 
+from operator import index as to_index
 from typing import Any
 
-from pellucid.ops.arguments import integer, integers, sizes, tensor
+from pellucid.ops.arguments import integer, integers, sizes, tensor, type_name
 from pellucid.ops.dispatch import composite, operator, view_operator
 from pellucid.ops.inplace import scalar_type
 from pellucid.ops.memory.memory import clone
@@ -203,10 +204,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
 @composite(where="torch")
 def broadcast_shapes(*shapes: Any) -> Size:
     """The shape to which all `shapes` (sequences of ints, or ints) broadcast."""
-    given = [
-        (shape,) if isinstance(shape, int) else tuple(int(size) for size in shape)
-        for shape in shapes
-    ]
+    given = [(shape,) if isinstance(shape, int) else _broadcast_sizes(shape) for shape in shapes]
     for size in (size for shape in given for size in shape):
         if size < 0:
             raise RuntimeError(
@@ -218,6 +216,19 @@ def broadcast_shapes(*shapes: Any) -> Size:
         raise RuntimeError(
             "Shape mismatch: objects cannot be broadcast to a single shape\n  " + str(error)
         ) from None
+
+
+def _broadcast_sizes(shape: Any) -> tuple[int, ...]:
+    if not isinstance(shape, (tuple, list)):
+        raise RuntimeError(
+            f"Input shapes should be of type ints, a tuple of ints, or a list of ints, got {shape}"
+        )
+    for place, size in enumerate(shape):
+        if isinstance(size, (float, complex)):
+            raise TypeError(
+                f"torch.Size() takes an iterable of 'int' (item {place} is '{type_name(size)}')"
+            )
+    return tuple([to_index(size) for size in shape])
 
 
 # --- the same memory ------------------------------------------------------------------------------
