@@ -25,6 +25,8 @@ from pellucid.tensor.storage import Storage
 from pellucid.tensor.tensor import Tensor, make
 
 _SEQUENCES = (list, tuple)
+_INTERNAL = "internal."
+"""The place of operators that only operators call: what they get has been read."""
 _NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
 """NumPy's names of arguments, which PyTorch takes as well."""
 
@@ -165,11 +167,15 @@ def operator(
         def make(public: str) -> Callable[..., Any]:
             reading = reader(spec, public)
             read, explain = reading.read, reading.explain
+            public_call = not public.startswith(_INTERNAL)
 
             def call(*args: Any, **kwargs: Any) -> Any:
                 if rule and current.enabled:
                     return cast_call(rule, call, args, kwargs)
-                given, named = read(args, kwargs) if kwargs or len(args) > 1 else (args, kwargs)
+                if public_call and (kwargs or len(args) > 1):
+                    given, named = read(args, kwargs)
+                else:
+                    given, named = args, kwargs
                 try:
                     if named and renamed and not renamed.keys().isdisjoint(named):
                         named = {renamed.get(key, key): value for key, value in named.items()}
@@ -264,9 +270,13 @@ def view_operator(
         def make(public: str) -> Callable[..., Any]:
             reading = reader(spec, public)
             read, explain = reading.read, reading.explain
+            public_call = not public.startswith(_INTERNAL)
 
             def call(*args: Any, **kwargs: Any) -> Any:
-                given, named = read(args, kwargs) if kwargs or len(args) > 1 else (args, kwargs)
+                if public_call and (kwargs or len(args) > 1):
+                    given, named = read(args, kwargs)
+                else:
+                    given, named = args, kwargs
                 try:
                     if named and renamed and not renamed.keys().isdisjoint(named):
                         named = {renamed.get(key, key): value for key, value in named.items()}
