@@ -212,3 +212,14 @@ def test_files_keep_the_precision(tmp_path, precision):
     loaded = torch.load_compiled(tmp_path / "plan")
     assert torch.equal(loaded(x), wanted)
     assert f"precision {precision}" in str(loaded) and f"linear {SHORT[precision]}" in str(loaded)
+
+
+def test_plans_of_an_autocast_are_its_own():
+    model, x = nn.Linear(8, 4).eval(), torch.randn(2, 8)
+    compiled = torch.compile(model)
+    with torch.no_grad():
+        plain = compiled(x)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            low, eager = compiled(x), model(x)
+        assert low.dtype is eager.dtype is torch.bfloat16 and torch.equal(low, eager)
+        assert torch.equal(compiled(x), plain) and len(compiled.plans) == 2

@@ -20,6 +20,7 @@ from pellucid.compiler.trace import tensors_in
 from pellucid.compiler.training import MOST_PLANS, TrainingCalls, key_of
 from pellucid.compiler.view import plans_text
 from pellucid.kernels import pool
+from pellucid.ops import autocast
 from pellucid.tensor.events import listeners
 from pellucid.tensor.tensor import Tensor
 
@@ -112,7 +113,7 @@ class CompiledFunction:
         if state.grad and self._wants_gradient(tensors):
             return self._training(args, kwargs, tensors)
         modes = tuple([module.training for module in self._modules_seen])
-        key = (key_of(args), key_of(kwargs), modes, pool.num_threads())
+        key = (key_of(args), key_of(kwargs), modes, pool.num_threads(), autocast.mode())
         found = self.plans.get(key)
         if found is None or not found.holds():
             found, made = self._specialise(key, args, kwargs, tensors)

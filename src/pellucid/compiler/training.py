@@ -13,6 +13,7 @@ from pellucid.compiler.step_trace import NotTraceable, StepGraph, trace_step
 from pellucid.compiler.steps import SpecialisedStep, leaves_of, objects_of, settings_of
 from pellucid.compiler.trace import DataDependent
 from pellucid.kernels import pool
+from pellucid.ops import autocast
 from pellucid.tensor.events import listeners
 from pellucid.tensor.tensor import Tensor
 
@@ -77,7 +78,7 @@ class TrainingCalls:
     def _key(self, args: Any, kwargs: Any, tensors: list[Tensor]) -> Any:
         return (
             key_of(args), key_of(kwargs), tuple([m.training for m in self.modules]),
-            pool.num_threads(), tuple([t._requires_grad for t in tensors]),
+            pool.num_threads(), autocast.mode(), tuple([t._requires_grad for t in tensors]),
             tuple([leaf._requires_grad for leaf in self.leaves]),
             tuple([leaf._grad is None for leaf in self.leaves]), settings_of(self.optimisers),
         )  # fmt: skip

@@ -130,6 +130,11 @@ class _Autocast(threading.local):
 current = _Autocast()
 
 
+def mode() -> dtype | None:
+    """The dtype of the lower precision where autocast is on in this thread, else None."""
+    return current.dtype if current.enabled else None
+
+
 def policy(name: str) -> str:
     """ "lower", "float32", "widest", or "" for an operator's name."""
     if name in LOWER:
