@@ -126,7 +126,8 @@ def test_convolutions(case, batch, precision):
     x = torch.randn(batch, c, h, w)
     compiled, found, exact = compiled_and_exact(model, x, precision=precision)
     assert error(found, exact) < LOOSE[precision]
-    assert any(f"conv {size[0]}x{size[1]} {SHORT[precision]}" in each for each in labels(compiled))
+    kinds = (f"conv {size[0]}x{size[1]} {SHORT[precision]}", "winograd F(2,3) bf16")
+    assert any(each.startswith(kinds) for each in labels(compiled))
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 64, 64), (3, 3, 97, 65)])
@@ -136,10 +137,18 @@ def test_resnet(shape, precision):
     model, x = randomise(resnet18()), torch.randn(shape)
     compiled, found, exact = compiled_and_exact(model, x, precision=precision)
     assert error(found, exact) < 3 * LOOSE[precision]
-    names = [each for each in labels(compiled) if "conv" in each or "max pool" in each]
-    assert sum("conv" in each for each in names) == 20
-    assert all(SHORT[precision] in each for each in names if "conv" in each)
-    assert ("max pool bf16" in names) == (precision == "bfloat16")
+    names = [each for each in labels(compiled) if each.startswith(("conv", "winograd"))]
+    assert len(names) == 20 and all(SHORT[precision] in each for each in names)
+    assert ("max pool bf16" in labels(compiled)) == (precision == "bfloat16")
+
+
+def test_exact_forbids_winograd():
+    model, x = nn.Conv2d(32, 32, 3, padding=1).eval(), torch.randn(1, 32, 9, 9)
+    with torch.no_grad():
+        for exact in (False, True):
+            compiled = torch.compile(model, precision="bfloat16", exact=exact)
+            compiled(x)
+            assert ("winograd F(2,3) bf16" in str(compiled)) != exact
 
 
 @pytest.mark.parametrize("precision", LIMITS)

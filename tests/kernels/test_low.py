@@ -14,6 +14,8 @@ from pellucid.kernels.kernel import kernel
 from pellucid.kernels.language.types import BF16, F32, I8, I32
 from pellucid.kernels.low import round_rows, widen_rows
 from pellucid.kernels.pack import packed_words, rounded
+from pellucid.kernels.winograd import transformed_weights
+from pellucid.kernels.winograd_low import winograd_low
 from tests.kernels.helpers import close, numbers, run
 
 HALF_ULP = 2.0**-8
@@ -172,3 +174,42 @@ def _avx(name):
     from pellucid.kernels.target import host_features
 
     return host_features().get("avx512f" if name == "avx512" else "avx2", False)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("padding", [0, 1, 2])
+@pytest.mark.parametrize("out", ["f32", "bf16", "both"])
+@pytest.mark.parametrize("residual", ["", "f32", "bf16"])
+def test_winograd_convolution(shared, padding, out, residual):
+    torch = pytest.importorskip("torch")
+    n, h, w, c, k = 2, 7, 10, 19, 37
+    # transformed images of few bits and weights that round to themselves: rounding has no part
+    rng = np.random.default_rng(0)
+    x = rng.integers(-3, 4, (n, h, w, c)).astype(np.float32)
+    weight = rng.integers(-4, 5, (k, c, 3, 3)).astype(np.float32)
+    bias = numbers(3, k)
+    exact = torch.nn.functional.conv2d(
+        torch.from_numpy(x).permute(0, 3, 1, 2).double(), torch.from_numpy(weight).double(),
+        torch.from_numpy(bias).double(), padding=padding,
+    ).permute(0, 2, 3, 1).contiguous().numpy()  # fmt: skip
+    more = numbers(4, *exact.shape)
+    if residual:
+        more = rounded(more) if residual == "bf16" else more
+        exact = exact + (widened(more) if residual == "bf16" else more)
+    exact = np.maximum(exact, 0)
+    v_row, p_row, chunk, tiles = 32, 64, 5, n * -(-exact.shape[1] // 2) * -(-exact.shape[2] // 2)
+    assert tiles > chunk
+    v = np.full(16 * 3 * chunk * v_row, 0xFFFF, np.uint16)
+    products = np.full(16 * 3 * chunk * p_row, np.nan, np.float32)
+    u = packed_words(rounded(transformed_weights(weight, 2)), 2)
+    found = np.full(exact.shape, np.nan, np.float32)
+    low = np.full(exact.shape, 0xFFFF, np.uint16)
+    made = winograd_low(
+        m=2, shared=shared, out=out, bias=True, residual=residual, activation="relu"
+    )
+    run(made, rounded(x), u, found, low, bias, more, v, products, n, h, w, c, k, *exact.shape[1:3],
+        padding, padding, chunk, v_row, p_row)  # fmt: skip
+    if out != "bf16":
+        close(found, exact, 1e-5)
+    if out != "f32":
+        close(widened(low), exact, HALF_ULP + 1e-5)

@@ -10,7 +10,7 @@ from pellucid.kernels.tile import width
 
 PARTS = 4
 """Units of work for each thread: threads that are interrupted leave theirs to the others."""
-_LARGE_WEIGHTS = 3 << 20
+LARGE_WEIGHTS = 3 << 20
 """Transformed weights above this are read once for all tiles, not once for each chunk."""
 _CACHE = 320 << 10
 _MANY_CHANNELS = 16
@@ -128,7 +128,7 @@ def plan_winograd(g: Images, threads: int) -> Winograd:
     """F(4, 3) if there are tiles for it; chunks whose scratch stays in a thread's cache."""
     m = 4 if g.n * -(-g.oh // 4) * -(-g.ow // 4) >= _MANY_CHANNELS else 2
     tiles, places = g.n * -(-g.oh // m) * -(-g.ow // m), (m + 2) ** 2
-    shared = 4 * places * g.c * g.k > _LARGE_WEIGHTS
+    shared = 4 * places * g.c * g.k > LARGE_WEIGHTS
     rows = current().rows
     if shared:
         chunk = min(tiles, max((8 << 20) // (4 * places * (g.c + g.k)), rows))
@@ -138,12 +138,12 @@ def plan_winograd(g: Images, threads: int) -> Winograd:
         parts = -(-parts // threads) * threads
         chunk = max(-(-tiles // parts), 1)
     nr = width(current())
-    v_row, p_row = _padded(g.c, 16), _padded(g.k, nr)
+    v_row, p_row = padded(g.c, 16), padded(g.k, nr)
     room = (1 if shared else threads) * places * chunk
     return Winograd(g, m, shared, chunk, v_row, p_row, room * v_row, room * p_row)
 
 
-def _padded(channels: int, whole: int) -> int:
+def padded(channels: int, whole: int) -> int:
     """Elements between tiles: a multiple of `whole`, but not of a page's quarter."""
     rounded = -(-channels // whole) * whole
     return rounded + 16 if rounded % 256 == 0 else rounded

@@ -5,13 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pellucid.kernels.choose import PARTS, Extras, Images
+from pellucid.kernels.choose import (
+    LARGE_WEIGHTS,
+    PARTS,
+    Extras,
+    Images,
+    Winograd,
+    padded,
+    suits_winograd,
+)
 from pellucid.kernels.target import current
 from pellucid.kernels.tile import width
 
 _FEW_ROWS = 192
 _CACHE = 384 << 10
 """Bytes of A that stay in the L2 cache beside a panel of B."""
+_WINOGRAD_CHANNELS = 32
 
 
 def blocks_low(rows: int, panels: int, steps: int, threads: int) -> tuple[int, int]:
@@ -71,3 +80,27 @@ def plan_windows_low(g: Images, per: int, threads: int) -> WindowsLow:
         mc, nc = pixels, max(-(-panels // (PARTS * threads)), 1)
     scratch = threads * (mc * lda + current().lanes)
     return WindowsLow(g, in_place, words, mc, nc, lda, scratch)
+
+
+def plan_winograd_low(g: Images, threads: int) -> Winograd:
+    """F(2, 3) with images and weights of half the size."""
+    places = 16
+    tiles = g.n * -(-g.oh // 2) * -(-g.ow // 2)
+    shared = 2 * places * g.c * g.k > LARGE_WEIGHTS
+    rows, nbytes = current().rows, places * (2 * g.c + 4 * g.k)
+    if shared:
+        chunk = min(tiles, max((8 << 20) // nbytes, rows))
+    else:
+        chunk = max(_CACHE // nbytes // rows, 2) * rows
+        parts = -(-tiles // chunk)
+        parts = -(-parts // threads) * threads
+        chunk = max(-(-tiles // parts), 1)
+    v_row, p_row = -(-g.c // 32) * 32, padded(g.k, width(current()))
+    v_row += 32 if v_row % 512 == 0 else 0
+    room = (1 if shared else threads) * places * chunk
+    return Winograd(g, 2, shared, chunk, v_row, p_row, room * v_row, room * p_row)
+
+
+def winograd_pays(g: Images) -> bool:
+    """Whether the transforms cost less than the products that they save."""
+    return suits_winograd(g) and min(g.c, g.k) >= _WINOGRAD_CHANNELS

@@ -11,6 +11,7 @@ from which `finish` takes them row by row, whatever the height.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pellucid.kernels.activations import ACTIVATIONS
@@ -60,15 +61,14 @@ class Scales:
 def write_tiles(b: KernelBuilder, kind: str) -> None:
     """Write the functions `tile1` … before the kernel begins."""
     for rows in range(1, b.target.rows + 1):
-        a, a_row, panel, steps, out = b.function(
-            f"tile{rows}", "a: ptr, a_row: i64, panel: ptr, steps: i64, out: ptr"
+        a, a_row, panel, steps, out, out_row = b.function(
+            f"tile{rows}", "a: ptr, a_row: i64, panel: ptr, steps: i64, out: ptr, out_row: i64"
         )
-        _tile(b, kind, rows, a, a_row, panel, steps, out)
+        _tile(b, kind, rows, (a, a_row, panel, steps, out, out_row))
 
 
-def _tile(
-    b: Builder, kind: str, rows: int, a: Value, a_row: Value, panel: Value, steps: Value, out: Value
-) -> None:
+def _tile(b: Builder, kind: str, rows: int, arguments: tuple[Value, ...]) -> None:
+    a, a_row, panel, steps, out, out_row = arguments
     nr, per, sums_type = width(b.target), PER_WORD[kind], _SUMS[kind].of(b.lanes)
     numbers = _ELEMENTS[kind].of(per * b.lanes)
     zero = b.constant(0, sums_type)
@@ -86,7 +86,29 @@ def _tile(
                 b.set(total, b.dot(word, column, b.get(total)))
     for i, line in enumerate(sums):
         for j, total in enumerate(line):
-            b.store(b.get(total), out, i * nr + j * b.lanes)
+            b.store(b.get(total), out, out_row * i + j * b.lanes)
+
+
+def row_tiles(b: Builder, rows: Operand) -> Iterator[tuple[Value, Value]]:
+    """Divide rows into tiles of nearly equal heights: the first row and the height of each, inside
+    the loop over them.
+    """
+    count, most = b.i64(rows), b.target.rows
+    tiles = b.ceil_div(count, most)
+    least, more = count // tiles, count % tiles
+    with b.loop("tile", 0, tiles) as tile:
+        height = least + b.select(tile < more, b.i64(1), b.i64(0))
+        yield tile * least + b.minimum(tile, more), height
+
+
+def tile_sums(
+    b: Builder, height: Value, a: Value, a_row: Operand, panel: Value, steps: Operand, out: Value,
+    out_row: Operand,
+) -> None:  # fmt: skip
+    """Write the sums of one tile of this height, for whole panels of columns."""
+    for h in range(b.target.rows, 0, -1):
+        with b.when(b.binary("eq", height, h)):
+            b.call(f"tile{h}", a, b.i64(a_row), panel, steps, out, b.i64(out_row))
 
 
 def panel_rows(
@@ -99,16 +121,9 @@ def panel_rows(
     of `tile_scratch`.
     """
     masks = column_masks(b, left, b.target.vectors)
-    count, most = b.i64(rows), b.target.rows
-    tiles = b.ceil_div(count, most)
-    least, more = count // tiles, count % tiles
-    with b.loop("tile", 0, tiles) as tile:
-        row = tile * least + b.minimum(tile, more)
-        height = least + b.select(tile < more, b.i64(1), b.i64(0))
+    for row, height in row_tiles(b, rows):
         start = b.offset(a, row * a_row, I32)
-        for h in range(most, 0, -1):
-            with b.when(b.binary("eq", height, h)):
-                b.call(f"tile{h}", start, b.i64(a_row), panel, steps, scratch)
+        tile_sums(b, height, start, a_row, panel, steps, scratch, width(b.target))
         _finish(b, kind, out, row, height, column, masks, scratch)
 
 

@@ -147,10 +147,15 @@ def winograd(
     large weights once.
     """
     b.begin()
-    arg, places = b.arg, (m + 2) ** 2
-    down, across = b.ceil_div(arg.oh, m), b.ceil_div(arg.ow, m)
-    tiles = arg.images * down * across
-    stages = _Stages(b, m, down, across, (bias, residual, activation))
+    down, across = b.ceil_div(b.arg.oh, m), b.ceil_div(b.arg.ow, m)
+    stages = Stages(b, m, down, across, (bias, residual, activation))
+    run_stages(b, stages, shared)
+
+
+def run_stages(b: KernelBuilder, stages: Stages, shared: bool) -> None:
+    """Take all tiles through the stages."""
+    arg, places = b.arg, stages.size**2
+    tiles = arg.images * stages.down * stages.across
     if shared:
         with b.loop("first", 0, tiles, arg.chunk) as first:
             count = b.minimum(arg.chunk, tiles - first)
@@ -165,7 +170,7 @@ def winograd(
                 stages.output(first + tile, tile, arg.products)
             b.barrier()
         return
-    v = b.offset(arg.v, b.thread * arg.chunk * arg.v_row * places)
+    v = b.offset(arg.v, b.thread * arg.chunk * arg.v_row * places, stages.v_type)
     products = b.offset(arg.products, b.thread * arg.chunk * arg.p_row * places)
     with b.units(b.ceil_div(tiles, arg.chunk)) as part:
         first = part * arg.chunk
@@ -180,7 +185,7 @@ def winograd(
             stages.output(first + tile, tile, products)
 
 
-class _Stages:
+class Stages:
     """The three stages of one kernel: input transform, products, output transform."""
 
     def __init__(
@@ -191,6 +196,18 @@ class _Stages:
         self.bias, self.residual, self.activation = after
         self.b_matrix, _, self.a_matrix = matrices(m)
         self.scratch = b.stack(4 * b.lanes * self.size**2)
+        self.v_type = F32
+
+    def read(self, at: Value, mask: Value | None) -> Value:
+        """Numbers of x from element `at` on."""
+        return self.b.load(self.b.arg.x, at, self.b.f32, mask)
+
+    def write(self, value: Value, at: Value, mask: Value | None) -> None:
+        """Finished numbers of the result, with what is added to them."""
+        b, arg = self.b, self.b.arg
+        if self.residual:
+            value = value + b.load(arg.residual, at, b.f32, mask)
+        b.store(ACTIVATIONS[self.activation](b, value), arg.out, at, mask)
 
     def _place(self, tile: Value) -> tuple[Value, Value, Value]:
         """The image of a tile, and its first output row and column."""
@@ -207,13 +224,13 @@ class _Stages:
         )
         pixel = ((image * arg.h + top) * arg.w + left) * arg.c
         row, place = arg.w * arg.c, arg.chunk * arg.v_row
-        target = b.offset(v, slot * arg.v_row)
+        target = b.offset(v, slot * arg.v_row, self.v_type)
 
         def rows(at: Value) -> None:
             with b.loop("i", 0, size) as i:
                 line = [b.load(self.scratch, (i * size + j) * b.lanes, b.f32) for j in range(size)]
                 for j, value in enumerate(apply(b, self.b_matrix, line)):
-                    b.store(value, target, (i * size + j) * place + at)
+                    b.store(b.convert(value, self.v_type), target, (i * size + j) * place + at)
 
         def columns(load: Any) -> None:
             with b.loop("j", 0, size) as j:
@@ -222,7 +239,7 @@ class _Stages:
                     b.store(value, self.scratch, (i * size + j) * b.lanes)
 
         def whole(at: Value, mask: Value | None) -> None:
-            columns(lambda i, j: b.load(arg.x, pixel + row * i + j * arg.c + at, b.f32, mask))
+            columns(lambda i, j: self.read(pixel + row * i + j * arg.c + at, mask))
             rows(at)
 
         def border(at: Value, mask: Value | None) -> None:
@@ -232,7 +249,7 @@ class _Stages:
                 line, column = top + i, left + j
                 ok = b.both(b.both(line >= 0, line < arg.h), b.both(column >= 0, column < arg.w))
                 where = b.select(ok, pixel + row * i + j * arg.c + at, at)
-                return b.select(ok, b.load(arg.x, where, b.f32, mask), zero)
+                return b.select(ok, self.read(where, mask), zero)
 
             columns(load)
             rows(at)
@@ -272,9 +289,7 @@ class _Stages:
             where = ((image * arg.oh + y + i) * arg.ow + x + j) * arg.k + at
             if self.bias:
                 value = value + b.load(arg.bias, at, b.f32, mask)
-            if self.residual:
-                value = value + b.load(arg.residual, where, b.f32, mask)
-            b.store(ACTIVATIONS[self.activation](b, value), arg.out, where, mask)
+            self.write(value, where, mask)
 
         def rows(at: Value, mask: Value | None, guarded: bool) -> None:
             limit = b.minimum(arg.oh - y, m) if guarded else m

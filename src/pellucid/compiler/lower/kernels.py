@@ -16,11 +16,12 @@ from pellucid.kernels import (
     updates,
     vectors,
     winograd,
+    winograd_low,
 )
 from pellucid.kernels.kernel import Kernel, kernels
 
 MODULES = (attention, convolution, convolution_low, gemm, gemm_low, low, pointwise, pooling,
-           quantise, rows, updates, vectors, winograd)  # fmt: skip
+           quantise, rows, updates, vectors, winograd, winograd_low)  # fmt: skip
 """Importing a module enters its kernels."""
 
 

@@ -18,7 +18,12 @@ from pellucid.compiler.lower.rules import low_rule
 from pellucid.compiler.passes import IDENTITIES, name_of
 from pellucid.compiler.plan import Physical, Planner, Ref
 from pellucid.kernels.choose import Images, is_depthwise
-from pellucid.kernels.choose_low import blocks_low, plan_windows_low
+from pellucid.kernels.choose_low import (
+    blocks_low,
+    plan_windows_low,
+    plan_winograd_low,
+    winograd_pays,
+)
 from pellucid.kernels.convolution_low import conv_low
 from pellucid.kernels.gemm_low import gemm_low
 from pellucid.kernels.low import round_rows
@@ -26,6 +31,8 @@ from pellucid.kernels.pack import packed_words, rounded
 from pellucid.kernels.pooling import pool
 from pellucid.kernels.target import current
 from pellucid.kernels.tile import width
+from pellucid.kernels.winograd import transformed_weights
+from pellucid.kernels.winograd_low import winograd_low
 from pellucid.tensor.dtype import bfloat16, float32
 from pellucid.tensor.layout import Layout, channels_last, contiguous
 
@@ -207,6 +214,9 @@ def lower_convolution(planner: Planner, node: Node) -> bool:
     kind, more, _ = _residual(planner, residual, layout)
     if residual is not None and more is None:
         more = images(planner, residual).ref()
+    if winograd_pays(sizes) and not planner.exact:
+        _winograd(planner, node, sizes, place, kind, more)
+        return True
     plan = plan_windows_low(sizes, PAIR, planner.threads)
     k, c = sizes.k // g.groups, sizes.c // g.groups
     flat = np.zeros((g.groups, *sizes.kernel, plan.words * PAIR, k), np.uint16)
@@ -225,6 +235,26 @@ def lower_convolution(planner: Planner, node: Node) -> bool:
         shape, flops, nbytes / 2,
     )  # fmt: skip
     return True
+
+
+def _winograd(
+    planner: Planner, node: Node, g: Images, x: Physical, kind: str, residual: Any
+) -> None:
+    _, weight, bias, _ = node.args
+    plan = plan_winograd_low(g, planner.threads)
+    v, products = planner.buffer(2 * plan.v), planner.buffer(4 * plan.products)
+    u = packed_words(rounded(transformed_weights(weight.traced.detach()._array, plan.m)), PAIR)
+    out, c_ref, low = _outputs(planner, node, channels_last(node.out.shape))
+    settings = {"bias": bias is not None, "residual": kind,
+                "activation": node.extra.get("activation", "")}  # fmt: skip
+    extras = (bias_ref(planner, bias), residual)
+    values = plan.arguments(x.ref(), planner.array(u), c_ref, extras, Ref(v), Ref(products))
+    shape, flops, nbytes = work(node)
+    planner.step(
+        label(f"winograd F({plan.m},3) bf16", settings),
+        winograd_low(m=plan.m, shared=plan.shared, out=out, **settings),
+        [*values[:3], low, *values[3:]], shape, flops, nbytes / 2,
+    )  # fmt: skip
 
 
 @low_rule("bfloat16", "max_pool_values")
