@@ -23,7 +23,7 @@ def test_approx_prints_and_writes(tmp_path, capsys, monkeypatch):
     assert "Chebyshev" in told.out
     assert "4 tanh" in told.out
     page = (tmp_path / "approx.html").read_text(encoding="utf-8")
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 6
     assert (tmp_path / "approx.png").read_bytes().startswith(b"\x89PNG")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["approx.html", "approx.png"]
 
@@ -94,13 +94,13 @@ def test_what_makes_no_sense_gets_a_sentence(arguments, words, tmp_path, capsys,
 
 def test_a_sweep_prints_writes_and_goes_on(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    common = ("approx", "abs(x)", "--activation", "relu", "--steps", "5")
+    common = ("approx", "abs(x)", "--activation", "relu", "--steps", "5", "--workers", "1")
     assert call(*common, "--sweep", "width=1:2,depth=1:2,seeds=2") == 0
     told = capsys.readouterr()
     assert "the best cells" in told.out
     assert "4 cells of 2 networks, levenberg" in told.err
     page = (tmp_path / "sweep.html").read_text(encoding="utf-8")
-    assert page.count("<svg") == 2
+    assert page.count("<svg") == 4
     names = ["sweep.html", "sweep.jsonl", "sweep.png"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     whole = (tmp_path / "sweep.jsonl").read_bytes()
@@ -130,6 +130,40 @@ def test_lab_runs_and_resumes(tmp_path, capsys):
     assert sorted(path.name for path in out.iterdir()) == ["report.html", "runge.json"]
     assert json.loads((out / "runge.json").read_text())["outcome"]["verdict"]
     assert call("lab", "pi") == 2
+
+
+def test_lab_takes_another_function(tmp_path, capsys):
+    out = ("--quick", "--out", str(tmp_path / "results"))
+    assert call("lab", "runge", "linear_pieces", "--target", "exp(x)", "--on", "0,2", *out) == 0
+    told = capsys.readouterr()
+    assert "linear_pieces takes no --target" in told.err
+    assert "does not hold" in told.out
+    assert "exp(x)" in told.out
+    stored = json.loads((tmp_path / "results" / "runge.json").read_text())
+    assert stored["settings"]["target"] == ["exp(x)", 0.0, 2.0]
+    assert "of exp(x) on [0, 2]" in (tmp_path / "results" / "report.html").read_text()
+    # Another function is another run.
+    assert call("lab", "runge", "--resume", *out) == 0
+    assert "(kept)" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--seed", "-1"], "--seed takes"),
+        (["--target", "x.real"], "is not arithmetic"),
+        (["--target", "1/x"], "must be finite"),
+        (["--target", "ripple"], "of one variable"),
+        (["--target", "x", "--on", "2,1"], "is empty"),
+        (["--on", "0,1"], "there is none"),
+    ],
+)
+def test_lab_refuses_what_makes_no_sense(arguments, words, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert call("lab", "runge", "--quick", *arguments) == 2
+    told = capsys.readouterr().err
+    assert words in told
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pellucid.lab.experiments import EXPERIMENTS
 from pellucid.lab.experiments.nested_sines import built
 from pellucid.lab.report import page_of_lab
 from pellucid.lab.runner import chosen, run
-from pellucid.lab.targets import TARGETS
+from pellucid.lab.targets import TARGETS, target_of
 
 FAST = ("runge", "kinks_and_jumps", "linear_pieces")
 
@@ -26,6 +26,25 @@ def test_other_seeds_give_the_same_verdict(name, seed):
     assert outcome.verdict == "holds with conditions"
     assert len(outcome.why) > 100
     assert json.loads(json.dumps(outcome.as_json(), default=float))
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "verdict"),
+    [
+        ("runge", "1/(1+16*x^2)", "holds with conditions"),
+        ("runge", "abs(x)", "holds with conditions"),
+        ("runge", "exp(x)", "does not hold"),
+        ("kinks_and_jumps", "abs(x-0.3)", "holds with conditions"),
+        ("kinks_and_jumps", "max(0,x)", "holds with conditions"),
+        ("kinks_and_jumps", "exp(x)", "does not hold"),
+        ("kinks_and_jumps", "step(x)", "does not hold"),
+    ],
+)
+def test_other_functions(name, target, verdict):
+    (experiment,) = chosen([name])
+    outcome = experiment.measure(Settings(quick=True, target=target_of(target)))
+    assert outcome.verdict == verdict
+    assert target in outcome.why
 
 
 def test_three_sines_are_the_nested_sine():

@@ -167,6 +167,10 @@ def lab_command(
         bool, typer.Option("--resume", help="Keep results of an earlier run of the same settings.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Where the seeds begin.")] = 0,
+    target: Annotated[
+        str | None, typer.Option(help="A function of x to take instead of each experiment's own.")
+    ] = None,
+    on: Annotated[str, typer.Option(metavar="LOW,HIGH", help="The interval of --target.")] = "",
     out: Annotated[Path, typer.Option(help="The folder of results.")] = Path("lab-results"),
 ) -> None:
     """Measure each claim of the notes on the approximation theorem and say whether it holds.
@@ -176,6 +180,9 @@ def lab_command(
     from pellucid.cli import laboratory
 
     try:
-        laboratory.run_and_show(names or [], quick, resume, seed, out)
+        if on and target is None:
+            raise ValueError("--on is the interval of --target, and there is none")
+        interval = interval_of(on) if on else None
+        laboratory.run_and_show(names or [], quick, resume, seed, out, target, interval)
     except (ValueError, ImportError, OSError) as error:
         _fail("lab", error)

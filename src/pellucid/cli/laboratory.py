@@ -14,8 +14,10 @@ from rich.table import Table
 from pellucid.lab import Comparison, approximate
 from pellucid.lab.drawing import figures_of, in_terminal, png
 from pellucid.lab.experiment import Experiment, Outcome, Settings
+from pellucid.lab.fits import measuring_points
 from pellucid.lab.report import page_of_comparison, page_of_lab
-from pellucid.lab.runner import chosen, run, write_bytes, write_text
+from pellucid.lab.runner import chosen, run, without_a_target, write_bytes, write_text
+from pellucid.lab.targets import Target, target_of
 
 _COLOURS = {"holds": "green", "holds with conditions": "yellow", "does not hold": "red"}
 
@@ -122,13 +124,32 @@ def _print(comparison: Comparison) -> None:
         console.print(f"[bold]{finding.cause}[/]: {escape(finding.evidence)}.{escape(tried)}")
 
 
-def run_and_show(names: Sequence[str], quick: bool, resume: bool, seed: int, folder: Path) -> None:
+def _checked_target(what: str, interval: tuple[float, float] | None) -> Target:
+    target = target_of(what, interval)
+    if target.dimension != 1:
+        raise ValueError(f"--target takes a function of one variable, and {what} has two")
+    target.values(measuring_points(target))
+    return target
+
+
+def run_and_show(
+    names: Sequence[str],
+    quick: bool,
+    resume: bool,
+    seed: int,
+    folder: Path,
+    what: str | None = None,
+    interval: tuple[float, float] | None = None,
+) -> None:
     """Run experiments, tell of each as it ends, write the page."""
-    if seed < 0:
-        raise ValueError(f"--seed takes a number of at least 0, not {seed}")
+    seeds_of(seed, 1)
     experiments = chosen(names)
-    settings = Settings(quick, seed)
+    target = None if what is None else _checked_target(what, interval)
+    settings = Settings(quick, seed, target)
     told, console = Console(stderr=True), Console()
+    if target is not None:
+        for experiment in without_a_target(experiments):
+            told.print(f"{experiment.name} takes no --target: {experiment.own}")
     results: list[tuple[Experiment, Outcome]] = []
     with told.status("…") as status:
 

@@ -95,8 +95,7 @@ def sweep_and_show(
             told.print(f"{len(grid) - len(left)} of {len(grid)} cells are kept from {stored}")
         failed: dict[Cell, str] = {}
         try:
-            with _terminable():
-                _train(question, left, results, failed, told, ray, workers)
+            _train(question, left, results, failed, told, ray, workers)
         except KeyboardInterrupt:
             done = sum(cell in results.records for cell in grid.cells())
             told.print(
@@ -159,7 +158,7 @@ def _train(
         BarColumn(), TextColumn("{task.percentage:3.0f}%"), TimeRemainingColumn(),
         TextColumn("{task.description}"), console=told,
     )  # fmt: skip
-    with bar:
+    with bar, _terminable():  # Ray has set a handler of its own
         task = bar.add_task("", total=sum(map(question.cost, cells)))
 
         def tell(words: str) -> None:

@@ -36,6 +36,19 @@ class Comparison:
         """The fits by networks."""
         return [fit for fit in self.fits if fit.family == "network"]
 
+    @property
+    def families(self) -> dict[str, list[Fit]]:
+        """The fits of each family."""
+        found: dict[str, list[Fit]] = {}
+        for fit in self.fits:
+            found.setdefault(fit.family, []).append(fit)
+        return found
+
+    @property
+    def best(self) -> list[Fit]:
+        """The fit of each family that has the smallest sup error."""
+        return [min(fits, key=lambda fit: fit.sup) for fits in self.families.values()]
+
     def as_json(self) -> dict[str, Any]:
         """Everything that is numbers or words."""
         return {

@@ -12,9 +12,9 @@ import numpy as np
 
 from pellucid.lab.fits import Fit, measuring_points
 from pellucid.lab.measures import dead_units
-from pellucid.lab.networks import Ensemble, Network
+from pellucid.lab.networks import Ensemble, Network, parameters_of
 from pellucid.lab.targets import Target
-from pellucid.lab.training import Training
+from pellucid.lab.training import Training, chosen_optimiser
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,18 @@ def diagnose(
         *_scale(ensemble),
     ]
     wider = tuple(2 * width for width in network.hidden)
-    settings = {"seeds": 4, "optimiser": "levenberg", "steps": 200}
+    in_vain = []
     for cause, widths, changes in (
         ("too few units", wider, {}),
         ("initial range", network.hidden, {"gain": 3.0}),
     ):
-        other = again(target, widths, network.activation, **{**settings, **changes})[0]
+        optimiser = chosen_optimiser(None, parameters_of(target.dimension, widths))
+        other = again(
+            target, widths, network.activation, seeds=4, optimiser=optimiser,
+            steps=200 if optimiser == "levenberg" else 2000, **changes,
+        )[0]  # fmt: skip
+        what = f"width {'-'.join(map(str, widths))}" if widths is wider else "gain 3"
         if other.sup < 0.5 * fit.sup:
-            what = f"width {'-'.join(map(str, widths))}" if widths is wider else "gain 3"
             found.insert(
                 0,
                 Finding(
@@ -66,9 +70,17 @@ def diagnose(
                     f"4 seeds, {what}: helped",
                 ),
             )
-    return found or [
-        Finding("unknown", "none of the usual causes was seen", "twice the width, 3 times the gain")
-    ]
+        else:
+            in_vain.append(f"{what}: {other.sup:.3g}")
+    if not found:
+        found = [Finding("unknown", "none of the usual causes was seen")]
+    if in_vain:
+        found.append(
+            Finding(
+                "no help", f"sup errors with other settings: {', '.join(in_vain)}", "4 seeds each"
+            )
+        )
+    return found
 
 
 def _loss(fit: Fit, training: Training) -> list[Finding]:

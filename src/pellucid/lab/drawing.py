@@ -22,6 +22,7 @@ def _pyplot() -> Any:
     except ImportError:
         raise ImportError("figures need matplotlib: pip install 'pellucid[lab]'") from None
     matplotlib.use("Agg")
+    matplotlib.rcParams["svg.hashsalt"] = "pellucid"  # the same figure is the same text
     import matplotlib.pyplot
 
     return matplotlib.pyplot
@@ -38,15 +39,27 @@ def draw(axes: Any, figure: Figure) -> None:
     axes.set_title(figure.title, fontsize=10, loc="left")
     axes.set_xlabel(figure.x_label)
     axes.set_ylabel(figure.y_label)
-    if figure.log_x:
+    x = np.concatenate([np.asarray(series.x) for series in figure.series] or [np.zeros(0)])
+    y = np.concatenate([np.asarray(series.y) for series in figure.series] or [np.zeros(0)])
+    if figure.log_x and _decades(x):
         axes.set_xscale("log")
-    if figure.log_y:
+    elif (x == np.round(x)).all():
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    if figure.log_y and _decades(y):
         axes.set_yscale("log")
     axes.grid(True, alpha=0.25, linewidth=0.6)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     if 1 <= len(figure.series) <= 9:
-        axes.legend(fontsize=7, frameon=False)
+        axes.legend(fontsize=7, framealpha=0.7, edgecolor="none")
+
+
+def _decades(values: np.ndarray) -> bool:
+    """Whether a logarithmic axis has something to show; over less than one decade its ticks are
+    clumsy.
+    """
+    values = values[np.isfinite(values) & (values > 0)]
+    return bool(values.size) and values.max() >= 8 * values.min()
 
 
 def draw_map(axes: Any, shown: HeatMap) -> None:
@@ -104,8 +117,10 @@ def _drawn(figures: Sequence[Drawn], width: float, rows: int, format: str) -> by
         for axes in list(grid.flat)[len(figures) :]:
             axes.set_visible(False)
         target = io.BytesIO()
-        options = {"metadata": {"Date": None}} if format == "svg" else {"dpi": 130}
-        page.savefig(target, format=format, **options)
+        if format == "svg":
+            page.savefig(target, format=format, metadata={"Date": None}, transparent=True)
+        else:
+            page.savefig(target, format=format, dpi=130)
     finally:
         pyplot.close(page)
     return target.getvalue()
@@ -153,17 +168,16 @@ def figures_of(comparison: Comparison) -> list[Figure]:
     x = target.grid(401)
     wanted = target.values(x)
     network = comparison.networks[-1]
-    families: dict[str, list[Any]] = {}
-    for fit in comparison.fits:
-        families.setdefault(fit.family, []).append(fit)
-    best = [min(fits, key=lambda fit: fit.sup) for fits in families.values()]
+    families = comparison.families
+    best = comparison.best
     fits = Figure("target and the best of each family", "x", "f(x)")
     errors = Figure("error of the best of each family", "x", "|error|", log_y=True)
     fits.line("target", x, wanted, marked=False)
     span = max(float(np.ptp(wanted)), 1e-9)
     for fit in best:
         y = fit.evaluate(x)
-        shown = np.clip(y, wanted.min() - span, wanted.max() + span)
+        near = (y >= wanted.min() - span) & (y <= wanted.max() + span)
+        shown = np.where(near, y, np.nan)  # it leaves the picture
         fits.line(f"{fit.family}, {fit.name}", x, shown, marked=False, dashed=True)
         errors.line(fit.family, x, np.maximum(np.abs(y - wanted), 1e-17), marked=False)
     units = Figure("the network, unit by unit", "x", "what a unit adds")

@@ -10,17 +10,20 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pellucid.lab.targets import Target
+
 Verdict = Literal["holds", "holds with conditions", "does not hold"]
 
 
 @dataclass(frozen=True)
 class Settings:
     """How an experiment is run: `quick` takes fewer seeds, sizes and steps; `seed` is where the
-    seeds begin.
+    seeds begin; `target` is a function to take in place of the experiment's own.
     """
 
     quick: bool = False
     seed: int = 0
+    target: Target | None = None
 
     def seeds(self, count: int, quick: int) -> tuple[int, ...]:
         """So many seeds, from `seed` on."""
@@ -31,8 +34,11 @@ class Settings:
         return quick if self.quick else full
 
     def as_json(self) -> dict[str, Any]:
-        """The settings as numbers."""
-        return {"quick": self.quick, "seed": self.seed}
+        """The settings as numbers and names."""
+        target = None
+        if self.target is not None:
+            target = [self.target.name, *self.target.interval]
+        return {"quick": self.quick, "seed": self.seed, "target": target}
 
 
 @dataclass
@@ -145,10 +151,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A claim of the notes and how it is measured."""
+    """A claim of the notes and how it is measured; `own` says why no other function can be taken,
+    if none can.
+    """
 
     name: str
     title: str
     claim: str
     setup: str
     measure: Callable[[Settings], Outcome] = field(repr=False)
+    own: str = ""

@@ -25,6 +25,11 @@ def chosen(names: Sequence[str]) -> tuple[Experiment, ...]:
     return tuple(known[name] for name in names) if names else EXPERIMENTS
 
 
+def without_a_target(experiments: Sequence[Experiment]) -> tuple[Experiment, ...]:
+    """Those of the experiments that cannot be made with another function."""
+    return tuple(experiment for experiment in experiments if experiment.own)
+
+
 def run(
     experiments: Sequence[Experiment],
     settings: Settings,

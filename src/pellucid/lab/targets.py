@@ -113,16 +113,19 @@ def sawtooth(depth: int) -> Target:
     return Target(f"sawtooth of depth {depth}", function, (0.0, 1.0))
 
 
-def _ridge(*x: Tensor) -> Tensor:
-    total = x[0]
-    for each in x[1:]:
-        total = total + each
-    return (total / math.sqrt(len(x))).sin()
+def ridge(dimension: int, wave: Callable[[Tensor], Tensor] | None = None) -> Target:
+    """sin, or another function of one variable, of the direction of (1, 1, …): one direction
+    matters in any dimension.
+    """
 
+    def function(*x: Tensor) -> Tensor:
+        total = x[0]
+        for each in x[1:]:
+            total = total + each
+        along = total / math.sqrt(dimension)
+        return along.sin() if wave is None else wave(along)
 
-def ridge(dimension: int) -> Target:
-    """sin of the mean direction, in any dimension: one direction matters."""
-    return Target(f"ridge in {dimension} dimensions", _ridge, (-1.0, 1.0), dimension)
+    return Target(f"ridge in {dimension} dimensions", function, (-1.0, 1.0), dimension)
 
 
 def gaussian(dimension: int) -> Target:

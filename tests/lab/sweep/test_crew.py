@@ -2,10 +2,21 @@
 
 import os
 import signal
+import sys
+import types
 
 import pytest
 
-from pellucid.lab.sweep import Cell, Here, Question, Results, SweepError, read_grid, results_of
+from pellucid.lab.sweep import (
+    Cell,
+    Here,
+    OverRay,
+    Question,
+    Results,
+    SweepError,
+    read_grid,
+    results_of,
+)
 from pellucid.lab.sweep.cells import train_cell
 from pellucid.lab.sweep.crew import GIVE_UP, RETRIES, Ended
 from pellucid.lab.sweep.worker import answer
@@ -151,17 +162,27 @@ def test_real_workers_killed_and_interrupted_give_the_same_bytes(tmp_path, threa
 def test_over_ray_the_same_bytes(tmp_path, threads, monkeypatch):
     monkeypatch.setenv("RAY_worker_niceness", "0")
     pytest.importorskip("ray", reason="the extra `ray` is not installed")
-    from pellucid.lab.sweep import OverRay
-
     wanted = alone(tmp_path / "alone.jsonl")
     assert stored(tmp_path / "ray.jsonl", OverRay("local", 2))[0] == wanted
 
 
+@pytest.mark.parametrize(
+    ("address", "error", "words"),
+    [
+        ("nowhere", ValueError, "--ray takes local, auto, HOST:PORT"),
+        ("host:port", ValueError, "--ray takes local, auto, HOST:PORT"),
+        (":6379", ValueError, "--ray takes local, auto, HOST:PORT"),
+        ("ray://host:99999", ValueError, "--ray takes local, auto, HOST:PORT"),
+        ("127.0.0.1:1", SweepError, "nobody answers at 127.0.0.1:1"),
+    ],
+)
+def test_addresses_where_no_ray_is(address, error, words, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", types.ModuleType("ray"))
+    with pytest.raises(error, match=words):
+        OverRay(address)
+
+
 def test_without_ray_the_extra_is_named(monkeypatch):
-    import sys
-
-    from pellucid.lab.sweep import OverRay
-
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ImportError, match=r"pip install 'pellucid\[ray\]'"):
         OverRay("local")
@@ -176,5 +197,5 @@ def test_a_worker_tells_of_its_error(threads):
 
 
 def test_a_crew_has_workers():
-    with pytest.raises(ValueError, match="at least one worker, not 0"):
+    with pytest.raises(ValueError, match="at least one worker and at most 1024, not 0"):
         Here(0)

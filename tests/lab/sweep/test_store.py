@@ -70,6 +70,15 @@ def test_a_damaged_line_costs_its_cell_only(tmp_path, caplog):
     assert "line 3 is damaged" in caplog.text
 
 
+def test_a_question_alone_is_no_result(tmp_path):
+    path = tmp_path / "a.jsonl"
+    filled(path, [], finish=False)
+    other = Question("x", (0.0, 1.0), "tanh", "adam", 10, 0, 2)
+    with Results(path, other) as results:
+        results.finish()
+    assert json.loads(path.read_bytes()) == other.as_json()
+
+
 @pytest.mark.parametrize("content", [b"my notes", b"my notes\n", b'{"a": 1}\n', b"[1]\n", b"\n"])
 def test_other_files_are_left_alone(tmp_path, content):
     path = tmp_path / "a.jsonl"

@@ -8,17 +8,22 @@ import numpy as np
 
 from pellucid.lab.experiment import Experiment, Figure, Outcome, Settings
 from pellucid.lab.networks import Ensemble
-from pellucid.lab.targets import TARGETS
+from pellucid.lab.targets import TARGETS, Target
 from pellucid.lab.training import train
 from pellucid.tensor.tensor import from_numpy
 
 WIDTH = 16
 
 
-def _first_layer(activation: str, depth: int, seeds: tuple[int, ...], gain: float) -> float:
+def _first_layer(
+    target: Target, activation: str, depth: int, seeds: tuple[int, ...], gain: float
+) -> float:
     """The median size of the loss's gradient in the first layer."""
-    ensemble = Ensemble(1, (WIDTH,) * depth, activation, seeds, gain=gain, spread=False)
-    target = TARGETS["sine"]
+    low, high = target.interval
+    ensemble = Ensemble(
+        1, (WIDTH,) * depth, activation, seeds, gain=gain, spread=False,
+        centre=(low + high) / 2, scale=(high - low) / 2,
+    )  # fmt: skip
     x = target.grid(64)
     errors = ensemble(ensemble.inputs(x)) - from_numpy(target.values(x))
     errors.square().mean(-1).sum().backward()
@@ -29,17 +34,19 @@ def _first_layer(activation: str, depth: int, seeds: tuple[int, ...], gain: floa
 
 def _overfitting(settings: Settings, dropout: float) -> tuple[float, float]:
     """Mean squared errors on 16 noisy points and on the function behind them."""
-    target = TARGETS["sine"]
+    target = settings.target or TARGETS["sine"]
+    (low, high), spread = target.interval, float(np.ptp(target.values(target.grid(401))))
+    centre, scale = (low + high) / 2, (high - low) / 2
     seeds = settings.seeds(8, 4)
     random = np.random.default_rng(settings.seed)
-    x = np.sort(random.uniform(-1, 1, 16))
-    y = target.values(x) + random.normal(0, 0.3, x.shape)
-    ensemble = Ensemble(1, (64, 64), "tanh", seeds)
+    x = np.sort(centre + scale * random.uniform(-1, 1, 16))
+    y = target.values(x) + random.normal(0, 0.15 * spread, x.shape)
+    ensemble = Ensemble(1, (64, 64), "tanh", seeds, centre=centre, scale=scale)
     train(
         ensemble, x, y, optimiser="adam", steps=settings.of(3000, 700), dropout=dropout,
         learning_rate=5e-3, seed=settings.seed,
     )  # fmt: skip
-    grid = np.linspace(-0.95, 0.95, 400)
+    grid = centre + scale * np.linspace(-0.95, 0.95, 400)
     members = [ensemble.member(number) for number in range(len(seeds))]
     seen = float(np.median([np.mean((m(x) - y) ** 2) for m in members]))
     true = float(np.median([np.mean((m(grid) - target.values(grid)) ** 2) for m in members]))
@@ -61,6 +68,7 @@ def _seconds(depth: int) -> float:
 def measure(settings: Settings) -> Outcome:
     """Gradients over depth, errors with and without dropout, seconds over depth."""
     depths = settings.of((1, 2, 4, 8, 16, 32), (1, 2, 4, 8, 16))
+    target = settings.target or TARGETS["sine"]
     seeds = settings.seeds(32, 16)
     kinds = {
         "sigmoid": ("sigmoid", 1.0), "tanh, Glorot": ("tanh", 1.0), "relu, He": ("relu", 1.0),
@@ -68,7 +76,7 @@ def measure(settings: Settings) -> Outcome:
     }  # fmt: skip
     sizes = {}
     for name, (activation, gain) in kinds.items():
-        found = [_first_layer(activation, depth, seeds, gain) for depth in depths]
+        found = [_first_layer(target, activation, depth, seeds, gain) for depth in depths]
         sizes[name] = [each / found[0] for each in found]
     figure = Figure(
         "gradient of the first layer, at the start", "hidden layers", "size, over that of one "

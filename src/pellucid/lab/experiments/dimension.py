@@ -44,7 +44,8 @@ def measure(settings: Settings) -> Outcome:
     most = settings.of(1500, 700)
     figure = Figure("parameters for a sup error of 0.05", "dimension", "parameters", log_y=True)
     numbers: dict[str, object] = {}
-    for label, make in (("ridge", ridge), ("bump", gaussian)):
+    wave = None if settings.target is None else settings.target.function
+    for label, make in (("ridge", lambda d: ridge(d, wave)), ("bump", gaussian)):
         targets = [make(d) for d in dimensions]
         terms = [_polynomial(t, most) for t in targets]
         sizes = [_network(t, settings) for t in targets]
@@ -66,10 +67,10 @@ def measure(settings: Settings) -> Outcome:
         why = "networks did not need fewer parameters than tensor products even on a ridge"
         return Outcome("does not hold", why, numbers, [figure])
     why = (
-        f"On sin of one direction tensor products multiply by {grows:.1f} with each dimension and "
-        f"networks by {slow:.1f}. But O(n^D) counts one basis: polynomials of total degree n have "
-        f"only C(n+D, D) terms ({total[-1]} instead of {whole[-1]} in {dimensions[-1]} "
-        "dimensions), "
+        f"On a function of one direction tensor products multiply by {grows:.1f} with each "
+        f"dimension and networks by {slow:.1f}. But O(n^D) counts one basis: polynomials of total "
+        f"degree n have only C(n+D, D) terms ({total[-1]} instead of {whole[-1]} in "
+        f"{dimensions[-1]} dimensions), "
         "and a network gains because the function is simple: for a bump that depends on every "
         f"coordinate it needs {_told(hard)} parameters in {_told(list(dimensions))} dimensions. No "
         "size is enough for all functions (the width may have to grow exponentially in D)."

@@ -6,10 +6,14 @@ import numpy as np
 
 from pellucid.lab.compare import fit_networks
 from pellucid.lab.experiment import Experiment, Figure, Outcome, Settings
+from pellucid.lab.fits import Fit
 from pellucid.lab.networks import Network
 from pellucid.lab.targets import TARGETS
 
-CLOSE = 0.02
+CLOSE = 0.01
+"""A sup error that counts as close, as a part of the target's range."""
+MOST = 96
+"""Units of one layer that are tried before more are said to be needed."""
 
 
 def built() -> Network:
@@ -20,20 +24,28 @@ def built() -> Network:
 
 def measure(settings: Settings) -> Outcome:
     """How many units one hidden layer needs, and what three layers do, built and trained."""
-    target = TARGETS["nested"]
-    exact = built()
+    target = settings.target or TARGETS["nested"]
     x = np.linspace(*target.interval, 2001)
-    by_theory = float(np.abs(exact(x) - target.values(x)).max())
-    widths = settings.of((4, 6, 8, 12, 16, 24), (4, 8, 12, 16))
+    close = CLOSE * float(np.ptp(target.values(x)))
     seeds, steps = settings.seeds(8, 4), settings.of(250, 120)
-    shallow = [fit_networks(target, (w,), seeds=seeds, steps=steps, points=120)[0] for w in widths]
-    deep, _, _ = fit_networks(target, (5, 5, 5), seeds=seeds, steps=steps, points=120)
+    widths: list[int] = []
+    shallow: list[Fit] = []
+    for width in settings.of((4, 6, 8, 12, 16, 24, 32, 48, MOST), (4, 8, 12, 16, 32, MOST)):
+        # Until it is close, but some sizes for the figure in any case.
+        if len(widths) > 3 and min(fit.sup for fit in shallow) < close:
+            break
+        widths.append(width)
+        shallow.append(fit_networks(target, (width,), seeds=seeds, steps=steps, points=160)[0])
+    deep, _, _ = fit_networks(target, (5, 5, 5), seeds=seeds, steps=steps, points=160)
     errors = [fit.sup for fit in shallow]
-    enough = next((w for w, e in zip(widths, errors, strict=True) if e < CLOSE), None)
+    enough = next((w for w, e in zip(widths, errors, strict=True) if e < close), None)
     figure = Figure("sup error over parameters", "parameters", "sup error", log_x=True, log_y=True)
     figure.line("one hidden layer, tanh", [fit.parameters for fit in shallow], errors)
     figure.line("three hidden layers of 5, tanh", [deep.parameters], [deep.sup])
-    figure.line("built of three sines", [exact.parameters], [max(by_theory, 1e-16)])
+    by_theory = None
+    if settings.target is None:
+        by_theory = float(np.abs(built()(x) - target.values(x)).max())
+        figure.line("built of three sines", [built().parameters], [max(by_theory, 1e-16)])
     curve = Figure("the target and a shallow network", "x", "f(x)")
     shown = x[::8]
     curve.line("target", shown, target.values(shown), marked=False)
@@ -42,18 +54,24 @@ def measure(settings: Settings) -> Outcome:
         "widths": list(widths), "shallow": errors, "enough": enough,
         "deep trained": deep.sup, "built": by_theory,
     }  # fmt: skip
-    if by_theory > 1e-12:
-        return Outcome("does not hold", "three sines are not the target", numbers, [figure, curve])
+    trained = f"Three trained layers of 5 tanh reach {deep.sup:.2g} with {deep.parameters}."
+    exactly = ""
+    if by_theory is not None:
+        exactly = (
+            f"Three layers of one sine each are the target (up to {by_theory:.1g}, "
+            f"{built().parameters} parameters). But "
+        )
     if enough is None:
-        why = f"one layer of up to {widths[-1]} units did not come within {CLOSE}"
-        return Outcome("holds", why, numbers, [figure, curve])
+        why = (
+            f"{exactly}one layer of up to {widths[-1]} units did not come within {close:.2g} of "
+            f"{target.name}, the best {min(errors):.2g}; whether hundreds are needed was not "
+            "tried. " + trained
+        )
+        return Outcome("holds with conditions", why, numbers, [figure, curve])
     why = (
-        f"Three layers of one sine each are the target exactly ({exact.parameters} parameters). "
-        "But "
-        f"one layer does not need hundreds of units: {enough} of tanh come within {CLOSE} "
-        f"({shallow[widths.index(enough)].parameters} parameters); three nested sines oscillate "
-        "only "
-        f"a little. Three trained layers of 5 tanh reach {deep.sup:.2g} with {deep.parameters}."
+        f"{exactly}one layer does not need hundreds of units: {enough} of tanh come within "
+        f"{close:.2g} ({shallow[widths.index(enough)].parameters} parameters); the function "
+        f"oscillates only a little. {trained}"
     )
     return Outcome("does not hold", why, numbers, [figure, curve])
 

@@ -22,6 +22,8 @@ def measure(settings: Settings) -> Outcome:
         "sawtooth, 8 pieces": (sawtooth(3), "relu"),
         "nested sines": (TARGETS["nested"], "tanh"),
     }
+    if settings.target is not None:
+        targets = {settings.target.name: (settings.target, "tanh")}
     figure = Figure("best sup error over depth", "hidden layers", "sup error", log_y=True)
     numbers: dict[str, object] = {}
     best: dict[str, list[float]] = {}
@@ -61,7 +63,7 @@ def measure(settings: Settings) -> Outcome:
         "layers "
         f"are a sawtooth of 64 pieces, one layer takes {wide.parameters}. Trained with as many "
         "parameters, depth "
-        + (f"gained on {_listed(helped)}" if helped else "gained on none of the three targets")
+        + (f"gained on {_listed(helped)}" if helped else f"did not gain on {_listed(not_helped)}")
         + (f" and not on {_listed(not_helped)}" if helped and not_helped else "")
         + ": what is there is not always found, and a target without nested structure has no use "
         "for depth."

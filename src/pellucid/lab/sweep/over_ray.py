@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from typing import Any
 
 from pellucid.lab.sweep.cells import Cell, Question, train_cell
@@ -19,6 +20,25 @@ def _answer(question: dict[str, Any], cell: dict[str, Any]) -> dict[str, Any]:
         return {"record": train_cell(Question.from_json(question), Cell(**cell))}
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"}
+
+
+def _check_address(address: str) -> None:
+    """Whether somebody listens at `HOST:PORT`; Ray itself asks for minutes. SweepError otherwise.
+
+    Raises: ValueError for what is no address.
+    """
+    if address in ("local", "auto"):
+        return
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not host or not port.isdigit() or not 0 < int(port[:6]) < 65536:
+        raise ValueError(f"--ray takes local, auto, HOST:PORT or ray://HOST:PORT, not {address!r}")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except OSError as error:
+        raise SweepError(
+            f"nobody answers at {address} ({error.strerror or error}): `ray start --head` starts a "
+            "Ray there, and --ray local needs none"
+        ) from None
 
 
 class OverRay:
@@ -38,6 +58,7 @@ class OverRay:
             raise ImportError("--ray needs Ray: pip install 'pellucid[ray]'") from None
         check_workers(workers)
         self._ray = ray
+        _check_address(address)
         started: dict[str, Any] = {"runtime_env": {"env_vars": ONE_THREAD}}
         if address == "local":
             started |= {"num_cpus": workers or cores(), "include_dashboard": False}

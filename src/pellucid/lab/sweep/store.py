@@ -95,7 +95,8 @@ class Results:
         text = self.path.read_bytes()
         whole = text[: text.rfind(b"\n") + 1]
         lines = whole.splitlines()
-        if not lines and b'{"pellucid"'.startswith(text[:11]):  # empty, or cut off at once
+        # Empty, cut off at once, or nothing but the question: there is nothing to lose.
+        if len(lines) < 2 and b'{"pellucid"'.startswith(text[:11]):
             os.ftruncate(self._file, 0)
             self._append(self.question.as_json())
             return

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from pellucid.lab.compare import GOOD
-from pellucid.lab.drawing import svg
 from pellucid.lab.experiment import Figure, HeatMap
-from pellucid.lab.report import page
+from pellucid.lab.report import figures_html, page
 from pellucid.lab.sweep.cells import Cell, Question
 from pellucid.lab.sweep.grid import Grid
 from pellucid.lab.targets import target_of
@@ -154,7 +153,6 @@ class Summary:
         """The page: what was asked, the result in words, figures, every cell."""
         asked = self.question
         low, high = asked.interval
-        figures = self.figures()
         rows = "".join(
             f'<tr><td class="n">{r.cell.width}</td><td class="n">{r.cell.depth}</td>'
             + ("" if r.cell.rate is None else f'<td class="n">{r.cell.rate:g}</td>')
@@ -162,18 +160,20 @@ class Summary:
             f'<td class="n">{r.median:.3g}</td><td class="n">{r.good:.0%}</td></tr>'
             for r in self.ranked
         )
-        rate = "" if self.grid.rates == (None,) else "<th>learning rate</th>"
+        names = ["width", "hidden layers", "parameters", "best sup error", "median"]
+        names.append(f"seeds within {GOOD:.0%}")
+        if self.grid.rates != (None,):
+            names.insert(2, "learning rate")
         body = (
             f"<h1>{escape(asked.target)} on [{low:g}, {high:g}], swept</h1>"
             f'<p class="lead">{len(self.rows)} cells of {asked.seeds} {escape(asked.activation)} '
             f"networks each, seeds from {asked.first_seed}, trained by {asked.optimiser}"
             + (f" for {asked.steps} steps" if asked.steps else "")
             + f".</p><p>{escape(self.sentence())}</p>"
-            + "".join(svg(figures[i : i + 2]) for i in range(0, len(figures), 2))
-            + "<h2>Every cell, the best first</h2><div class='wide'><table><thead><tr>"
-            f"<th>width</th><th>hidden layers</th>{rate}<th>parameters</th><th>best sup error</th>"
-            f"<th>median</th><th>seeds within {GOOD:.0%}</th></tr></thead><tbody>{rows}</tbody>"
-            "</table></div>"
+            + figures_html(self.figures())
+            + '<h2>Every cell, the best first</h2><div class="wide"><table><thead><tr>'
+            + "".join(f'<th class="n">{name}</th>' for name in names)
+            + f"</tr></thead><tbody>{rows}</tbody></table></div>"
         )
         return page(f"{asked.target}, swept", body)
 
