@@ -113,8 +113,8 @@ class Planner:
         """Where values lie in the precision of products, beside or instead of `places`."""
         self.padded: set[Value] = set()
         """Those of `low` whose rows are filled up with zeros to whole words."""
-        self.quantised: dict[tuple[Value, bool], Any] = {}
-        """Values in bytes, by row or, as images, all with one scale."""
+        self.quantised: dict[tuple[Value, str], Any] = {}
+        """Values in bytes, and in which form: see `lower/quantised.py`."""
         self.checks: list[tuple[np.ndarray, str]] = []
         """Flags that kernels raise, and what an IndexError then says."""
         self.steps: list[Step | EagerStep] = []

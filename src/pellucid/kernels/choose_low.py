@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from pellucid.kernels.choose import (
     LARGE_WEIGHTS,
     PARTS,
@@ -40,17 +42,33 @@ def _block(rows: int, nbytes: int, threads: int) -> int:
 
 @dataclass(frozen=True)
 class WindowsLow:
-    """Blocks of `mc` windows and `nc` panels; a pixel has `words` of each group's channels;
-    `scratch` is words of scratch.
+    """Blocks of `mc` windows and `nc` panels; a pixel has `words` of each group's channels, with
+    `runs` numbers; `scratch` is words of scratch.
     """
 
     images: Images
     in_place: bool
+    runs: bool
     words: int
     mc: int
     nc: int
     lda: int
     scratch: int
+
+    def weights(self, w: np.ndarray, per: int) -> np.ndarray:
+        """Filters (K, C / groups, kh, kw) as matrices (groups, k, K / groups), filled up with zeros
+        to words: by pixels, or by rows of a window.
+        """
+        g = self.images
+        k, c, (kh, kw) = g.k // g.groups, g.c // g.groups, g.kernel
+        parts = w.reshape(g.groups, k, c, kh, kw).transpose(0, 3, 4, 2, 1)
+        if self.runs:
+            full = np.zeros((1, kh, -(-kw * c // per) * per, k), np.float32)
+            full[:, :, : kw * c] = parts.reshape(1, kh, kw * c, k)
+        else:
+            full = np.zeros((g.groups, kh, kw, self.words * per, k), np.float32)
+            full[..., :c, :] = parts
+        return full.reshape(g.groups, -1, k)
 
     def arguments(
         self, x: Any, w: Any, outs: tuple[Any, Any], extras: Extras, scratch: Any,
@@ -67,8 +85,10 @@ class WindowsLow:
 
 def plan_windows_low(g: Images, per: int, threads: int) -> WindowsLow:
     """`per` numbers are in a word. Many windows are shared out to the threads, else the panels."""
-    words = -(-(g.c // g.groups) // per)
-    steps = words * g.kernel[0] * g.kernel[1]
+    runs = bool(g.c % per) and g.groups == g.dilation[1] == 1
+    runs = runs and g.kernel[1] > 1 and g.kernel[1] * g.c <= per * current().lanes
+    words = g.c if runs else -(-(g.c // g.groups) // per)
+    steps = g.kernel[0] * (-(-g.kernel[1] * g.c // per) if runs else words * g.kernel[1])
     pixels = g.n * g.oh * g.ow
     in_place = g.kernel == (1, 1) == g.stride and not any(g.padding)
     in_place = in_place and (g.oh, g.ow) == (g.h, g.w)
@@ -79,7 +99,7 @@ def plan_windows_low(g: Images, per: int, threads: int) -> WindowsLow:
     else:
         mc, nc = pixels, max(-(-panels // (PARTS * threads)), 1)
     scratch = threads * (mc * lda + current().lanes)
-    return WindowsLow(g, in_place, words, mc, nc, lda, scratch)
+    return WindowsLow(g, in_place, runs, words, mc, nc, lda, scratch)
 
 
 def plan_winograd_low(g: Images, threads: int) -> Winograd:

@@ -126,6 +126,18 @@ def low_images(planner: Planner, value: Value) -> Physical:
     return out
 
 
+def _dense_images(planner: Planner, value: Value) -> Physical:
+    """The same without zeros between pixels."""
+    source = images(planner, value)
+    n, c, h, w = value.shape
+    out = planner.fresh(channels_last(value.shape), bfloat16)
+    planner.step(
+        "to bf16", round_rows(), [source.ref(), out.ref(), n * h, w * c, w * c, w * c],
+        f"{n * h}x{w * c}", nbytes=6.0 * value.numel,
+    )  # fmt: skip
+    return out
+
+
 def _round(
     planner: Planner, value: Value, source: Physical, out: Physical, rows: int, n: int, step: int,
     padded: int,
@@ -208,7 +220,8 @@ def lower_convolution(planner: Planner, node: Node) -> bool:
     )
     if is_depthwise(sizes):
         return False
-    place = low_images(planner, x)
+    plan = plan_windows_low(sizes, PAIR, planner.threads)
+    place = _dense_images(planner, x) if plan.runs else low_images(planner, x)
     layout = channels_last(node.out.shape)
     residual = node.extra.get("residual")
     kind, more, _ = _residual(planner, residual, layout)
@@ -217,11 +230,7 @@ def lower_convolution(planner: Planner, node: Node) -> bool:
     if winograd_pays(sizes) and not planner.exact:
         _winograd(planner, node, sizes, place, kind, more)
         return True
-    plan = plan_windows_low(sizes, PAIR, planner.threads)
-    k, c = sizes.k // g.groups, sizes.c // g.groups
-    flat = np.zeros((g.groups, *sizes.kernel, plan.words * PAIR, k), np.uint16)
-    flat[..., :c, :] = rounded(w.reshape(g.groups, k, c, *sizes.kernel).transpose(0, 3, 4, 2, 1))
-    packed = packed_words(flat.reshape(g.groups, -1, k), PAIR)
+    packed = packed_words(rounded(plan.weights(w, PAIR)), PAIR)
     out, c_ref, low = _outputs(planner, node, layout)
     scratch = planner.buffer(4 * plan.scratch)
     settings = {"bias": bias is not None, "residual": kind,
@@ -229,7 +238,7 @@ def lower_convolution(planner: Planner, node: Node) -> bool:
     shape, flops, nbytes = work(node)
     planner.step(
         label("conv {}x{} bf16".format(*sizes.kernel), settings),
-        conv_low(kind="bf16", out=out, in_place=plan.in_place, **settings),
+        conv_low(kind="bf16", out=out, in_place=plan.in_place, runs=plan.runs, **settings),
         plan.arguments(place.ref(), planner.array(packed), (c_ref, low),
                        (bias_ref(planner, bias), more), Ref(scratch)),
         shape, flops, nbytes / 2,

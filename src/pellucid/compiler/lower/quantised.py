@@ -50,30 +50,34 @@ def _fits(node: Node) -> bool:
     return takes_low(node, FOUR) and weight.numel // weight.shape[0] <= _DEEPEST
 
 
-def _bytes(planner: Planner, value: Value, image: bool) -> Bytes:
-    """A value in bytes: its rows each with a scale, or the pixels of images all with one."""
-    known: Bytes | None = planner.quantised.get((value, image))
+def _bytes(planner: Planner, value: Value, form: str) -> Bytes:
+    """A value in bytes: its "rows" each with a scale, or images all with one, "pixels" in words or
+    one "dense" after the other.
+    """
+    known: Bytes | None = planner.quantised.get((value, form))
     if known is not None:
         return known
+    image = form != "rows"
     if image:
-        source, n = images(planner, value), value.shape[1]
-        rows, step = value.numel // n, n
+        n = value.shape[1] * (value.shape[3] if form == "dense" else 1)
+        source, rows, step = images(planner, value), value.numel // n, n
     else:
         n = value.shape[-1]
         source, rows, step = flat_rows(planner, planner.place(value))
     words = -(-n // FOUR)
+    length = n if form == "dense" else FOUR * words
     count = 1 if image else rows
     place, scale, zero = (
-        Ref(planner.buffer(size)) for size in (FOUR * words * rows, 4 * count, 4 * count)
+        Ref(planner.buffer(size)) for size in (length * rows, 4 * count, 4 * count)
     )
     stats = [Ref(planner.buffer(4 * LINE * planner.threads))] if image else []
     kernel = quantise_all() if image else quantise_rows()
     planner.step(
         "to int8", kernel,
-        [source.ref(), place, scale, zero, *stats, rows, n, step, FOUR * words],
+        [source.ref(), place, scale, zero, *stats, rows, n, step, length],
         f"{rows}x{n}", nbytes=5.0 * rows * n,
     )  # fmt: skip
-    found = planner.quantised[value, image] = Bytes(place, scale, zero, rows, words)
+    found = planner.quantised[value, form] = Bytes(place, scale, zero, rows, words)
     return found
 
 
@@ -85,7 +89,7 @@ def lower_linear(planner: Planner, node: Node) -> bool:
     x, weight, *rest = node.args
     bias = rest[0] if rest else node.settings.get("bias")
     n, k = weight.shape
-    a = _bytes(planner, x, False)
+    a = _bytes(planner, x, "rows")
     q, scales, sums = quantised(weight.traced.detach()._array.T)
     steps, m = -(-k // FOUR), a.rows
     residual = node.extra.get("residual")
@@ -120,21 +124,18 @@ def lower_convolution(planner: Planner, node: Node) -> bool:
     sizes = Images.of(
         x.shape, node.out.shape, w.shape[2:], g.stride, g.padding, g.dilation, g.groups
     )
-    a = _bytes(planner, x, True)
+    plan = plan_windows_low(sizes, FOUR, planner.threads)
+    a = _bytes(planner, x, "dense" if plan.runs else "pixels")
     residual = node.extra.get("residual")
     more = 0 if residual is None else images(planner, residual).ref()
-    plan = plan_windows_low(sizes, FOUR, planner.threads)
-    k, c = sizes.k // g.groups, sizes.c // g.groups
-    full = np.zeros((g.groups, *sizes.kernel, plan.words * FOUR, k), np.float32)
-    full[..., :c, :] = w.reshape(g.groups, k, c, *sizes.kernel).transpose(0, 3, 4, 2, 1)
-    q, scales, sums = quantised(full.reshape(g.groups, -1, k))
+    q, scales, sums = quantised(plan.weights(w, FOUR))
     out = planner.places[node.out] = planner.fresh(channels_last(node.out.shape))
     settings = {"bias": bias is not None, "residual": "" if residual is None else "f32",
                 "activation": node.extra.get("activation", "")}  # fmt: skip
     shape, flops, nbytes = work(node)
     planner.step(
         label("conv {}x{} int8".format(*sizes.kernel), settings),
-        conv_low(kind="i8", out="f32", in_place=plan.in_place, **settings),
+        conv_low(kind="i8", out="f32", in_place=plan.in_place, runs=plan.runs, **settings),
         plan.arguments(a.place, planner.array(packed_words(q, FOUR)), (out.ref(), 0),
                        (bias_ref(planner, bias), more), Ref(planner.buffer(4 * plan.scratch)),
                        (a.scale, a.zero, planner.array(scales), planner.array(sums))),
