@@ -197,6 +197,7 @@ _ROOMS = frozenset(
         "jit",
         "lab",
         "linalg",
+        "loops",
         "models",
         "mps",
         "multiprocessing",
@@ -247,6 +248,7 @@ _LATE = {
         ),
         "func": "vmap",
         "compiler": "compile load_compiled",
+        "loops": "compile_loop compile_sweep",
         "io.dlpack": "from_dlpack to_dlpack",
         "tensor.threads": (
             "get_num_interop_threads get_num_threads set_num_interop_threads set_num_threads"

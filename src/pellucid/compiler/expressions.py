@@ -27,6 +27,8 @@ def as_expression(node: Node, name: str) -> tuple[Expression, list[Value]] | Non
         if isinstance(item, Value):
             if item.dtype is not float32:
                 return None
+            if item.constant and item.numel == 1 and not item.captured:
+                return ("number", float(item.traced.detach()._array.reshape(())))
             if item not in operands:
                 operands.append(item)
             return ("in", operands.index(item))
@@ -52,6 +54,10 @@ def _expression(node: Node, name: str, term: Any) -> Expression | None:
         )
     if name in ("clamp", "hardtanh"):
         return _clamp(args, settings, terms)
+    if name in _GRADIENTS:
+        return _gradient(name, terms, settings)
+    if name == "div" and settings.get("rounding_mode", "") is None:
+        settings = {}
     if name == "pow" and not settings and args[1:] == (2,):
         return None if terms[0] is None else ("square", terms[0])
     if name not in _PLAIN or any(t is None for t in terms):
@@ -76,6 +82,23 @@ def _clamp(args: Any, settings: Any, terms: list[Any]) -> Expression | None:
     if high is not None:
         found = ("minimum", found, ("number", float(high)))
     return found
+
+
+_GRADIENTS = ("tanh_backward", "sigmoid_backward", "threshold_backward")
+
+
+def _gradient(name: str, terms: list[Any], settings: Any) -> Expression | None:
+    """The gradient of an activation from that of its result and the result (or the input)."""
+    grad, value, *_ = terms
+    if grad is None or value is None:
+        return None
+    one = ("number", 1.0)
+    if name == "tanh_backward":
+        return ("mul", grad, ("sub", one, ("square", value)))
+    if name == "sigmoid_backward":
+        return ("mul", ("mul", grad, ("sub", one, value)), value)
+    limit = terms[2] if len(terms) > 2 else ("number", float(settings.get("limit", 0)))
+    return ("where", ("le", value, limit), ("number", 0.0), grad)
 
 
 def inline(

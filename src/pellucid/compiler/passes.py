@@ -12,8 +12,11 @@ from pellucid.compiler.again import caller
 from pellucid.compiler.expressions import as_expression, inline
 from pellucid.compiler.graph import Graph, Node, Value
 from pellucid.config import debug_windows
+from pellucid.ops.spec import registry
 from pellucid.tensor.dtype import float32
-from pellucid.tensor.tensor import adopt
+from pellucid.tensor.layout import contiguous
+from pellucid.tensor.storage import Storage
+from pellucid.tensor.tensor import adopt, make
 
 IDENTITIES = {"clone", "contiguous", "alias", "detach", "_unsafe_view"}
 _SAME_SHAPE = {"view", "reshape", "unsafe_view", "expand"}
@@ -90,6 +93,87 @@ def drop_identities(graph: Graph) -> None:
         else:
             nodes.append(node)
     graph.nodes = nodes
+
+
+def decompose(graph: Graph) -> None:
+    """Losses and norms of steps become differences, squares and sums, which are fused."""
+    if not graph.live:
+        return
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        parts = _parts(node)
+        nodes += [node] if parts is None else parts
+    graph.nodes = nodes
+
+
+def _parts(node: Node) -> list[Node] | None:
+    """Simpler nodes that do what this one does."""
+    if len(node.outputs) != 1 or node.out.dtype is not float32:
+        return None
+    if node.op == "mse_loss":
+        x, y, weight, reduction = (*node.args, *[None] * 4)[:4]
+        if weight is not None or reduction not in ("mean", "sum") or x.shape != y.shape:
+            return None
+        away, found = _new("sub", (x, y), x.shape)
+        square, last = _new("square", (away,), x.shape)
+        return [found, last, _last(reduction, (square,), node)]
+    if node.op == "vector_norm" and node.args[1:] in ((), (2,)) and not node.settings:
+        (x,) = node.args[:1]
+        square, first = _new("square", (x,), x.shape)
+        total, second = _new("sum", (square,), ())
+        return [first, second, _last("sqrt", (total,), node)] if x.shape else None
+    return None
+
+
+def _new(op: str, args: tuple[Value, ...], shape: tuple[int, ...]) -> tuple[Value, Node]:
+    """A node that nobody traced, and its result."""
+    node = Node(op, "fresh", args, {}, [], registry.specs[op])
+    layout = contiguous(shape)
+    node.outputs = [Value(shape, float32, make(Storage(0), layout, float32), node)]
+    return node.out, node
+
+
+def _last(op: str, args: tuple[Value, ...], node: Node) -> Node:
+    """The node that gives what `node` gave."""
+    found = Node(op, "fresh", args, {}, node.outputs, registry.specs[op], node.line)
+    node.out.producer = found
+    return found
+
+
+def share_equal(graph: Graph) -> None:
+    """What is computed twice in a step (a difference, in the loss and in its gradient) is computed
+    once.
+    """
+    if not graph.live:
+        return
+    seen: dict[Any, Node] = {}
+    nodes: list[Node] = []
+    kept = graph.kept()
+    for node in graph.nodes:
+        plain = node.kind in ("fresh", "view") and not node.extra and node.spec is not None
+        key = None
+        if plain and node.inputs():
+            key = (node.op, node.kind, _frozen(node.args), _frozen(node.settings))
+        first = seen.get(key) if key is not None else None
+        if first is not None and not any(v in kept for v in node.outputs):
+            for old, new in zip(node.outputs, first.outputs, strict=True):
+                for each in graph.nodes:
+                    each.replace(old, new)
+            continue
+        if key is not None and first is None:
+            seen[key] = node
+        nodes.append(node)
+    graph.nodes = nodes
+
+
+def _frozen(item: Any) -> Any:
+    if isinstance(item, (list, tuple)):
+        return (type(item).__name__, *[_frozen(each) for each in item])
+    if isinstance(item, dict):
+        return tuple((key, _frozen(each)) for key, each in item.items())
+    if isinstance(item, Value):
+        return id(item)
+    return (type(item).__name__, repr(item))
 
 
 def follow_weights(graph: Graph) -> None:
@@ -263,6 +347,8 @@ PASSES: list[tuple[str, Callable[[Graph], None]]] = [
     ("fold batch norm into convolution", fold_batch_norm),
     ("fuse epilogues", fuse_epilogues),
     ("follow weights that change", follow_weights),
+    ("simpler operators", decompose),
+    ("compute once", share_equal),
     ("fuse elementwise operators", fuse_elementwise),
     ("drop what nobody reads", drop_dead),
 ]
