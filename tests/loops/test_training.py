@@ -186,11 +186,11 @@ def test_an_interrupted_loop_leaves_the_model_where_it_was(monkeypatch):
     def interrupted(indices):
         calls.append(len(indices))
         if len(calls) == 3:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("stop")
         return run(indices)
 
     monkeypatch.setattr(native, "run", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="stop"):
         loop(1_000_000)
     steps = chosen.state[model[0].weight]["step"].item()
     assert steps == 4 + calls[0] + calls[1]
