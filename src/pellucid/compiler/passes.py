@@ -158,7 +158,7 @@ def share_equal(graph: Graph) -> None:
         if first is not None and not any(v in kept for v in node.outputs):
             for old, new in zip(node.outputs, first.outputs, strict=True):
                 for each in graph.nodes:
-                    each.replace(old, new)
+                    each.replace({old: new})
             continue
         if key is not None and first is None:
             seen[key] = node

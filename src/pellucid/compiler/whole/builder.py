@@ -15,12 +15,14 @@ from pellucid.compiler.passes import IDENTITIES, name_of
 from pellucid.compiler.plan import Buffer, arrange
 from pellucid.compiler.steps import last_uses
 from pellucid.compiler.symbols import rule_expressions
-from pellucid.kernels.loops.single import Operand, Step
+from pellucid.kernels.loops.single import Step
 from pellucid.kernels.target import current
 from pellucid.tensor.dtype import float32
 from pellucid.tensor.layout import Layout, NoView, contiguous, expand
 
-_IDENTITY = ("in", 0)
+IDENTITY = ("in", 0)
+RULES: dict[str, Callable[[Builder, Node], None]] = {}
+"""How nodes become operations (`rules.py`), by operator."""
 MOST_WORK = 1 << 24
 """Multiply-adds of a step up to which it is worth a function of its own."""
 
@@ -179,7 +181,7 @@ class Builder:
         out = self.fresh(value.shape)
         self.program.work += m * n * k
         alone = n == 1 and k > 1 and not self.lanes
-        if alone and expression == _IDENTITY and not ins and c.layout.strides[0] in (0, 1):
+        if alone and expression == IDENTITY and not ins and c.layout.strides[0] in (0, 1):
             self._as_sum(out, a, c)
             return out
         if c.layout.strides[1] != 1 and n > 1:
@@ -207,7 +209,7 @@ class Builder:
         row = -(-n // lanes) * lanes
         if c.layout.strides[0] != 1 and k > 1:
             out = self.fresh((k, n))
-            self.map([_IDENTITY], [out], [c])
+            self.map([IDENTITY], [out], [c])
             return out
         columns = -(-k // lanes) * lanes
         place = Place(self.buffer(columns * row), Layout((k, n), (row, 1), 0))
@@ -219,7 +221,7 @@ class Builder:
     def flush(self, value: Value) -> None:
         """Write a product that waited for somebody who would take it over."""
         make = self.deferred.pop(value)
-        self.places[value] = self.product(value, *make, _IDENTITY, [])
+        self.places[value] = self.product(value, *make, IDENTITY, [])
 
     # -- the whole
 
@@ -249,7 +251,7 @@ class Builder:
             place = self.place(value)
             if not place.layout.is_row_major:
                 copy = self.places[value] = self.fresh(value.shape)
-                self.map([_IDENTITY], [copy], [place])
+                self.map([IDENTITY], [copy], [place])
             self.places[value].buffer.last = 1 << 30
         program.room = -(-arrange(self.buffers) // 64) * 16
         program.steps = tuple(_settled(step) for step in self.steps)
@@ -269,11 +271,11 @@ class Builder:
                 continue
             if id(now.buffer) in homes:
                 copy = self.fresh(now.layout.shape)
-                self.map([_IDENTITY], [copy], [now])
+                self.map([IDENTITY], [copy], [now])
                 now = copy
             waiting.append((home, now))
         for home, now in waiting:
-            self.map([_IDENTITY], [home], [now])
+            self.map([IDENTITY], [home], [now])
 
     def node(self, node: Node) -> None:
         """Write one node.
@@ -294,8 +296,8 @@ class Builder:
             self._view(node)
         elif name in IDENTITIES and node.args[0].numel == node.out.numel:
             self._reshaped(node)
-        elif name in _RULES and len(node.outputs) == 1:
-            _RULES[name](self, node)
+        elif name in RULES and len(node.outputs) == 1:
+            RULES[name](self, node)
         else:
             raise NotWhole(f"{node.op} has no form of fixed size")
 
@@ -326,7 +328,7 @@ class Builder:
         found = self._shown(node, place, value)
         if found is None:
             copy = self.fresh(place.layout.shape)
-            self.map([_IDENTITY], [copy], [place])
+            self.map([IDENTITY], [copy], [place])
             place = copy
             found = self._shown(node, place, value)
         layouts = found if isinstance(found, list) else [found]
@@ -347,7 +349,7 @@ class Builder:
         if place.layout.shape != node.out.shape:
             if not place.layout.is_row_major:
                 copy = self.fresh(place.layout.shape)
-                self.map([_IDENTITY], [copy], [place])
+                self.map([IDENTITY], [copy], [place])
                 place = copy
             flat = contiguous(node.out.shape)
             layout = Layout(flat.shape, flat.strides, place.layout.offset)
@@ -387,152 +389,3 @@ def _settled(item: Any) -> Any:
     if isinstance(item, (tuple, list)):
         return tuple(_settled(each) for each in item)
     return item
-
-
-Rule = Callable[[Builder, Node], None]
-_RULES: dict[str, Rule] = {}
-
-
-def _rule(*names: str) -> Callable[[Rule], Rule]:
-    def decorate(function: Rule) -> Rule:
-        _RULES.update(dict.fromkeys(names, function))
-        return function
-
-    return decorate
-
-
-@_rule("pointwise")
-def _pointwise(build: Builder, node: Node) -> None:
-    """On its own, or at the end of a product that only it reads."""
-    operands, expression = list(node.args[0]), node.extra["expression"]
-    for position, value in enumerate(operands):
-        if value in build.deferred and value.shape == node.out.shape:
-            a, c = build.deferred.pop(value)
-            rest = [v for v in operands if v is not value]
-            places = [build.place(v) for v in rest]
-            numbers = {position: 0, **{operands.index(v): i + 1 for i, v in enumerate(rest)}}
-            build.places[node.out] = build.product(
-                node.out, a, c, renumbered(expression, numbers), places
-            )
-            return
-    places = [build.place(v) for v in operands]
-    readers = build.users.get(node.out, [])
-    if len(readers) == 1 and readers[0].op in ("sum", "mean") and node.out not in build.kept:
-        build.summands[node.out] = (expression, places)
-        return
-    out = build.fresh(node.out.shape)
-    build.map([expression], [out], places)
-    build.places[node.out] = out
-
-
-def renumbered(item: Any, numbers: dict[int, int]) -> Any:
-    """An expression whose inputs have other numbers."""
-    if not isinstance(item, tuple):
-        return item
-    if item[0] == "in":
-        return ("in", numbers[item[1]])
-    return (item[0], *[renumbered(each, numbers) for each in item[1:]])
-
-
-def _wait(build: Builder, node: Node, a: Place, c: Place) -> bool:
-    """Leave a product to the elementwise operator that alone reads it."""
-    readers = build.users.get(node.out, [])
-    if node.out in build.kept or len({id(r) for r in readers}) != 1:
-        return False
-    reader = readers[0]
-    if reader.op != "pointwise" or reader.out.shape != node.out.shape:
-        return False
-    build.deferred[node.out] = (a, c)
-    return True
-
-
-@_rule("mm")
-def _mm(build: Builder, node: Node) -> None:
-    a, c = (build.place(v) for v in node.args[:2])
-    if not node.out.numel or not a.layout.shape[1]:
-        raise NotWhole("a product is empty")
-    if not _wait(build, node, a, c):
-        build.places[node.out] = build.product(node.out, a, c, _IDENTITY, [])
-
-
-@_rule("live_linear")
-def _linear(build: Builder, node: Node) -> None:
-    """x W^T; a bias joins the product as an input of its expression."""
-    x, weight, *rest = node.args
-    bias = rest[0] if rest else node.settings.get("bias")
-    if len(x.shape) != 2 or len(weight.shape) != 2 or not node.out.numel or not x.shape[1]:
-        raise NotWhole(f"linear of {x}")
-    a, w = build.place(x), build.place(weight)
-    turned = Layout(w.layout.shape[::-1], w.layout.strides[::-1], w.layout.offset)
-    c = Place(w.buffer, turned, w.space)
-    if bias is None:
-        if not _wait(build, node, a, c):
-            build.places[node.out] = build.product(node.out, a, c, _IDENTITY, [])
-        return
-    expression: Any = ("add", ("in", 0), ("in", 1))
-    out, places = node.out, [build.place(bias)]
-    readers = build.users.get(node.out, [])
-    if (
-        node.out not in build.kept and len({id(r) for r in readers}) == 1
-        and readers[0].op == "pointwise" and readers[0].args[0] == [node.out]
-        and readers[0].out.shape == node.out.shape
-    ):  # fmt: skip
-        reader = readers[0]
-        expression = _inside(reader.extra["expression"], expression)
-        out = reader.out
-        build.taken.add(id(reader))
-    build.places[out] = build.product(out, a, c, expression, places)
-
-
-def _inside(outer: Any, inner: Any) -> Any:
-    """`outer` with `inner` for its only input."""
-    if not isinstance(outer, tuple):
-        return outer
-    if outer[0] == "in":
-        return inner
-    return (outer[0], *[_inside(each, inner) for each in outer[1:]])
-
-
-@_rule("copy")
-def _copied(build: Builder, node: Node) -> None:
-    """x.copy_(y) as a value: y, expanded."""
-    source = build.place(node.args[1])
-    out = build.fresh(node.out.shape)
-    build.map([_IDENTITY], [out], [source])
-    build.places[node.out] = out
-
-
-@_rule("stack")
-def _stack(build: Builder, node: Node) -> None:
-    """Each tensor is copied to its part of the result."""
-    tensors = node.args[0]
-    dim = node.args[1] if len(node.args) > 1 else node.settings.get("dim", 0)
-    out = build.fresh(node.out.shape)
-    axis = dim % len(node.out.shape)
-    for number, value in enumerate(tensors):
-        strides = out.layout.strides
-        layout = Layout(
-            value.shape, (*strides[:axis], *strides[axis + 1 :]), number * strides[axis]
-        )
-        build.map([_IDENTITY], [Place(out.buffer, layout)], [build.place(value)])
-    build.places[node.out] = out
-
-
-@_rule("sum", "mean")
-def _sum(build: Builder, node: Node) -> None:
-    x = node.args[0]
-    dim = node.args[1] if len(node.args) > 1 else node.settings.get("dim")
-    count = len(x.shape)
-    dims = range(count) if dim is None else [dim] if isinstance(dim, int) else list(dim)
-    axes = sorted(d % count for d in dims) if count else []
-    axes = axes or list(range(count))
-    n = math.prod(x.shape[a] for a in axes)
-    if not x.numel:
-        raise NotWhole("a sum is empty")
-    factor = 1.0 / n if node.op == "mean" else 1.0
-    expression, places = build.summands.pop(x, (_IDENTITY, []))
-    places = places or [build.place(x)]
-    build.places[node.out] = build.sum(node.out, axes, expression, places, x.shape, factor)
-
-
-__all__ = ["MOST_WORK", "Builder", "NotWhole", "Operand", "Place", "Program"]
