@@ -209,7 +209,8 @@ def test_attention(queries, keys, depth, causal, masked):
     scratch = np.empty(64 * room, np.float32)
     strides = [s for x in (q, k, v, out) for s in (x[0].size, x[0, 0].size, depth)]
     run(attention(mask=bool(masked), causal=bool(causal)), q, k, v, out, mask, scratch, 2, 3,
-        queries, keys, depth, depth, *strides, queries * keys, 0, keys, 12, room, 0.25)  # fmt: skip
+        queries, keys, depth, depth, *strides, queries * keys, 0, keys, 12, room, 0,
+        0.25)  # fmt: skip
     exact = F.scaled_dot_product_attention(
         *[torch.from_numpy(x).double() for x in (q, k, v)], scale=0.25, is_causal=bool(causal),
         attn_mask=torch.from_numpy(mask).double() if masked else None,

@@ -44,6 +44,8 @@ SETTINGS = {
         "activation": "relu",
     },
     "layer_norm": {"add": True, "weight": True, "bias": True},
+    "normalise_rows": {"weight": True, "bias": True, "centre": True},
+    "normalise_rows_slope": {"weight": True, "centre": True},
     "plane_sums": {"grad": True},
     "pool": {"how": "max"},
     "transform_filters": {"m": 4},

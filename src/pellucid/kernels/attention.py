@@ -11,6 +11,7 @@ from pellucid.kernels.gemm import Product, product_rows
 from pellucid.kernels.kernel import KernelBuilder, kernel
 from pellucid.kernels.language.nodes import Value
 from pellucid.kernels.language.types import F32
+from pellucid.kernels.pointwise import OPERATIONS
 from pellucid.kernels.rows import exp_row, row_max
 from pellucid.kernels.tile import Panel, width
 from pellucid.kernels.vectors import over_vectors, transpose
@@ -21,13 +22,14 @@ from pellucid.kernels.vectors import over_vectors, transpose
     "queries: i64, keys: i64, depth: i64, depth_v: i64, q_batch: i64, q_head: i64, q_row: i64, "
     "k_batch: i64, k_head: i64, k_row: i64, v_batch: i64, v_head: i64, v_row: i64, "
     "o_batch: i64, o_head: i64, o_row: i64, m_batch: i64, m_head: i64, m_row: i64, block: i64, "
-    "room: i64, scale: f32"
+    "room: i64, logs: ptr, scale: f32"
 )
-def attention(b: KernelBuilder, *, mask: bool, causal: bool) -> None:
+def attention(b: KernelBuilder, *, mask: bool, causal: bool, logs: bool = False) -> None:
     """Queries (batch, heads, queries, depth), keys and values of `keys` rows, strides in elements.
 
     `mask` is added to the scores. With `causal` query i sees keys up to i. A thread has `room`
-    floats of scratch: packed keys, then `block` rows of scores.
+    floats of scratch: packed keys, then `block` rows of scores. With `logs` the logarithms of the
+    sums of e^score go to `logs` (batch, heads, queries), and a query that sees no key gives zeros.
     """
     b.begin()
     arg, nr = b.arg, width(b.target)
@@ -55,8 +57,15 @@ def attention(b: KernelBuilder, *, mask: bool, causal: bool) -> None:
         added = b.offset(arg.mask, entry * arg.m_batch + number * arg.m_head)
         with b.loop("row", 0, count) as row:
             seen = b.minimum(top + row + 1, arg.keys) if causal else arg.keys
-            _weights(b, b.offset(scores, row * row_length), seen, row_length,
-                     b.offset(added, (top + row) * arg.m_row), mask)  # fmt: skip
+            _weights(
+                b,
+                b.offset(scores, row * row_length),
+                seen,
+                row_length,
+                b.offset(added, (top + row) * arg.m_row),
+                mask,
+                b.offset(arg.logs, head * arg.queries + top + row) if logs else None,
+            )
         out = b.offset(arg.out, entry * arg.o_batch + number * arg.o_head + top * arg.o_row)
         product = Product(scores, row_length, 1, out, arg.o_row)
         across = b.ceil_div(arg.depth_v, nr)
@@ -90,8 +99,9 @@ def _pack_keys(b: KernelBuilder, keys: Value, packed: Value, panels: Value) -> N
 
 
 def _weights(
-    b: KernelBuilder, scores: Value, seen: Value, length: Value, added: Value, mask: bool
-) -> None:
+    b: KernelBuilder, scores: Value, seen: Value, length: Value, added: Value, mask: bool,
+    log: Value | None,
+) -> None:  # fmt: skip
     """Turn a row of scores into the weights of a softmax over the first `seen` keys."""
     arg = b.arg
 
@@ -101,7 +111,14 @@ def _weights(
 
     top = row_max(b, seen, score)
     # A row that sees no key at all has weights 0 / 0, as in PyTorch; e^(-inf + inf) gives NaN too.
+    blind = b.binary("eq", top, float("-inf"))
+    if log is not None:
+        top = b.select(blind, 0.0, top)
     total = exp_row(b, seen, score, top, scores)
+    if log is not None:
+        sums = OPERATIONS["log"](b, total) + top
+        b.store(b.select(blind, float("inf"), sums), log, 0)
+        total = b.select(blind, 1.0, total)
     factor = b.constant(1.0, F32) / total
     over_vectors(
         b, seen,

@@ -88,7 +88,9 @@ def softmax(b: KernelBuilder, *, logarithm: bool = False) -> None:
 
         top = row_max(b, arg.n, load)
         if logarithm:
-            shift = top + log(b, exp_row(b, arg.n, load, top, None))
+            total = exp_row(b, arg.n, load, top, None)
+            # NaN where the row has one or an infinity, which `log` does not know.
+            shift = b.select(b.binary("ne", total, total), total, top + log(b, total))
             over_vectors(b, arg.n, lambda at, mask: b.store(load(at, mask) - shift, out, at, mask))
         else:
             factor = b.constant(1.0, F32) / exp_row(b, arg.n, load, top, out)

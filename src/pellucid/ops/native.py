@@ -12,21 +12,33 @@ from __future__ import annotations
 
 import importlib
 import math
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from pellucid.config import eager_kernels
+from pellucid.kernels.threads import num_threads
+from pellucid.ops.elementwise import threaded as expressions
 
 MULTIPLICATIONS = 1 << 24
 """Convolutions of so many and more run on kernels: about a millisecond of work."""
 CHANNELS_OF_GROUP = 8
 """Groups of fewer output channels leave most of a vector unused, except one filter a channel."""
-
-
 ELEMENTS = 1 << 20
 """Arrays of so many numbers and more are normalised by kernels: about a millisecond of work."""
+_VECTOR = 16
+HEAVY, LIGHT = 1 << 15, 1 << 18
+"""Elementwise operators on so many numbers and more run on kernels: those that take NumPy several
+passes, and those that it does at the speed of memory, which gain by a second thread alone.
+"""
+
+
+@cache
+def _pointwise() -> Any:
+    """The elementwise kernels."""
+    return importlib.import_module("pellucid.kernels.eager_pointwise")
 
 
 @cache
@@ -58,6 +70,74 @@ def convolves(x: np.ndarray, w: np.ndarray, y: np.ndarray, groups: int) -> bool:
     depthwise = groups == x.shape[1] == w.shape[0]
     wide = min(w.shape[0] // groups, w.shape[1]) >= CHANNELS_OF_GROUP
     return (groups == 1 or depthwise or wide) and enabled()
+
+
+def maps(name: str, operands: Sequence[Any], out: np.ndarray, settings: Mapping[str, Any]) -> bool:
+    """Compute an elementwise operator into `out` on kernels, if it runs there: float32, large, and
+    arrays that lie in the same order without gaps. Whether it was done.
+    """
+    heavy = name in expressions.HEAVY
+    if out.size < (HEAVY if heavy else LIGHT) or out.dtype != np.float32 or not enabled():
+        return False
+    if not heavy and (name not in expressions.LIGHT or num_threads() == 1):
+        return False
+    if not _dense(out) or not all(_lies_like(each, out) for each in operands):
+        return False
+    found = expressions.expression(name, settings)
+    if found is None:
+        return False
+    _pointwise().evaluate(found, operands, out)
+    return True
+
+
+def _dense(out: np.ndarray) -> bool:
+    return out.flags.c_contiguous or out.flags.f_contiguous or (0 not in out.strides and (
+        sum((n - 1) * s for n, s in zip(out.shape, out.strides, strict=True)) + 4 == out.nbytes
+    ))  # fmt: skip
+
+
+def _lies_like(operand: Any, out: np.ndarray) -> bool:
+    """Whether an operand is a number, or an array with the elements of `out` in its order."""
+    if not isinstance(operand, np.ndarray):
+        return isinstance(operand, (int, float))
+    if operand.dtype != np.float32:
+        return False
+    if operand.size == 1:
+        return True
+    return operand.shape == out.shape and operand.strides == out.strides
+
+
+@cache
+def rows() -> Any:
+    """The kernels of softmax and layer normalisation."""
+    return importlib.import_module("pellucid.kernels.eager_rows")
+
+
+def takes_rows(*arrays: np.ndarray | None) -> bool:
+    """Whether kernels take rows: float32, contiguous, at least a vector long, HEAVY in all."""
+    given = [array for array in arrays if array is not None]
+    first = given[0]
+    return (
+        first.size >= HEAVY and first.shape[-1] >= _VECTOR and enabled()
+        and all(each.dtype == np.float32 and each.flags.c_contiguous for each in given)
+    )  # fmt: skip
+
+
+@cache
+def attention() -> Any:
+    """The kernel of attention."""
+    return importlib.import_module("pellucid.kernels.eager_attention")
+
+
+def attends(query: np.ndarray, key: np.ndarray, value: np.ndarray, out: np.ndarray) -> bool:
+    """Whether a kernel takes attention over (N, H, L, D): float32 rows without gaps, and as many
+    scores as are worth it.
+    """
+    arrays = (query, key, value, out)
+    return (
+        query.ndim == 4 and query[..., 0].size * key.shape[2] >= HEAVY and enabled()
+        and all(x.dtype == np.float32 and (x.strides[3] == 4 or x.shape[3] == 1) for x in arrays)
+    )  # fmt: skip
 
 
 def normalises(*arrays: np.ndarray | None) -> bool:

@@ -198,7 +198,7 @@ def lower_attend(planner: Planner, node: Node) -> Physical | None:
     planner.step(
         "attention", attention(mask=mask is not None, causal=bool(causal)),
         [*(p.ref() for p in places), out.ref(), masked, Ref(scratch), batch, heads, queries, keys,
-         depth, depth_v, *strided, *mask_strides, block, room, scale],
+         depth, depth_v, *strided, *mask_strides, block, room, 0, scale],
         f"{batch}x{heads}x{queries}x{keys}x{depth}",
         2.0 * batch * heads * queries * keys * (depth + depth_v),
         4.0 * (2 * q.numel + k.numel + v.numel),

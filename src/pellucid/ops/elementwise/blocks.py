@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.ops import native
+
 BLOCK = 16384
 """Elements in a block.
 
@@ -20,8 +22,9 @@ BLOCK = 16384
 """
 
 
-def blocked(compute: Callable[..., None]) -> Callable[..., None]:
-    """`compute(*operands, out, **settings)` for one block after another.
+def blocked(compute: Callable[..., None], name: str = "") -> Callable[..., None]:
+    """`compute(*operands, out, **settings)` for one block after another, or, where `native` says so
+    of the operator `name`, on kernels.
 
     Arrays that do not lie one element after the other are computed at once, as are operands that
     broadcast. `compute` never sees 0-dim arrays: NumPy's results on those are numbers, which cannot
@@ -35,6 +38,8 @@ def blocked(compute: Callable[..., None]) -> Callable[..., None]:
         )
         out = arrays[-1]
         size = out.size
+        if name and size >= native.HEAVY and native.maps(name, arrays[:-1], out, settings):
+            return
         if size < 2 * BLOCK or not all(_in_order(array, out) for array in arrays):
             compute(*arrays, **settings)
             return
@@ -51,6 +56,20 @@ def blocked(compute: Callable[..., None]) -> Callable[..., None]:
                 ],
                 **settings,
             )
+
+    return run
+
+
+def threaded(compute: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """`compute`, which goes over its operands once, or kernels where `native` says so of the
+    operator `name`.
+    """
+
+    @functools.wraps(compute)
+    def run(*arrays: Any, **settings: Any) -> Any:
+        if arrays[-1].size >= native.LIGHT and native.maps(name, arrays[:-1], arrays[-1], settings):
+            return None
+        return compute(*arrays, **settings)
 
     return run
 

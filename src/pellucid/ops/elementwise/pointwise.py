@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.ops.elementwise.blocks import blocked
+from pellucid.ops.elementwise.blocks import blocked, threaded
 from pellucid.ops.elementwise.calling import make_call
 from pellucid.ops.elementwise.refusals import Refusal
 from pellucid.ops.elementwise.row import (
@@ -27,6 +27,7 @@ from pellucid.ops.elementwise.row import (
     magnitude,
     truth,
 )
+from pellucid.ops.elementwise.threaded import HEAVY, LIGHT
 from pellucid.ops.elementwise.writing import make_write
 from pellucid.ops.spec import Gradient, describe, registry
 from pellucid.tensor.dtype import dtype
@@ -77,7 +78,9 @@ def pointwise(
         if p.name in operands and p.default is not p.empty
     ]
     if direct and not isinstance(compute, np.ufunc) and not hasattr(compute, "one_pass"):
-        compute = blocked(compute)
+        compute = blocked(compute, name)
+    elif direct and len(operands) == 1 and (name in LIGHT or name in HEAVY):
+        compute = threaded(compute, name)
     row = Row(
         compute,
         direct,

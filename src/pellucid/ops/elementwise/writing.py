@@ -8,6 +8,7 @@ from typing import Any
 
 from pellucid.autograd.modes import state
 from pellucid.autograd.node import wants_grad
+from pellucid.ops import native
 from pellucid.ops.arguments import type_name
 from pellucid.ops.dispatch import tracked
 from pellucid.ops.elementwise.operands import WEAK
@@ -90,11 +91,15 @@ def make_write(row: Row, alias: str = "") -> Callable[..., Any]:
         ):
             values = _plain(self, args)
             if values is not None:
-                token = quiet()
-                try:
-                    compute(self._array, *values, self._array)
-                finally:
-                    restore(token)
+                target = self._array
+                if target.size < native.LIGHT or not native.maps(
+                    row.name, (target, *values), target, {}
+                ):
+                    token = quiet()
+                    try:
+                        compute(target, *values, target)
+                    finally:
+                        restore(token)
                 storage = self._storage
                 storage.version += 1
                 storage.writer = name

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pellucid.ops import native
 from pellucid.ops.blas import multiply, sketch
 
 _BLOCK_BYTES = 1 << 20
@@ -89,6 +90,9 @@ def forward(
     if sketch.depth:
         sketch.skipped += 1
         out[...] = logsumexp[...] = 0
+        return
+    if native.attends(query, key, value, out):
+        native.attention().attend(query, key, value, bias, scale, causal, out, logsumexp)
         return
     lead, length = query.shape[:-2], query.shape[-2]
     for block in blocks(lead, length, key.shape[-2], query.itemsize, causal):

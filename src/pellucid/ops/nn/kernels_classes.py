@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pellucid.ops import native
+
 _BLOCK_BYTES = 1 << 19
 
 
@@ -21,12 +23,16 @@ def _blocks(x: np.ndarray) -> Iterator[slice]:
 
 
 def logsumexp(x: np.ndarray) -> np.ndarray:
-    """log of the sum over C of exp(x), (N, L), with the largest score taken out first."""
+    """log of the sum over C of exp(x), (N, L), with the largest score taken out first; NaN where
+    that is infinite, as the logarithm of softmax is.
+    """
     out = np.empty((x.shape[0], x.shape[2]), x.dtype)
+    if x.shape[2] == 1 and native.takes_rows(x[:, :, 0], out):
+        native.rows().logsumexp(x[:, :, 0], out)
+        return out
     for block in _blocks(x):
         part = x[block]
         top = part.max(axis=1, keepdims=True) if part.shape[1] else part.sum(1, keepdims=True)
-        top[~np.isfinite(top)] = 0
         scratch = np.subtract(part, top)
         np.exp(scratch, out=scratch)
         np.log(scratch.sum(axis=1), out=out[block])
@@ -38,7 +44,10 @@ def softmax_scaled(
     x: np.ndarray, logsumexp: np.ndarray, factors: np.ndarray, out: np.ndarray
 ) -> None:
     """softmax(x) times a factor per place (N, L), into `out`."""
-    for block in _blocks(x):
+    fast = x.shape[2] == 1 and native.takes_rows(x[:, :, 0], out[:, :, 0], logsumexp, factors)
+    if fast:
+        native.rows().scaled_softmax(x[:, :, 0], logsumexp, factors, out[:, :, 0])
+    for block in () if fast else _blocks(x):
         part = out[block]
         np.subtract(x[block], logsumexp[block][:, None], out=part)
         np.exp(part, out=part)

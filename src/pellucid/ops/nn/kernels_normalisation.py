@@ -184,6 +184,11 @@ def normalise_rows(
 
     `weight` and `bias` are (D,). Returns the mean and the factor of each row, (R, 1).
     """
+    if native.takes_rows(x, out, weight, bias):
+        found: tuple[np.ndarray, np.ndarray] = native.rows().normalise(
+            x, eps, weight, bias, out, centre
+        )
+        return found
     means = np.zeros((x.shape[0], 1), x.dtype)
     factors = np.empty((x.shape[0], 1), x.dtype)
     for part in _row_blocks(x):
@@ -213,6 +218,11 @@ def rows_backward(
     centre: bool = True,
 ) -> np.ndarray:
     """The input's gradient into `out`; returns the weight's gradient, (D,) in float64."""
+    if native.takes_rows(x, grad, out, weight, means, factors):
+        found: np.ndarray = native.rows().normalise_slope(
+            grad, x, means, factors, weight, out, centre
+        )
+        return found
     for_weight = np.zeros(x.shape[1])
     for part in _row_blocks(x):
         target, given = out[part], grad[part]

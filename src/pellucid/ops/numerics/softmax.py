@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.ops import native
+
 Array = np.ndarray
+_KERNELS = {
+    "softmax": ("softmax_rows", False),
+    "log_softmax": ("softmax_rows", True),
+    "softmax_slope": ("softmax_rows_slope", False),
+    "log_softmax_slope": ("softmax_rows_slope", True),
+}
 _PART = 32768
 """Elements computed together, so that every pass after the first finds them in the cache."""
 
@@ -51,7 +59,15 @@ def along(axis: int, function: Callable[..., None], *arrays: Array, **settings: 
     Rows are cut along the first axis, unless that is the one computed along. 0-dim arrays are taken
     as arrays of one element.
     """
-    if not arrays[-1].size:
+    out = arrays[-1]
+    if not out.size:
+        return
+    kernel = _KERNELS.get(function.__name__)
+    plain = all(value is None for value in settings.values())
+    if kernel and plain and axis == out.ndim - 1 and native.takes_rows(out, *arrays[:-1]):
+        name, logarithm = kernel
+        flat = [a.reshape(-1, a.shape[-1]) for a in arrays]
+        getattr(native.rows(), name)(*flat, logarithm=logarithm)
         return
     if not arrays[-1].ndim:
         arrays, axis = tuple(a.reshape(1) for a in arrays), 0
