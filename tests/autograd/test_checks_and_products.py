@@ -322,8 +322,3 @@ def test_the_module_of_the_same_name_can_be_called():
     module = importlib.import_module("pellucid.autograd.gradcheck")
     assert module(lambda a: a * a, double(pellucid, 2))
     assert issubclass(module.GradcheckError, RuntimeError)
-
-
-def test_forward_mode_is_refused():
-    with pytest.raises(NotImplementedError, match="forward-mode"):
-        pellucid.autograd.gradcheck(lambda a: a, double(pellucid, 2), check_forward_ad=True)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.autograd.api import grad
+from pellucid.autograd.gradcheck_forward import check_batched_forward, check_forward
 from pellucid.autograd.gradcheck_rules import (
     check_batched,
     check_linear,
@@ -82,6 +83,9 @@ def gradcheck(
     differ (with `raise_exception=False` the answer is False), ValueError if no input requires a
     gradient. `nondet_tol` is how far two backward passes may differ; `masked` is about sparse
     tensors, which do not exist here.
+
+    `check_forward_ad` compares derivatives along directions too, `check_batched_grad` and
+    `check_batched_forward_grad` those of batches of vectors and directions.
     """
     _refuse_combinations(
         check_forward_ad, check_backward_ad, check_batched_grad, check_batched_forward_grad
@@ -90,7 +94,15 @@ def gradcheck(
     check = _Check(eps, atol, rtol, nondet_tol, check_grad_dtypes, fast_mode)
     try:
         _check_inputs(given)
-        outputs = _compare_parts(check, func, given)
+        outputs: tuple[Tensor, ...] = ()
+        if check_backward_ad:
+            outputs = _compare_parts(check, func, given)
+        if check_forward_ad:
+            check_forward(func, given, eps, atol, rtol, fast_mode)
+        if check_batched_forward_grad:
+            check_batched_forward(func, given, random_like)
+        if not check_backward_ad:
+            return True
         if check_batched_grad:
             for number, output in enumerate(outputs):
                 check_batched(number, output, wanted(given))
@@ -188,13 +200,6 @@ def _refuse_combinations(
     if batched_forward and not forward:
         raise AssertionError(
             "Setting check_batched_forward_grad=True requires check_forward_ad to be True"
-        )
-    if forward:
-        raise NotImplementedError(
-            "gradcheck: check_forward_ad asks for forward-mode derivatives, which Pellucid's "
-            "operators do not have.\n"
-            "  Check backward mode (the default); Jacobian-vector products are in "
-            "torch.autograd.functional.jvp."
         )
 
 

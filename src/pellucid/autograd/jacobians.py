@@ -84,6 +84,15 @@ def along(
     return [None if x is None or y is None else x + 1j * y for x, y in zip(by_x, by_y, strict=True)]
 
 
+def along_one(
+    function: Function, inputs: Sequence[Any], input: Tensor, direction: np.ndarray, eps: float
+) -> list[np.ndarray | None]:
+    """The derivatives of the outputs, complex ones included, when `input` moves along `direction`,
+    which may be complex.
+    """
+    return _central(function, inputs, input, direction, eps, None)
+
+
 def _central(
     function: Function, inputs: Sequence[Any], input: Tensor, unit: Any, eps: float, where: Any
 ) -> list[np.ndarray | None]:

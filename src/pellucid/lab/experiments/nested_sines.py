@@ -12,6 +12,8 @@ from pellucid.lab.targets import TARGETS
 
 CLOSE = 0.01
 """A sup error that counts as close, as a part of the target's range."""
+FEW = 32
+"""Units of one layer that are far from hundreds."""
 MOST = 96
 """Units of one layer that are tried before more are said to be needed."""
 
@@ -66,6 +68,12 @@ def measure(settings: Settings) -> Outcome:
             f"{exactly}one layer of up to {widths[-1]} units did not come within {close:.2g} of "
             f"{target.name}, the best {min(errors):.2g}; whether hundreds are needed was not "
             "tried. " + trained
+        )
+        return Outcome("holds with conditions", why, numbers, [figure, curve])
+    if enough > FEW:
+        why = (
+            f"{exactly}one layer needs {enough} units of tanh to come within {close:.2g}: not "
+            f"hundreds, but many. {trained}"
         )
         return Outcome("holds with conditions", why, numbers, [figure, curve])
     why = (
