@@ -246,10 +246,29 @@ def functions_stub(place: str) -> str:
     )
 
 
+def late_names() -> str:
+    """`ops/late_names.txt`: which family that is read late has which names. A name belongs to the
+    first family with which it comes. To be asked before any of them has been read.
+    """
+    ops = importlib.import_module("pellucid.ops")
+    registry = importlib.import_module("pellucid.ops.spec").registry
+
+    def there() -> set[str]:
+        return {f"{place}.{name}" for place in ops.PLACES for name in registry.ready(place)}
+
+    lines, before = [], there()
+    for family in ops.LATE:
+        registry.read(family)
+        names = there()
+        lines.append(" ".join([family, *sorted(names - before)]))
+        before = names
+    return "\n".join(lines) + "\n"
+
+
 def stubs() -> dict[Path, str]:
-    """Every stub with its text."""
-    importlib.import_module("pellucid.ops")
-    found = {ROOT / "tensor" / "methods.pyi": methods_stub()}
+    """Every stub with its text, and the names of the families that are read late."""
+    found = {ROOT / "ops" / "late_names.txt": late_names()}
+    found |= {ROOT / "tensor" / "methods.pyi": methods_stub()}
     found[ROOT / "ops" / "functions.pyi"] = functions_stub("torch")
     for place, module in (
         ("nn.functional", "nn/operators"),

@@ -19,7 +19,8 @@ from pellucid.autograd.modes import no_grad as no_grad
 from pellucid.autograd.modes import set_grad_enabled as set_grad_enabled
 from pellucid.ops.creation.legacy import set_default_tensor_type as set_default_tensor_type
 from pellucid.ops.creation.legacy import tensor_types as _tensor_types
-from pellucid.ops.spec import namespace as _namespace
+from pellucid.ops.spec import registry as _registry
+from pellucid.ops.spec import show as _show
 from pellucid.tensor import dtype as _dtypes
 from pellucid.tensor.device import channels_last as channels_last
 from pellucid.tensor.device import channels_last_3d as channels_last_3d
@@ -163,7 +164,7 @@ if TYPE_CHECKING:  # what a type checker cannot see: names that come from tables
     from pellucid.tensor.threads import set_num_interop_threads as set_num_interop_threads
     from pellucid.tensor.threads import set_num_threads as set_num_threads
 
-globals().update(_namespace("torch"))
+_operators = _show("torch", globals())
 globals().update({d.name: d for d in _dtypes.all_dtypes()} | _dtypes.ALIASES)
 globals().update(_tensor_types | _storage_types)
 
@@ -274,6 +275,9 @@ for _method, _function in (("__dlpack__", "capsule_of"), ("__dlpack_device__", "
 if not TYPE_CHECKING:  # to a type checker a name that is not listed above is an error
 
     def __getattr__(name: str) -> Any:
+        operator = _operators(name)
+        if operator is not None:
+            return operator
         if name in _LATE:
             value = getattr(importlib.import_module(_LATE[name]), name)
         elif name in _ROOMS:
@@ -287,3 +291,6 @@ if not TYPE_CHECKING:  # to a type checker a name that is not listed above is an
             raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
         globals()[name] = value
         return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_registry.names("torch"), *_LATE, *_ROOMS})

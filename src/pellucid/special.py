@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pellucid.ops.spec import namespace as _namespace
+from pellucid.ops.spec import registry, show
 
 if TYPE_CHECKING:
     from pellucid.ops.special_functions import *  # noqa: F403
 
-_functions = _namespace("special")
-globals().update(_functions)
-__all__ = sorted(_functions)
+_late = show("special", globals())
+__all__ = registry.names("special")
 
 
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        raise AttributeError(f"module 'pellucid.special' has no attribute {name!r}")
+        found = _late(name)
+        if found is None:
+            raise AttributeError(f"module 'pellucid.special' has no attribute {name!r}")
+        return found
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pellucid import ops
 from pellucid.compiler.graph import Node, Value, substitute
 from pellucid.ops.dispatch import run_fresh, run_view
-from pellucid.ops.spec import namespace, registry
+from pellucid.ops.spec import registry
 from pellucid.tensor.tensor import Tensor
 
 
@@ -18,7 +19,7 @@ def caller(node: Node) -> Callable[[dict[Value, Tensor]], Any]:
         return _writer(node)
     run: Callable[..., Any]
     if spec.kind == "pointwise":
-        run = registry.places[spec.where[0]][spec.name]
+        run = registry.calls[spec]
     elif spec.kind == "view":
         run = lambda *args, **kwargs: run_view(spec, args, kwargs)
     else:
@@ -44,7 +45,7 @@ def _writer(node: Node) -> Callable[[dict[Value, Tensor]], Any]:
         if name.endswith("_"):
             getattr(copy, name)(*args, **settings)
         else:
-            namespace("torch")[name](*args, **settings, out=copy)
+            getattr(ops, name)(*args, **settings, out=copy)
         return copy
 
     return call

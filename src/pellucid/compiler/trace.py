@@ -129,7 +129,7 @@ class Tracer:
         """A view that was made before the trace began, of a tensor in it."""
         layout = tensor._layout
         args = (self.value(base), layout.shape, layout.strides, layout.offset)
-        node = Node("as_strided", "view", args, {}, [], registry.specs["as_strided"])
+        node = Node("as_strided", "view", args, {}, [], registry.spec("as_strided"))
         node.outputs = [Value(tuple(tensor.shape), tensor.dtype, tensor, node)]
         self.nodes.append(node)
         return self.enter(tensor, node.out)

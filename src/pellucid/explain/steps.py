@@ -144,5 +144,5 @@ def why_it_stops(event: Event, given: list[Tensor]) -> str:
     kind = event.outputs[0].dtype
     if kind.category < 2:
         return f"a result of {SHORT.get(kind.name, kind.name)} has no gradient"
-    spec = registry.specs.get(event.name)
+    spec = registry.spec(event.name)
     return spec.no_gradient if spec is not None else ""

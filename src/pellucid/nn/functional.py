@@ -15,18 +15,24 @@ from pellucid.nn._functional_attention import (
 from pellucid.nn._functional_linear_cross_entropy import (
     linear_cross_entropy as linear_cross_entropy,
 )
-from pellucid.ops.spec import namespace
+from pellucid.ops.spec import registry, show
 
 if TYPE_CHECKING:
     from pellucid.nn.operators import *  # noqa: F403
 
-globals().update(namespace("nn.functional"))
+_late = show("nn.functional", globals())
 
 
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        """Name the functions that a name may have been meant for."""
-        close = get_close_matches(name, globals(), n=3)
+        """The functions of families read late; the error names those that may have been meant."""
+        found = _late(name)
+        if found is not None:
+            return found
+        close = get_close_matches(name, __dir__(), n=3)
         meant = f"; did you mean {', '.join(close)}?" if close else ""
         raise AttributeError(f"module 'torch.nn.functional' has no attribute '{name}'{meant}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *registry.names("nn.functional")})

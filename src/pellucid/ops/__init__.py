@@ -1,5 +1,5 @@
-"""The operators. Importing this room describes them all, attaches the methods, and hands the tape
-its arithmetic.
+"""The operators. Importing this room describes what a plain tensor program needs, attaches the
+methods, and hands the tape its arithmetic; other families are read when they are first used.
 
 Every operator of PyTorch's top namespace is an attribute here (`ops.matmul`): so the rooms above
 call them.
@@ -7,14 +7,13 @@ call them.
 
 from __future__ import annotations
 
-import gc
 import importlib
 from typing import Any
 
 from pellucid.autograd.arithmetic import arithmetic
 from pellucid.ops import dunders, inplace_functions
 from pellucid.ops.memory.conversion import convert
-from pellucid.ops.spec import namespace
+from pellucid.ops.spec import registry, resting, show, table
 
 FAMILIES = (
     "memory.conversion",
@@ -27,19 +26,11 @@ FAMILIES = (
     "indexing.brackets",
     "shapes.diagonals",
     "memory.copying",
-    "linalg.chains",
     "reductions.cumulative",
     "creation.legacy",
     "einsum.einsum",
-    "gamma_gradient",
     "indexing.gathering",
-    "linalg.products",
-    "reductions.differences",
-    "sorting.histograms",
     "reductions.extremes",
-    "reductions.quantiles",
-    "sorting.searching",
-    "shapes.grids",
     "indexing.rows",
     "shapes.joining",
     "indexing.masking",
@@ -48,12 +39,9 @@ FAMILIES = (
     "queries",
     "random.sizes",
     "random.fill",
-    "random.parameters",
     "creation.ranges",
     "sorting.order",
     "reductions.statistics",
-    "views.copies",
-    "creation.windows",
     "views.inplace",
     "elementwise.arithmetic",
     "elementwise.comparison",
@@ -64,19 +52,44 @@ FAMILIES = (
     "elementwise.powers",
     "elementwise.rounding",
     "elementwise.trigonometric",
-    "elementwise.decomposition",
     "activations.straight",
     "activations.smooth",
+    "activations.softmax",
+)
+"""The modules that describe operators, in the order in which they are read: some tables give names
+to operators of tables before them."""
+
+LATE = (
+    "linalg.chains",
+    "gamma_gradient",
+    "linalg.products",
+    "reductions.differences",
+    "sorting.histograms",
+    "reductions.quantiles",
+    "sorting.searching",
+    "shapes.grids",
+    "random.parameters",
+    "views.copies",
+    "creation.windows",
+    "elementwise.decomposition",
     "elementwise.special",
     "elementwise.special_series",
     "activations.gated",
-    "activations.softmax",
     "nn.convolution",
     "nn.normalisation",
     "nn.pooling",
     "nn.adaptive_pooling",
     "nn.losses_regression",
-    "linalg",
+    "linalg.norms",
+    "linalg.solving",
+    "linalg.factors",
+    "linalg.determinants",
+    "linalg.lu",
+    "linalg.least_squares",
+    "linalg.indefinite",
+    "linalg.reflections",
+    "linalg.low_rank",
+    "linalg.tensors",
     "nn.losses_classes",
     "nn.losses_margin",
     "nn.losses_multilabel",
@@ -99,40 +112,51 @@ FAMILIES = (
     "fourier.frequencies",
     "fourier.short_time",
 )
-"""The modules that describe operators, in the order in which they are read: some tables give names
-to operators of tables before them."""
+"""The modules whose operators are described when one of them is first asked for. Their names stand
+in `late_names.txt`, written by `tools/write_stubs.py`."""
+
+
+PLACES = ("torch", "Tensor", "nn.functional", "linalg", "special", "fft", "internal")
+"""The public places, and that of the operators for other operators."""
+
+
+def late_names() -> dict[str, list[str]]:
+    """The public names of each late family, as `late_names.txt` holds them: "torch.stft"."""
+    lines = table("late_names.txt").splitlines()
+    return {family: names for family, *names in map(str.split, lines)}
 
 
 def _arithmetic() -> dict[str, Any]:
     """What the engine computes with (`autograd/arithmetic.py`), from the registry."""
-    functions, methods = namespace("torch"), namespace("Tensor")
-    given = {name: functions.get(name) or methods.get(name) for name in arithmetic.names()}
-    given["cast"] = convert
-    given["isnan_any"] = lambda tensor: bool((tensor != tensor).any())
-    return given
+    found = {
+        name: registry.find("torch", name) or registry.find("Tensor", name)
+        for name in arithmetic.names()
+    }
+    found["cast"] = convert
+    found["isnan_any"] = lambda tensor: bool((tensor != tensor).any())
+    return found
 
 
-def _describe_all() -> None:
-    """Read every family. What is described lives as long as the process, so the collector, which
-    would look through it again and again, rests meanwhile: a third of the time.
-    """
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        importlib.import_module("pellucid.autograd.methods")  # attaches the tape's methods
+def _describe() -> None:
+    """Read the families that every program needs, and note the names of the others."""
+    importlib.import_module("pellucid.autograd.methods")  # attaches the tape's methods
+    inplace_functions.expect()
+    with resting():
         for family in FAMILIES:
             importlib.import_module(f"pellucid.ops.{family}")
         arithmetic.fill(_arithmetic())
         dunders.attach()
-        inplace_functions.attach()
-    finally:
-        if collects:
-            gc.enable()
+    known = late_names()
+    for family in LATE:
+        registry.expect(family, known.get(family, ()))
 
 
-_describe_all()
-globals().update(namespace("torch"))
+_describe()
+_late = show("torch", globals())
 
 
 def __getattr__(name: str) -> Any:
-    raise AttributeError(f"there is no operator named {name!r}")
+    found = _late(name)
+    if found is None:
+        raise AttributeError(f"there is no operator named {name!r}")
+    return found

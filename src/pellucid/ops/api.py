@@ -18,7 +18,7 @@ class Place:
         self._place = place
 
     def __getattr__(self, name: str) -> Any:
-        found = registry.places[self._place].get(name)
+        found = registry.find(self._place, name)
         if found is None:
             raise AttributeError(f"there is no operator {self._place}.{name}")
         setattr(self, name, found)

@@ -121,12 +121,12 @@ def _invert(self: Tensor) -> Tensor:
         raise TypeError(
             "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
         )
-    return registry.places["torch"]["bitwise_not"](self)
+    return registry.ready("torch")["bitwise_not"](self)
 
 
 def attach() -> None:
     """Give `Tensor` the special methods."""
-    methods = registry.places["Tensor"]
+    methods = registry.ready("Tensor")
 
     def give(name: str, function: Callable[..., Any]) -> None:
         function.__name__ = f"__{name}__"
@@ -141,7 +141,7 @@ def attach() -> None:
         give(name, (_symmetric if method in SYMMETRIC else _exchanged)(methods[method]))
     for name, method in UNARY.items():
         setattr(Tensor, f"__{name}__", methods[method])
-    give("rsub", _polite(registry.places["torch"]["rsub"]))
+    give("rsub", _polite(registry.ready("torch")["rsub"]))
     give("rdiv", _polite(_over))
     give("rtruediv", _polite(_over))
     give("invert", _invert)

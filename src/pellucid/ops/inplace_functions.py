@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pellucid.ops.overloads import guarded_as
 from pellucid.ops.spec import registry
 
@@ -14,8 +16,12 @@ NAMES = """
 """
 
 
-def attach() -> None:
-    """Enter the methods among the functions."""
+def expect() -> None:
+    """Enter the methods among the functions, those of late families as soon as they are there."""
+    there = registry.ready("Tensor")
     for name in NAMES.split():
-        method = registry.places["Tensor"][name]
-        registry.put("torch", name, guarded_as(f"torch.{name}", method))
+        make = partial(guarded_as, f"torch.{name}")
+        if name in there:
+            registry.put("torch", name, make(there[name]))
+        else:
+            registry.twins[name] = make

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from importlib.resources import files
 from math import prod
 from typing import Any
 
 from pellucid.ops.arguments import type_name
 from pellucid.ops.parameter import Convert, Place, plain
 from pellucid.ops.signature import Annotated, Signature
-from pellucid.ops.spec import OpSpec
+from pellucid.ops.spec import OpSpec, table
 from pellucid.tensor.tensor import Tensor, no_memory
 
 
 @functools.cache
 def _lines() -> dict[str, list[str]]:
     """The overloads of every public name ("torch.sum", "Tensor.sum") in PyTorch's notation."""
-    text = files(__package__).joinpath("signatures.txt").read_text(encoding="ascii")
+    text = table("signatures.txt")
     found: dict[str, list[str]] = {}
     for line in text.splitlines():
         name, _, signature = line.partition(" ")

@@ -8,8 +8,12 @@ under its names. A missing part is a TypeError at import.
 
 from __future__ import annotations
 
+import gc
+import importlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,15 +116,128 @@ _HOMES = {
 """The modules that show the operators of a place; pickle looks a function up where it lives."""
 
 
+def table(name: str) -> str:
+    """The text of a table that stands beside the operators. `importlib.resources` would do it, and
+    bring `tempfile` and ten milliseconds more at import.
+    """
+    path = os.path.join(os.path.dirname(__file__), name)
+    loaded: bytes = __loader__.get_data(path)  # type: ignore[name-defined]
+    return loaded.decode("ascii")
+
+
+@contextmanager
+def resting() -> Iterator[None]:
+    """The collector rests while operators are described: they live as long as the process, and to
+    look through them again and again takes a third of the time.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+class _Late:
+    """A method of `Tensor` whose family has not been read yet: it is read when asked for."""
+
+    __slots__ = ("family", "name")
+
+    def __init__(self, name: str, family: str) -> None:
+        self.name = name
+        self.family = family
+
+    def __get__(self, tensor: Any, kind: type) -> Any:
+        registry.read(self.family)  # puts the method in this one's place
+        return getattr(kind if tensor is None else tensor, self.name)
+
+
 class Registry:
     """Every operator by name, its public function, and every public place with what stands in
     it.
+
+    Families that a plain tensor program may not need are read when one of their names is first
+    looked up: `find` does that for one name, `specs` and `places` read all that is left.
     """
 
     def __init__(self) -> None:
-        self.specs: dict[str, OpSpec] = {}
-        self.places: dict[str, dict[str, Callable[..., Any]]] = {}
+        self._specs: dict[str, OpSpec] = {}
+        self._places: dict[str, dict[str, Callable[..., Any]]] = {}
         self.calls: dict[OpSpec, Callable[..., Any]] = {}
+        self.twins: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {}
+        """How the function is made that stands beside a method: `torch.exp_` of `Tensor.exp_`."""
+        self._late: dict[str, dict[str, str]] = {}
+        self._unread: list[str] = []
+
+    # -- families that are read late
+
+    def expect(self, family: str, names: Sequence[str]) -> None:
+        """Note that a family, not read yet, has these names ("torch.fft", "Tensor.stft")."""
+        self._unread.append(family)
+        for place_and_name in names:
+            place, _, name = place_and_name.rpartition(".")
+            self._late.setdefault(place, {})[name] = family
+            if place == "Tensor":
+                setattr(Tensor, name, _Late(name, family))
+
+    def read(self, family: str) -> None:
+        """Read a family."""
+        with resting():
+            importlib.import_module(_WORKSHOP + family)
+        if family in self._unread:
+            self._unread.remove(family)
+
+    def read_all(self) -> None:
+        """Read every family that has not been read."""
+        while self._unread:
+            self.read(self._unread[0])
+
+    @property
+    def specs(self) -> dict[str, OpSpec]:
+        """Every operator by its key, "exp" or "linalg.det"."""
+        self.read_all()
+        return self._specs
+
+    @property
+    def places(self) -> dict[str, dict[str, Callable[..., Any]]]:
+        """Every public place ("torch", "Tensor", "linalg", …) with what stands in it."""
+        self.read_all()
+        return self._places
+
+    def ready(self, place: str) -> dict[str, Callable[..., Any]]:
+        """What stands in a place, of the families that have been read."""
+        return self._places.get(place, {})
+
+    def names(self, place: str) -> list[str]:
+        """The names of a place, whether their families have been read or not."""
+        return sorted({*self._places.get(place, ()), *self._late.get(place, ())})
+
+    def find(self, place: str, name: str) -> Callable[..., Any] | None:
+        """What stands under a name; None if nothing does."""
+        found = self._places.get(place, {}).get(name)
+        if found is not None or not self._unread:
+            return found
+        family = self._late.get(place, {}).get(name)
+        if family is not None:
+            self.read(family)
+        return self._places.get(place, {}).get(name)
+
+    def spec(self, key: str) -> OpSpec | None:
+        """The operator of a key; None if there is none."""
+        if key not in self._specs and self._unread:
+            place, _, name = key.rpartition(".")
+            if self.find(place or "torch", name) is None:
+                self.find("Tensor", name)
+        return self._specs.get(key)
+
+    def has(self, key: str) -> bool:
+        """Whether there is an operator of this key; no family is read for the answer."""
+        place, _, name = key.rpartition(".")
+        homes = (place,) if place else ("torch", "Tensor")
+        return key in self._specs or any(name in self._late.get(home, ()) for home in homes)
+
+    # -- describing
 
     def enter(
         self,
@@ -141,19 +258,21 @@ class Registry:
             if spec.where and spec.where[0] in ("torch", "Tensor")
             else f"{spec.where[0]}.{spec.name}"
         )
-        if key in self.specs:
+        if key in self._specs:
             raise TypeError(f"operator {key} is described twice")
-        self.specs[key] = spec
+        self._specs[key] = spec
         self.calls[spec] = call
 
     def put(self, place: str, name: str, call: Callable[..., Any]) -> None:
         """Make `call` known as `name` in `place`; methods are attached to `Tensor` at once."""
-        names = self.places.setdefault(place, {})
+        names = self._places.setdefault(place, {})
         if name in names:
             raise TypeError(f"{place}.{name} is described twice")
         names[name] = call
         if place == "Tensor":
             setattr(Tensor, name, call)
+            if name in self.twins:
+                self.put("torch", name, self.twins[name](call))
         elif place in _HOMES and call.__module__.startswith(_WORKSHOP):
             call.__module__ = _HOMES[place]
             call.__name__ = call.__qualname__ = name
@@ -165,6 +284,21 @@ registry = Registry()
 def namespace(place: str) -> dict[str, Callable[..., Any]]:
     """The public functions of a place: "torch", "Tensor", "nn.functional", "linalg", …"""
     return dict(registry.places.get(place, {}))
+
+
+def show(place: str, module: dict[str, Any]) -> Callable[[str], Any]:
+    """Put the operators of a place into a module's `globals()`: those that have been read now,
+    the others when the returned function is asked for them (it answers None for other names).
+    """
+    module.update(registry.ready(place))
+
+    def late(name: str) -> Any:
+        found = registry.find(place, name)
+        if found is not None:
+            module[name] = found
+        return found
+
+    return late
 
 
 def formulas(

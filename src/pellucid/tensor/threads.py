@@ -17,7 +17,6 @@ import ctypes
 import functools
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
@@ -34,10 +33,12 @@ _SPELLINGS = (
 @functools.cache
 def _openblas() -> tuple[Callable[[], int], Callable[[int], None]] | None:
     """The functions that ask for and set the number of OpenBLAS's threads, if NumPy brings it."""
-    package = Path(np.__file__).parent
-    for folder in (package.parent / "numpy.libs", package / ".dylibs"):
-        for path in sorted(folder.glob("*openblas*")):
-            library = ctypes.CDLL(str(path))
+    package = os.path.dirname(np.__file__)  # `pathlib` would take its share of the import
+    for folder in (os.path.join(package, "..", "numpy.libs"), os.path.join(package, ".dylibs")):
+        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+            if "openblas" not in name:
+                continue
+            library = ctypes.CDLL(os.path.join(folder, name))
             for spelling in _SPELLINGS:
                 if hasattr(library, spelling.format("set")):
                     ask = getattr(library, spelling.format("get"))

@@ -22,7 +22,7 @@ from pellucid.explain.structure.costs import Counted, multiply_adds
 from pellucid.explain.structure.graph import Edge, Graph, Group, Node
 from pellucid.explain.structure.words import call_title, family, title
 from pellucid.nn.hooks import register_module_forward_hook, register_module_forward_pre_hook
-from pellucid.ops.spec import namespace
+from pellucid.ops.spec import registry
 from pellucid.tensor.events import Event, listening
 from pellucid.tensor.random.generator import default_generator
 from pellucid.tensor.tensor import Tensor
@@ -46,8 +46,8 @@ _WITHOUT_PLACE = frozenset({"getitem", "setitem"})
 
 def _is_public(name: str) -> bool:
     """Whether programs know a function of this name; wrappers inside the engine have others."""
-    places = (namespace("torch"), namespace("nn.functional"), vars(functional))
-    return name in _WITHOUT_PLACE or hasattr(Tensor, name) or any(name in p for p in places)
+    described = registry.has(name) or registry.has(f"nn.functional.{name}")
+    return name in _WITHOUT_PLACE or described or hasattr(Tensor, name) or name in vars(functional)
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:

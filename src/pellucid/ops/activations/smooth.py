@@ -66,7 +66,7 @@ def sigmoid(input: Any, out: Any) -> None:
     formulas.sigmoid(input, out)
 
 
-registry.put("nn.functional", "tanh", registry.places["torch"]["tanh"])
+registry.put("nn.functional", "tanh", registry.ready("torch")["tanh"])
 
 
 # -- exponential units

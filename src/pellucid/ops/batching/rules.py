@@ -120,7 +120,7 @@ def rule(*keys: str) -> Callable[[Rule], Rule]:
 
     def enter(function: Rule) -> Rule:
         for key in keys:
-            if key not in registry.specs:
+            if not registry.has(key):
                 raise TypeError(f"a batching rule for {key}, which is no operator")
             if key in RULES:
                 raise TypeError(f"{key} has two batching rules")

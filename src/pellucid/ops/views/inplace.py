@@ -80,7 +80,8 @@ _FORMS: dict[str, tuple[str, tuple[str, ...], Callable[..., tuple[Any, ...]]]] =
 
 def _enter(name: str) -> None:
     view, names, convert = _FORMS[name]
-    spec = registry.specs[view]
+    spec = registry.spec(view)
+    assert spec is not None
 
     def change(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         given = (*args, *(kwargs.pop(each) for each in names[len(args) :] if each in kwargs))
