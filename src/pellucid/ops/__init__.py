@@ -14,6 +14,8 @@ from pellucid.autograd.arithmetic import arithmetic
 from pellucid.ops import dunders, inplace_functions
 from pellucid.ops.memory.conversion import convert
 from pellucid.ops.spec import registry, resting, show, table
+from pellucid.tensor.read_only import seal
+from pellucid.tensor.tensor import Tensor
 
 FAMILIES = (
     "memory.conversion",
@@ -146,6 +148,7 @@ def _describe() -> None:
             importlib.import_module(f"pellucid.ops.{family}")
         arithmetic.fill(_arithmetic())
         dunders.attach()
+    seal(Tensor)
     known = late_names()
     for family in LATE:
         registry.expect(family, known.get(family, ()))

@@ -8,6 +8,7 @@ The class is born here without operators: `pellucid.ops` attaches the methods it
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from operator import index as to_index
 from typing import TYPE_CHECKING, Any
 
@@ -41,13 +42,16 @@ def _dimension(name: str, dim: Any) -> int:
     raise TypeError(f"{name}(): argument 'dim' (position 1) must be int, not {type(dim).__name__}")
 
 
+_NO: Any = property(lambda self: False)
+
+
 class Tensor(Methods):
     """A view of a storage: shape, strides, offset and dtype over shared bytes, with a place on the
     tape.
 
     Made by `pellucid.tensor(...)`, `zeros`, `randn`, … and by operators; `Tensor(2, 3)` and
     `Tensor([1, 2])` are PyTorch's old constructors. Fields (internal, but stable for the rooms
-    above): `_storage`, `_layout`, `dtype`, `_array`; `_requires_grad` (true for leaves that want a
+    above): `_storage`, `_layout`, `_dtype`, `_array`; `_requires_grad` (true for leaves that want a
     gradient and for everything computed from them), `_grad_fn` and `_output_nr` (the node that made
     it), `_base` (the tensor this is a view of), `_view` (why the tape refuses writes through this
     view, if it does) and `_view_version` (the storage's version when `_grad_fn` was set).
@@ -55,8 +59,12 @@ class Tensor(Methods):
 
     _storage: Storage
     _layout: Layout
-    dtype: dtype
+    _dtype: dtype
     _array: np.ndarray
+    if TYPE_CHECKING:
+        dtype: dtype
+    else:  # reading it takes no Python frame; hot paths read `_dtype`
+        dtype = property(attrgetter("_dtype"), doc="The type of the elements.")
 
     # What most tensors do not have costs them nothing: these defaults live on the class.
     _requires_grad: bool = False
@@ -80,7 +88,7 @@ class Tensor(Methods):
     def __getattr__(self, name: str) -> Any:
         if name == "_array":
             storage = self._storage
-            array = make_array(storage, self._layout, self.dtype)
+            array = make_array(storage, self._layout, self._dtype)
             if storage.lazy:  # not kept: the memory that it is read from may be written
                 return storage.read(array)  # type: ignore[attr-defined]
             self._array = array
@@ -167,10 +175,22 @@ class Tensor(Methods):
         """`torch.strided`."""
         return strided
 
-    is_cuda = is_sparse = is_quantized = is_meta = is_mkldnn = is_mps = is_xpu = is_nested = False
-    is_sparse_csr = is_vulkan = is_ipu = is_xla = is_mtia = is_maia = False
-    is_cpu = True
-    names: Any = property(lambda self: (None,) * self.ndim)
+    is_cuda = is_sparse = is_quantized = is_meta = is_mkldnn = is_mps = is_xpu = is_nested = _NO
+    is_sparse_csr = is_vulkan = is_ipu = is_xla = is_mtia = is_maia = _NO
+    is_cpu = property(lambda self: True)
+
+    @property
+    def names(self) -> tuple[None, ...]:
+        """The names of the dimensions, which have none."""
+        return (None,) * self.ndim
+
+    @names.setter
+    def names(self, names: Any) -> None:
+        if names is not None and any(name is not None for name in names):
+            raise NotImplementedError(
+                f"Pellucid's dimensions have no names, so names={tuple(names)} cannot be given.\n"
+                "  einops-style names live in einsum's letters; dimensions go by their number."
+            )
 
     def is_floating_point(self) -> bool:
         """Whether the dtype is a floating one."""
@@ -371,7 +391,7 @@ def make(storage: Storage, layout: Layout, dtype: dtype) -> Tensor:
     t = _new(Tensor)
     t._storage = storage
     t._layout = layout
-    t.dtype = dtype
+    t._dtype = dtype
     return t
 
 
@@ -388,7 +408,7 @@ def empty(layout: Layout, dtype: dtype) -> Tensor:
     if layout.is_row_major:  # `_array` at once: what is empty is about to be filled
         t._array = _ndarray(layout.shape, dtype.numpy, storage.buffer)
     t._layout = layout
-    t.dtype = dtype
+    t._dtype = dtype
     return t
 
 
@@ -426,7 +446,7 @@ def adopt(array: np.ndarray, own: dtype | None = None) -> Tensor:
     t._array = array
     t._storage = Storage.adopt(array)
     t._layout = layout
-    t.dtype = found
+    t._dtype = found
     return t
 
 
@@ -454,7 +474,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
     t = _new(Tensor)
     t._storage = Storage.adopt(flat)
     t._layout = layout
-    t.dtype = found
+    t._dtype = found
     t._array = array if type(array) is np.ndarray else array.view(np.ndarray)
     return t
 

@@ -188,7 +188,7 @@ def frombuffer(
         )
     part = raw[offset : offset + count * size]
     result = core.from_numpy(part.view(dtype.numpy))
-    result.dtype = dtype
+    result._dtype = dtype
     return finish("frombuffer", result, {"requires_grad": requires_grad})
 
 

@@ -58,7 +58,7 @@ def _make_unary(row: Row, general: General) -> Callable[..., Any]:
     def unary(input: Any = _ABSENT, /, *more: Any, **kwargs: Any) -> Tensor:
         if kwargs or more or listeners or not isinstance(input, Tensor):
             return general(*(more if input is _ABSENT else (input, *more)), **kwargs)
-        answer = fast.get(input.dtype) or learn(input.dtype)
+        answer = fast.get(input._dtype) or learn(input._dtype)
         if answer is None:
             return general(input, **kwargs)
         t = empty(layout(input._layout), answer)
@@ -87,10 +87,10 @@ def _make_binary(row: Row, general: General) -> Callable[..., Any]:
     def binary(input: Any = _ABSENT, other: Any = _ABSENT, /, *more: Any, **kwargs: Any) -> Tensor:
         if kwargs or more or listeners or not isinstance(input, Tensor):
             return general(*_present(input, other, more), **kwargs)
-        d = input.dtype
+        d = input._dtype
         answer = fast.get(d) or learn(d)
         if isinstance(other, Tensor):
-            if answer is None or other.dtype is not d:
+            if answer is None or other._dtype is not d:
                 return general(input, other, **kwargs)
             layout = elementwise_layout(input._layout, other._layout)
             value = other._array

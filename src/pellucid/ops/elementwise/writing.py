@@ -80,7 +80,7 @@ def make_write(row: Row, alias: str = "") -> Callable[..., Any]:
     fast, learn = fast_types(row)
 
     def write(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        d = self.dtype if isinstance(self, Tensor) else None
+        d = self._dtype if isinstance(self, Tensor) else None
         if (
             d is not None
             and row.direct
@@ -148,7 +148,7 @@ def _plain(self: Tensor, args: Sequence[Any]) -> list[Any] | None:
     values: list[Any] = []
     for value in args:
         if isinstance(value, Tensor):
-            if value.dtype is not self.dtype or (state.grad and wants_grad(value)):
+            if value._dtype is not self._dtype or (state.grad and wants_grad(value)):
                 return None
             if value is not self and value._storage.buffer is self._storage.buffer:
                 return None
@@ -158,7 +158,7 @@ def _plain(self: Tensor, args: Sequence[Any]) -> list[Any] | None:
             ):
                 return None
             values.append(value._array)
-        elif type(value) is float and self.dtype in WEAK and self.dtype.category == FLOATING:
+        elif type(value) is float and self._dtype in WEAK and self._dtype.category == FLOATING:
             values.append(value)
         else:
             return None

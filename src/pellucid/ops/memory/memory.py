@@ -141,7 +141,7 @@ def _set_data(self: Tensor, value: Tensor) -> None:
     version = self._storage.version
     storage = value._storage.alias()
     storage.version = version
-    self._storage, self._layout, self.dtype = storage, value._layout, value.dtype
+    self._storage, self._layout, self._dtype = storage, value._layout, value.dtype
     self.__dict__.pop("_array", None)
 
 
