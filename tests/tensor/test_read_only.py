@@ -9,8 +9,8 @@ import pellucid
 
 NAMES = """
     dtype shape device layout ndim is_leaf grad_fn T mT H mH itemsize nbytes is_cuda is_cpu
-    is_sparse is_quantized is_mkldnn is_mps is_meta is_nested is_vulkan is_ipu is_xpu output_nr retains_grad
-    _version
+    is_sparse is_quantized is_mkldnn is_mps is_meta is_nested is_vulkan is_ipu is_xpu output_nr
+    retains_grad _version
 """
 
 
