@@ -129,6 +129,8 @@ def modified(tensor: Tensor, expected: int, node: Any, maker: Any, output_nr: in
     origin = f", which is output {output_nr} of {name}," if name else ""
     writer = getattr(storage, "writer", "")
     wrote = f" {writer} was the last to write it." if writer else ""
+    if node.trace is None and " (" not in writer:  # see `writers.py`
+        wrote += " In anomaly mode its line stands here."
     if node.trace is None:
         hint = (
             "enable anomaly detection to find the operation that failed to compute its gradient, "

@@ -14,6 +14,7 @@ import numpy as np
 from pellucid.autograd.modes import state
 from pellucid.autograd.node import current_grad_fn, record, wants_grad
 from pellucid.autograd.views import check_write, rebase
+from pellucid.autograd.writers import sign
 from pellucid.ops.lazy import put_lazily, write_through
 from pellucid.ops.overloads import guarded, reader
 from pellucid.ops.spec import OpSpec, OutRule
@@ -198,7 +199,7 @@ def after_write(
         node = record(spec.backward_name, spec.gradient, bound, (self,), spec.fields, in_place=True)
     if not self._inference:
         self._storage.version += 1
-        self._storage.writer = spec.name + "_"
+        sign(self._storage, spec.name + "_")
     if node is not None:
         rebase(self, node)
 
@@ -376,6 +377,7 @@ def write_outputs(spec: OpSpec, out: Any, args: Sequence[Any], kwargs: dict[str,
             tell_before_write(target)
         put(target, value._array)
         target._storage.version += 1
+        sign(target._storage, f"{spec.name}(out=…)")
     if isinstance(result, tuple) and hasattr(result, "_fields"):
         return type(result)(*targets)
     return targets if isinstance(result, (tuple, list)) else targets[0]

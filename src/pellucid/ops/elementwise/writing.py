@@ -7,7 +7,8 @@ from time import perf_counter
 from typing import Any
 
 from pellucid.autograd.modes import state
-from pellucid.autograd.node import wants_grad
+from pellucid.autograd.node import Anomaly, wants_grad
+from pellucid.autograd.writers import sign
 from pellucid.ops import native
 from pellucid.ops.arguments import type_name
 from pellucid.ops.dispatch import tracked
@@ -68,6 +69,7 @@ def write_out(row: Row, out: Any, operands: Sequence[Any], settings: dict[str, A
         row.evaluate(operands, settings, types, fresh._array)
         put(out, fresh._array)
     out._storage.version += 1
+    sign(out._storage, f"{row.name}(out=…)")
     if listeners:
         tell_write(name, out, operands, start, settings)
     return out
@@ -86,6 +88,7 @@ def make_write(row: Row, alias: str = "") -> Callable[..., Any]:
             and row.direct
             and not kwargs
             and not listeners
+            and not Anomaly.enabled
             and len(args) == row.arity - 1
             and (fast.get(d) or learn(d)) is d
         ):
