@@ -17,6 +17,7 @@ SUITES = (
     "bench.overhead",
     "bench.sampling",
     "bench.training",
+    "bench.loops",
     "bench.convolution",
     "bench.models",
     "bench.regions",

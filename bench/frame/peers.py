@@ -237,6 +237,7 @@ PEERS = (
     Peer("openvino", ("torch", "onnx", "openvino"), _openvino("f32")),
     Peer("openvino bf16", ("torch", "onnx", "openvino"), _openvino("bf16")),
     Peer("jax", ("jax",), _own_only),
+    Peer("jax scan", ("jax",), _own_only),
 )
 PACKAGES = (OURS, "numpy", "llvmlite", "torch", "onnxruntime", "openvino", "jax")
 """The packages whose versions stand beside the numbers."""

@@ -12,7 +12,7 @@ from pellucid.data.dataloader import DataLoader
 from pellucid.data.dataset import TensorDataset
 from pellucid.data.sampler import BatchSampler, RandomSampler, SequentialSampler, draw_seed
 from pellucid.kernels import pool
-from pellucid.kernels.loops.order import permute
+from pellucid.kernels.loops.order import permute, permute_seeded
 from pellucid.tensor.dtype import int64
 from pellucid.tensor.random.generator import Generator
 from pellucid.tensor.tensor import Tensor, from_numpy
@@ -124,13 +124,19 @@ def _order(sampler: Any) -> np.ndarray | None:
     if isinstance(inner, SequentialSampler):
         return np.arange(length, dtype=np.int64)
     generator = inner.generator
+    order = np.empty(length, np.int64)
     if generator is None:
+        seed = draw_seed()
+        if length < _LONG:
+            state, words = np.empty(624, np.int64), np.empty(-(-length // 624) * 624, np.int64)
+            pool.run_alone(permute_seeded(), seed, state.ctypes.data, words.ctypes.data,
+                           order.ctypes.data, length)  # fmt: skip
+            return order
         generator = Generator()
-        generator.manual_seed(draw_seed())
+        generator.manual_seed(seed)
     words = _drawn(generator, length)
     if length >= _LONG:
         return words
-    order = np.empty(length, np.int64)
     pool.run_alone(permute(), words.ctypes.data, order.ctypes.data, length)
     return order
 
