@@ -168,6 +168,27 @@ def test_transformer_encoder_and_what_the_plan_says(precision):
 
 
 @pytest.mark.parametrize("precision", LIMITS)
+def test_products_with_a_fixed_matrix(precision):
+    torch.manual_seed(0)
+    w, x = torch.randn(24, 7), torch.randn(9, 24)
+    compiled = torch.compile(lambda x: x @ w, precision=precision)
+    with torch.no_grad():
+        compiled(x)
+        assert error(compiled(x), x.double() @ w.double()) < LOOSE[precision]
+    assert f"mm {SHORT[precision]}" in labels(compiled)
+
+
+def test_sums_that_32_bits_may_not_hold_are_float32s():
+    layer, x = nn.Linear(70000, 2).eval(), torch.ones(1, 70000)
+    with torch.no_grad():
+        nn.init.constant_(layer.weight, 1.0)
+        compiled = torch.compile(layer, precision="int8")
+        compiled(x)
+        assert error(compiled(x), layer.double()(x.double())) < 1e-5
+    assert "linear" in labels(compiled) and "linear int8" not in labels(compiled)
+
+
+@pytest.mark.parametrize("precision", LIMITS)
 def test_special_numbers_pass(precision):
     model, x = nn.Linear(4, 3).eval(), torch.zeros(3, 4)
     with torch.no_grad():

@@ -13,10 +13,10 @@ from pellucid.kernels.gemm_low import gemm_low
 from pellucid.kernels.kernel import kernel
 from pellucid.kernels.language.types import BF16, F32, I8, I32
 from pellucid.kernels.low import round_rows, widen_rows
-from pellucid.kernels.pack import packed_words, rounded
+from pellucid.kernels.prepack_low import linear_panels, paired
 from pellucid.kernels.winograd import transformed_weights
 from pellucid.kernels.winograd_low import winograd_low
-from tests.kernels.helpers import close, numbers, run
+from tests.kernels.helpers import close, numbers, packed_words, rounded, run
 
 HALF_ULP = 2.0**-8
 """How far rounding to bf16 moves a number, relative to it, with the tie's bit to spare."""
@@ -213,3 +213,12 @@ def test_winograd_convolution(shared, padding, out, residual):
         close(found, exact, 1e-5)
     if out != "f32":
         close(widened(low), exact, HALF_ULP + 1e-5)
+
+
+@pytest.mark.parametrize(("k", "n"), [(1, 1), (7, 33), (64, 64), (130, 70)])
+def test_weights_are_packed_alike_by_threads_and_numpy(k, n):
+    w = numbers(1, k, n)
+    found = paired(linear_panels(w), k)
+    assert (found.view(np.uint16) == packed_words(rounded(w), 2).ravel()).all()
+    other = paired(linear_panels(np.asfortranarray(w)), k)
+    assert (other.view(np.uint32) == found.view(np.uint32)).all()

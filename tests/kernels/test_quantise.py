@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from pellucid.kernels import pool
 from pellucid.kernels.gemm_low import gemm_low
-from pellucid.kernels.pack import packed_words, quantised
+from pellucid.kernels.prepack_low import linear_panels
+from pellucid.kernels.prepack_low import quantised as packed_bytes
 from pellucid.kernels.quantise import LINE, quantise_all, quantise_rows
 from pellucid.kernels.target import host_features
-from tests.kernels.helpers import close, numbers, run
+from tests.kernels.helpers import close, numbers, packed_words, quantised, run
 
 sizes = st.integers(1, 70)
 
@@ -128,3 +129,17 @@ def test_other_targets(target):
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("k", "n"), [(1, 1), (7, 33), (64, 64), (130, 70)])
+def test_weights_are_packed_alike_by_threads_and_numpy(k, n):
+    w = numbers(1, k, n)
+    w[:, -1] = 0
+    words, scale, sums = packed_bytes(linear_panels(w), k)
+    q, factors, totals = quantised(w)
+    wanted = packed_words(q, 4).ravel().astype(int)
+    found = words.view(np.int8).astype(int)
+    assert found.shape == wanted.shape and np.abs(found - wanted).max() <= 1
+    assert (found != wanted).mean() < 1e-3  # w / scale and w * (1 / scale) at ties
+    assert np.allclose(scale[:n][q.any(0)], factors[q.any(0)], rtol=1e-6)
+    assert np.abs(sums[:n] - totals).max() <= 1

@@ -201,7 +201,8 @@ def compile(
             "float32" (the default); "bfloat16": activations and weights are rounded to it; "int8":
             weights get a scale for each output channel, rows of activations (of convolutions, all
             of them) one of their own in each call. Sums, biases, activations, normalisation and
-            softmax stay float32, and so do the results. `accuracy` tells what it costs.
+            softmax stay float32, and so do the results. `accuracy` tells what it costs. Models in
+            bfloat16, and calls under autocast, need no precision: they have one.
 
     The first call with inputs of new shapes traces the function and makes a plan; later ones run
     it. Parameters that change are noticed. `DataDependent` is raised where the function asks for

@@ -12,7 +12,7 @@ Expression = tuple[Any, ...]
 _PLAIN = {
     "add", "sub", "mul", "div", "neg", "abs", "square", "sqrt", "rsqrt", "reciprocal", "floor",
     "ceil", "round", "trunc", "exp", "log", "erf", "tanh", "sigmoid", "relu", "silu", "minimum",
-    "maximum",
+    "maximum", "round_bfloat16",
 }  # fmt: skip
 _OTHER_NAMES = {"true_divide": "div", "subtract": "sub", "multiply": "mul", "absolute": "abs"}
 

@@ -111,11 +111,15 @@ def _buffer(buffer: Buffer, plan: Plan, data: list[bytes]) -> dict[str, Any]:
     if buffer.owner is not None:
         raw = bytes(buffer.owner._storage.buffer[: buffer.owner._storage.nbytes()])
     else:
-        kept = next(a for a in plan.planner.kept if a.ctypes.data == buffer.offset)
+        kept = next(a for a in plan.planner.kept if _starts_at(a, buffer.offset))
         raw = kept.tobytes()
     start = sum(map(len, data))
     data.append(raw + bytes(-len(raw) % 64))
     return {"kind": "constant", "start": start, "nbytes": len(raw)}
+
+
+def _starts_at(kept: Any, address: int) -> bool:
+    return isinstance(kept, np.ndarray) and kept.ctypes.data == address
 
 
 def _tensor(tensor: Tensor) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from pellucid.compiler.again import caller
 from pellucid.compiler.expressions import as_expression, inline
 from pellucid.compiler.graph import Graph, Node, Value
+from pellucid.compiler.widen import widen_bfloat16
 from pellucid.config import debug_windows
 from pellucid.ops.spec import registry
 from pellucid.tensor.dtype import float32
@@ -343,6 +344,7 @@ def fuse_elementwise(graph: Graph) -> None:
 PASSES: list[tuple[str, Callable[[Graph], None]]] = [
     ("drop what nobody reads", drop_dead),
     ("fold constants", fold_constants),
+    ("compute bfloat16 in float32", widen_bfloat16),
     ("drop views and copies in the same shape", drop_identities),
     ("fold batch norm into convolution", fold_batch_norm),
     ("fuse epilogues", fuse_epilogues),
@@ -354,12 +356,16 @@ PASSES: list[tuple[str, Callable[[Graph], None]]] = [
 ]
 
 
-def run_passes(graph: Graph) -> None:
-    """Run all passes; `PELLUCID_DEBUG=graph` prints the graph after each."""
+def run_passes(graph: Graph, *, training: bool = False) -> None:
+    """Run all passes; `PELLUCID_DEBUG=graph` prints the graph after each. Gradients have the dtypes
+    of what they are of, so training steps keep them.
+    """
     show = "graph" in debug_windows()
     if show:
         print(f"-- traced\n{graph}", file=sys.stderr)
     for title, change in PASSES:
+        if training and change is widen_bfloat16:
+            continue
         change(graph)
         if show:
             print(f"-- {title}\n{graph}", file=sys.stderr)

@@ -170,9 +170,15 @@ class Planner:
             self.places[value] = found
         return found
 
+    def multiplies_in(self, node: Node) -> str:
+        """The precision of a product: the plan's, unless its own operands have a lower one."""
+        if self.precision != "float32":
+            return self.precision
+        return str(node.extra.get("precision", "float32"))
+
     def _widened(self, low: Physical) -> Physical:
-        """All of a buffer of bf16 as floats, laid out alike."""
-        count = low.buffer.nbytes // 2
+        """All of what lies there as floats, laid out alike."""
+        count = low.layout.offset + low.layout.span
         out = Physical(self.buffer(4 * count), low.layout, float32)
         self.step("widen", widen_rows(), [Ref(low.buffer), Ref(out.buffer), 1, count, 0, 0],
                   str(list(low.layout.shape)), nbytes=6.0 * count)  # fmt: skip

@@ -141,7 +141,7 @@ class PlannedGraph:
     ) -> None:
         self.graph = graph
         graph.live = True
-        run_passes(graph)
+        run_passes(graph, training=True)
         self.numbers = Numbers(list(rules))
         self.plan, self.specs = self._planned(exact)
         if "plan" in debug_windows():

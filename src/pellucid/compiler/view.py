@@ -66,13 +66,22 @@ def _plan_text(plan: Plan, times: int, peak: tuple[float, float]) -> str:
                     f"{100 * needed / seconds:.0f} %")  # fmt: skip
         rows.append(row)
     lines = _table(head, rows)
-    lines.append(f"arena {plan.arena_bytes / 1e6:.2f} MB, precision {plan.planner.precision}")
+    lines.append(f"arena {plan.arena_bytes / 1e6:.2f} MB, precision {_precision(plan)}")
     if plan.accuracy is not None:
         lines.append(f"beside float32 on the first inputs: {plan.accuracy}")
     if times:
         lines.append(f"{1e3 * total:.2f} ms in all; {peak[0] / 1e9:.0f} GFLOP/s, "
                      f"{peak[1] / 1e9:.1f} GB/s at this moment")  # fmt: skip
     return "\n".join(lines)
+
+
+def _precision(plan: Plan) -> str:
+    """The plan's precision, and what the CPU lacks for it."""
+    name = plan.planner.precision
+    low = {"bfloat16": current().dot_bf16, "int8": current().dot_i8}
+    if not low.get(name, True):
+        return f"{name} (this CPU has no instructions for it: float32 is faster)"
+    return name
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -16,6 +16,8 @@ from pellucid.kernels.choose import (
     padded,
     suits_winograd,
 )
+from pellucid.kernels.pack import packed_rows
+from pellucid.kernels.prepack import window_weights
 from pellucid.kernels.target import current
 from pellucid.kernels.tile import width
 
@@ -55,11 +57,18 @@ class WindowsLow:
     lda: int
     scratch: int
 
-    def weights(self, w: np.ndarray, per: int) -> np.ndarray:
-        """Filters (K, C / groups, kh, kw) as matrices (groups, k, K / groups), filled up with zeros
-        to words: by pixels, or by rows of a window.
+    @property
+    def form(self) -> tuple[Any, ...]:
+        """What the order of packed weights depends on."""
+        return self.runs, self.words, self.images.groups
+
+    def panels(self, w: np.ndarray, per: int) -> tuple[np.ndarray, int]:
+        """Filters (K, C / groups, kh, kw) as panels of floats, filled up with zeros to words of
+        `per` numbers: by pixels, or by rows of a window; and the rows of a panel.
         """
         g = self.images
+        if not self.runs and self.words * per == g.c // g.groups:
+            return window_weights(w, g.groups), g.depth
         k, c, (kh, kw) = g.k // g.groups, g.c // g.groups, g.kernel
         parts = w.reshape(g.groups, k, c, kh, kw).transpose(0, 3, 4, 2, 1)
         if self.runs:
@@ -68,7 +77,8 @@ class WindowsLow:
         else:
             full = np.zeros((g.groups, kh, kw, self.words * per, k), np.float32)
             full[..., :c, :] = parts
-        return full.reshape(g.groups, -1, k)
+        matrix = full.reshape(g.groups, -1, k)
+        return packed_rows(matrix), matrix.shape[1]
 
     def arguments(
         self, x: Any, w: Any, outs: tuple[Any, Any], extras: Extras, scratch: Any,

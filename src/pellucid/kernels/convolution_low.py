@@ -33,9 +33,10 @@ def conv_low(
     `c` counts words of one group's channels, and so do the distances of x; `k` is output channels
     of one group. Each thread has `mc * lda` words of scratch, and a vector. `out` and `residual`
     are as in `gemm_low`. For kind "i8" all of x has one scale and zero, output channels have
-    scales and sums. With `in_place` (1x1, stride 1, no padding) rows of A are x's pixels. With
-    `runs`, for pixels that are no whole words, `c` and the distances of x count numbers instead,
-    and each row of a window, not each pixel, is filled up to words: it fits into a vector.
+    scales and sums, whole panels of them for each group. With `in_place` (1x1, stride 1, no
+    padding) rows of A are x's pixels. With `runs`, for pixels that are no whole words, `c` and the
+    distances of x count numbers instead, and each row of a window, not each pixel, is filled up to
+    words: it fits into a vector.
     """
     write_tiles(b, kind)
     b.begin()
@@ -77,7 +78,7 @@ def conv_low(
             b.offset(arg.low, at, BF16) if out != "f32" else None, row_length,
             b.offset(arg.bias, group * arg.k) if bias else None,
             b.offset(arg.residual, at, BF16 if residual == "bf16" else F32) if residual else None,
-            row_length, residual, activation, _scales(b, kind, group * arg.k),
+            row_length, residual, activation, _scales(b, kind, group * panels * nr),
         )  # fmt: skip
         weights = b.offset(arg.w, group * panels * steps * nr, I32)
         last = b.minimum((column + 1) * arg.nc, panels)

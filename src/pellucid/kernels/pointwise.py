@@ -13,7 +13,7 @@ from pellucid.kernels.activations import ACTIVATIONS, erf, exp, relu, sigmoid, t
 from pellucid.kernels.kernel import KernelBuilder, kernel
 from pellucid.kernels.language.builder import Builder
 from pellucid.kernels.language.nodes import Value
-from pellucid.kernels.language.types import F32, I64
+from pellucid.kernels.language.types import BF16, F32, I64
 from pellucid.kernels.rows import log
 from pellucid.kernels.vectors import over_vectors
 
@@ -79,6 +79,7 @@ OPERATIONS: dict[str, Callable[..., Value]] = {
     "ne": _flag("ne"),
     "where": lambda b, c, x, y: b.select(b.binary("ne", c, 0.0), x, y),
     "identity": lambda b, x: x,
+    "round_bfloat16": lambda b, x: b.convert(b.convert(x, BF16), F32),
 }
 """What an expression can apply."""
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pellucid.kernels.kernel import KernelBuilder, kernel
 from pellucid.kernels.language.builder import Builder, Operand
 from pellucid.kernels.language.nodes import Value
+from pellucid.kernels.language.types import I8
 
 Body = Callable[[Value, Value | None], None]
 
@@ -47,6 +48,19 @@ def transpose(b: Builder, rows: list[Value]) -> list[Value]:
                 rows[i], rows[i + step] = b.shuffle(a, c, low), b.shuffle(a, c, high)
         step *= 2
     return rows
+
+
+@kernel("x: ptr, out: ptr, n: i64")
+def move_bytes(b: KernelBuilder) -> None:
+    """Copy n bytes."""
+    b.begin()
+    chunk, kind = 4096, I8.of(b.lanes)
+    start, stop = b.share(b.ceil_div(b.arg.n, chunk))
+    over_vectors(
+        b, b.minimum(stop * chunk, b.arg.n),
+        lambda at, mask: b.store(b.load(b.arg.x, at, kind, mask), b.arg.out, at, mask),
+        start * chunk,
+    )  # fmt: skip
 
 
 @kernel("x: ptr, out: ptr, batch: i64, m: i64, n: i64, x_row: i64, out_row: i64, x_step: i64, "

@@ -14,7 +14,7 @@ import numpy as np
 from pellucid.compiler.graph import Node, Value
 from pellucid.compiler.lower.images import images, label, work
 from pellucid.compiler.lower.products import bias_ref, flat_rows, row_step, suffix
-from pellucid.compiler.lower.rules import low_rule
+from pellucid.compiler.lower.rules import low_rule, rule
 from pellucid.compiler.passes import IDENTITIES, name_of
 from pellucid.compiler.plan import Physical, Planner, Ref
 from pellucid.kernels.choose import Images, is_depthwise
@@ -27,11 +27,11 @@ from pellucid.kernels.choose_low import (
 from pellucid.kernels.convolution_low import conv_low
 from pellucid.kernels.gemm_low import gemm_low
 from pellucid.kernels.low import round_rows
-from pellucid.kernels.pack import packed_words, rounded
 from pellucid.kernels.pooling import pool
+from pellucid.kernels.prepack import winograd_weights
+from pellucid.kernels.prepack_low import linear_panels, paired
 from pellucid.kernels.target import current
 from pellucid.kernels.tile import width
-from pellucid.kernels.winograd import transformed_weights
 from pellucid.kernels.winograd_low import winograd_low
 from pellucid.tensor.dtype import bfloat16, float32
 from pellucid.tensor.layout import Layout, channels_last, contiguous
@@ -44,9 +44,10 @@ def takes_low(node: Node, per: int = PAIR) -> bool:
     """Whether a product can run on words of `per` numbers: its weights are fixed, and there is a
     kernel for their kind.
     """
-    if name_of(node) == "linear":
+    if name_of(node) in ("linear", "mm"):
         x, weight = node.args[:2]
         shaped = len(weight.shape) == 2 and len(x.shape) >= 1
+        shaped = shaped and (name_of(node) == "linear" or not node.settings)
     elif name_of(node) == "convolve" and len(node.args) == 4 and len(node.args[0].shape) == 4:
         x, weight, _, g = node.args
         channels = x.shape[1] // g.groups
@@ -74,13 +75,14 @@ def wanted(planner: Planner, value: Value) -> str:
     """In what a step should write a value: "f32", "bf16" or "both"."""
     low = other = False
     for node, seen in readers(planner, value):
-        if (node is not None and takes_low(node) and seen is node.args[0]) or (
-            node is not None
-            and node.op == "max_pool_values"
-            and wanted(planner, node.out) == "bf16"
-        ):
+        if node is None or planner.multiplies_in(node) != "bfloat16":
+            other = True
+        elif node.op == "max_pool_values":
+            passes = wanted(planner, node.out) == "bf16"
+            low, other = low or passes, other or not passes
+        elif takes_low(node) and seen is node.args[0]:
             low = True
-        elif node is None or not (takes_low(node) and node.extra.get("residual") is seen):
+        elif not (takes_low(node) and node.extra.get("residual") is seen):
             other = True
     if not low or value.shape[-1 if len(value.shape) != 4 else 1] % PAIR:
         return "f32"
@@ -174,17 +176,28 @@ def _residual(planner: Planner, value: Value | None, layout: Layout) -> tuple[st
     return "f32", None, 0
 
 
-@low_rule("bfloat16", "linear")
+def weights_of(node: Node) -> tuple[np.ndarray, Any]:
+    """A linear layer's W^T (k, n) and its bias, or the right operand of a product."""
+    _, weight, *rest = node.args
+    array: np.ndarray = weight.traced.detach()._array
+    if name_of(node) == "mm":
+        return array, None
+    return array.T, rest[0] if rest else node.settings.get("bias")
+
+
+@low_rule("bfloat16", "linear", "mm")
 def lower_linear(planner: Planner, node: Node) -> bool:
     """x W^T + bias, + residual, activation."""
     if not takes_low(node):
         return False
-    x, weight, *rest = node.args
-    bias = rest[0] if rest else node.settings.get("bias")
-    n, k = weight.shape
+    x = node.args[0]
+    weights, bias = weights_of(node)
+    k, n = weights.shape
     a, m, lda = low_matrix(planner, x)
     steps = -(-k // PAIR)
-    packed = planner.array(packed_words(rounded(weight.traced.detach()._array.T), PAIR))
+    packed = planner.packed(
+        node.args[1], ("bf16", name_of(node)), lambda: paired(linear_panels(weights), k)
+    )
     residual = node.extra.get("residual")
     layout = contiguous(node.out.shape)
     kind, more, ldr = _residual(planner, residual, layout)
@@ -200,7 +213,7 @@ def lower_linear(planner: Planner, node: Node) -> bool:
     )  # fmt: skip
     mc, nc = blocks_low(m, -(-n // width(current())), steps, planner.threads)
     planner.step(
-        "linear bf16" + suffix(node), kernel,
+        f"{name_of(node)} bf16" + suffix(node), kernel,
         [a.ref(), packed, c, low, bias_ref(planner, bias), more, m, n, steps, lda, n, n, ldr, mc,
          nc, 0, 0, 0, 0],
         f"{m}x{n}x{k}", 2.0 * m * n * k, 2.0 * (m * k + n * k) + 4.0 * m * n,
@@ -230,7 +243,9 @@ def lower_convolution(planner: Planner, node: Node) -> bool:
     if winograd_pays(sizes) and not planner.exact:
         _winograd(planner, node, sizes, place, kind, more)
         return True
-    packed = packed_words(rounded(plan.weights(w, PAIR)), PAIR)
+    packed = planner.packed(
+        weight, ("bf16 windows", plan.form), lambda: paired(*plan.panels(w, PAIR))
+    )
     out, c_ref, low = _outputs(planner, node, layout)
     scratch = planner.buffer(4 * plan.scratch)
     settings = {"bias": bias is not None, "residual": kind,
@@ -239,7 +254,7 @@ def lower_convolution(planner: Planner, node: Node) -> bool:
     planner.step(
         label("conv {}x{} bf16".format(*sizes.kernel), settings),
         conv_low(kind="bf16", out=out, in_place=plan.in_place, runs=plan.runs, **settings),
-        plan.arguments(place.ref(), planner.array(packed), (c_ref, low),
+        plan.arguments(place.ref(), packed, (c_ref, low),
                        (bias_ref(planner, bias), more), Ref(scratch)),
         shape, flops, nbytes / 2,
     )  # fmt: skip
@@ -252,12 +267,15 @@ def _winograd(
     _, weight, bias, _ = node.args
     plan = plan_winograd_low(g, planner.threads)
     v, products = planner.buffer(2 * plan.v), planner.buffer(4 * plan.products)
-    u = packed_words(rounded(transformed_weights(weight.traced.detach()._array, plan.m)), PAIR)
+    w = weight.traced.detach()._array
+    u = planner.packed(
+        weight, ("bf16 winograd", plan.m), lambda: paired(winograd_weights(w, plan.m), g.c)
+    )
     out, c_ref, low = _outputs(planner, node, channels_last(node.out.shape))
     settings = {"bias": bias is not None, "residual": kind,
                 "activation": node.extra.get("activation", "")}  # fmt: skip
     extras = (bias_ref(planner, bias), residual)
-    values = plan.arguments(x.ref(), planner.array(u), c_ref, extras, Ref(v), Ref(products))
+    values = plan.arguments(x.ref(), u, c_ref, extras, Ref(v), Ref(products))
     shape, flops, nbytes = work(node)
     planner.step(
         label(f"winograd F({plan.m},3) bf16", settings),
@@ -284,3 +302,31 @@ def lower_max_pool(planner: Planner, node: Node) -> bool:
         str(list(node.out.shape)), nbytes=2.0 * (x.numel + node.out.numel),
     )  # fmt: skip
     return True
+
+
+@rule("cast")
+def lower_cast(planner: Planner, node: Node) -> Physical | None:
+    """Between float32 and bf16; a value that lies there in bf16 is only widened when it is asked
+    for.
+    """
+    x, out = node.args[0], node.out
+    if (x.dtype, out.dtype) == (bfloat16, float32):
+        planner.low[out] = planner.place(x)
+        return None
+    if (x.dtype, out.dtype) != (float32, bfloat16):
+        return None
+    layout = contiguous(out.shape)
+    low = planner.low.get(x)
+    if low is not None and low.layout == layout:
+        return low
+    if not out.shape:
+        source, rows, n, step = planner.place(x), 1, 1, 1
+    else:
+        source, rows, step = flat_rows(planner, planner.place(x))
+        n = out.shape[-1]
+    made = planner.fresh(layout, bfloat16)
+    planner.step(
+        "to bf16", round_rows(), [source.ref(), made.ref(), rows, n, step, n], f"{rows}x{n}",
+        nbytes=6.0 * rows * n,
+    )  # fmt: skip
+    return made

@@ -12,7 +12,7 @@ from pellucid.compiler.graph import Node, Value
 from pellucid.compiler.lower.rules import COPY, rule, view_layout
 from pellucid.compiler.plan import EagerStep, Physical, Planner
 from pellucid.kernels.pointwise import pointwise
-from pellucid.kernels.vectors import swap_axes
+from pellucid.kernels.vectors import move_bytes, swap_axes
 from pellucid.tensor.dtype import float32
 from pellucid.tensor.layout import Layout, contiguous, expand, narrow
 
@@ -55,10 +55,17 @@ def walk(
 
 def copy(planner: Planner, source: Physical, out: Physical) -> None:
     """Copy a value to where it is laid out otherwise: four-byte words as they are, longer elements
-    as several of them, shorter ones as eager mode copies.
+    as several of them, shorter ones by bytes, or as eager mode copies if their order changes.
     """
     words, rest = divmod(source.dtype.itemsize, 4)
-    if rest or not words:
+    short = rest or not words
+    if short and source.layout[:2] == out.layout[:2] and out.layout.is_row_major:
+        nbytes = source.dtype.itemsize * out.layout.numel
+        planner.step(
+            "copy", move_bytes(), [source.ref(), out.ref(), nbytes], str(list(out.layout.shape)),
+            nbytes=2.0 * nbytes,
+        )  # fmt: skip
+    elif short:
         _copy_short(planner, source, out)
     elif words > 1:
         walk(planner, _IDENTITY, [_as_words(source, words)], _as_words(out, words), "copy")

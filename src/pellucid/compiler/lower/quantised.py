@@ -7,6 +7,7 @@ a window reaches over many pixels. Results are float32.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,15 +15,16 @@ import numpy as np
 
 from pellucid.compiler.graph import Node, Value
 from pellucid.compiler.lower.images import images, label, work
-from pellucid.compiler.lower.low import takes_low
+from pellucid.compiler.lower.low import takes_low, weights_of
 from pellucid.compiler.lower.products import bias_ref, flat_rows, suffix
 from pellucid.compiler.lower.rules import low_rule
+from pellucid.compiler.passes import name_of
 from pellucid.compiler.plan import Planner, Ref
 from pellucid.kernels.choose import Images
 from pellucid.kernels.choose_low import blocks_low, plan_windows_low
 from pellucid.kernels.convolution_low import conv_low
 from pellucid.kernels.gemm_low import gemm_low
-from pellucid.kernels.pack import packed_words, quantised
+from pellucid.kernels.prepack_low import linear_panels, quantised
 from pellucid.kernels.quantise import LINE, quantise_all, quantise_rows
 from pellucid.kernels.target import current
 from pellucid.kernels.tile import width
@@ -47,7 +49,8 @@ class Bytes:
 
 def _fits(node: Node) -> bool:
     weight = node.args[1]
-    return takes_low(node, FOUR) and weight.numel // weight.shape[0] <= _DEEPEST
+    channels = weight.shape[1 if name_of(node) == "mm" else 0]
+    return takes_low(node, FOUR) and weight.numel // channels <= _DEEPEST
 
 
 def _bytes(planner: Planner, value: Value, form: str) -> Bytes:
@@ -81,16 +84,32 @@ def _bytes(planner: Planner, value: Value, form: str) -> Bytes:
     return found
 
 
-@low_rule("int8", "linear")
+def _packed(
+    planner: Planner, weight: Value, form: tuple[Any, ...],
+    panels: Callable[[], tuple[np.ndarray, int]],
+) -> list[Ref]:  # fmt: skip
+    """Weights in bytes, the scales of their columns and the sums."""
+    made: list[np.ndarray] = []
+
+    def part(number: int) -> np.ndarray:
+        if not made:
+            made.extend(quantised(*panels()))
+        return made[number]
+
+    return [planner.packed(weight, (*form, i), lambda i=i: part(i)) for i in range(3)]  # type: ignore[misc]
+
+
+@low_rule("int8", "linear", "mm")
 def lower_linear(planner: Planner, node: Node) -> bool:
     """x W^T + bias, + residual, activation."""
     if not _fits(node):
         return False
-    x, weight, *rest = node.args
-    bias = rest[0] if rest else node.settings.get("bias")
-    n, k = weight.shape
-    a = _bytes(planner, x, "rows")
-    q, scales, sums = quantised(weight.traced.detach()._array.T)
+    weights, bias = weights_of(node)
+    k, n = weights.shape
+    a = _bytes(planner, node.args[0], "rows")
+    packed = _packed(
+        planner, node.args[1], ("int8", name_of(node)), lambda: (linear_panels(weights), k)
+    )
     steps, m = -(-k // FOUR), a.rows
     residual = node.extra.get("residual")
     more: Any = 0
@@ -105,10 +124,10 @@ def lower_linear(planner: Planner, node: Node) -> bool:
     )  # fmt: skip
     mc, nc = blocks_low(m, -(-n // width(current())), steps, planner.threads)
     planner.step(
-        "linear int8" + suffix(node), kernel,
-        [a.place, planner.array(packed_words(q, FOUR)), out.ref(), 0, bias_ref(planner, bias), more,
-         m, n, steps, a.words, n, 0, ldr, mc, nc, a.scale, a.zero, planner.array(scales),
-         planner.array(sums)],
+        f"{name_of(node)} int8" + suffix(node), kernel,
+        [a.place, packed[0], out.ref(), 0, bias_ref(planner, bias), more,
+         m, n, steps, a.words, n, 0, ldr, mc, nc, a.scale, a.zero,
+         *packed[1:]],
         f"{m}x{n}x{k}", 2.0 * m * n * k, 1.0 * (m * k + n * k) + 4.0 * m * n,
     )  # fmt: skip
     return True
@@ -128,7 +147,7 @@ def lower_convolution(planner: Planner, node: Node) -> bool:
     a = _bytes(planner, x, "dense" if plan.runs else "pixels")
     residual = node.extra.get("residual")
     more = 0 if residual is None else images(planner, residual).ref()
-    q, scales, sums = quantised(plan.weights(w, FOUR))
+    packed = _packed(planner, weight, ("int8 windows", plan.form), lambda: plan.panels(w, FOUR))
     out = planner.places[node.out] = planner.fresh(channels_last(node.out.shape))
     settings = {"bias": bias is not None, "residual": "" if residual is None else "f32",
                 "activation": node.extra.get("activation", "")}  # fmt: skip
@@ -136,9 +155,9 @@ def lower_convolution(planner: Planner, node: Node) -> bool:
     planner.step(
         label("conv {}x{} int8".format(*sizes.kernel), settings),
         conv_low(kind="i8", out="f32", in_place=plan.in_place, runs=plan.runs, **settings),
-        plan.arguments(a.place, planner.array(packed_words(q, FOUR)), (out.ref(), 0),
+        plan.arguments(a.place, packed[0], (out.ref(), 0),
                        (bias_ref(planner, bias), more), Ref(planner.buffer(4 * plan.scratch)),
-                       (a.scale, a.zero, planner.array(scales), planner.array(sums))),
+                       (a.scale, a.zero, packed[1], packed[2])),
         shape, flops, nbytes / 4,
     )  # fmt: skip
     return True

@@ -71,7 +71,7 @@ def _same(node: Node) -> bool:
 def _computed(planner: Planner, node: Node, used: set[Value]) -> None:
     name = name_of(node)
     found = RULES.get(name)
-    low = LOW.get((planner.precision, name))
+    low = LOW.get((planner.multiplies_in(node), name))
     if any(value in used for value in node.outputs[1:]):  # rules know of the first output only
         found = None
     elif low is not None and node.out.numel and low(planner, node):
@@ -80,6 +80,7 @@ def _computed(planner: Planner, node: Node, used: set[Value]) -> None:
         physical = found(planner, node)
         if physical is not None:
             planner.places[node.out] = physical
+        if physical is not None or node.out in planner.low:
             return
     eager(planner, node)
 
