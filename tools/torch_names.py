@@ -40,7 +40,7 @@ SKIP = (
     "torch.bin",
     "torch.lib",
     "torch.share",
-    "torch.test.",
+    "torch.test",
     "torch.utils.benchmark.examples",
 )
 
@@ -178,7 +178,7 @@ def collect_torch() -> tuple[dict[str, Kinds], Classes]:
     torch = importlib.import_module("torch")
     modules: dict[str, Kinds] = {}
     for name, read in sources(Path(torch.__file__).parent):
-        if name.startswith(SKIP):
+        if f"{name}.".startswith(tuple(f"{skipped}." for skipped in SKIP)):
             continue
         modules[name] = parsed_names(read(), "torch")
         if is_private(name):

@@ -67,6 +67,7 @@ if TYPE_CHECKING:  # what a type checker cannot see: names that come from tables
     from pellucid import instrument as instrument
     from pellucid import io as io
     from pellucid import jit as jit
+    from pellucid import library as library
     from pellucid import linalg as linalg
     from pellucid import mps as mps
     from pellucid import multiprocessing as multiprocessing
@@ -142,6 +143,11 @@ if TYPE_CHECKING:  # what a type checker cannot see: names that come from tables
     from pellucid.tensor.dtype import complex64 as complex64
     from pellucid.tensor.dtype import complex128 as cdouble  # noqa: F401
     from pellucid.tensor.dtype import complex128 as complex128
+    from pellucid.tensor.dtype import float8_e4m3fn as float8_e4m3fn
+    from pellucid.tensor.dtype import float8_e4m3fnuz as float8_e4m3fnuz
+    from pellucid.tensor.dtype import float8_e5m2 as float8_e5m2
+    from pellucid.tensor.dtype import float8_e5m2fnuz as float8_e5m2fnuz
+    from pellucid.tensor.dtype import float8_e8m0fnu as float8_e8m0fnu
     from pellucid.tensor.dtype import float16 as float16
     from pellucid.tensor.dtype import float16 as half  # noqa: F401
     from pellucid.tensor.dtype import float32 as float  # noqa: F401
@@ -165,7 +171,8 @@ if TYPE_CHECKING:  # what a type checker cannot see: names that come from tables
     from pellucid.tensor.threads import set_num_threads as set_num_threads
 
 _operators = _show("torch", globals())
-globals().update({d.name: d for d in _dtypes.all_dtypes()} | _dtypes.ALIASES)
+globals().update({d.name: d for d in _dtypes.all_dtypes() + _dtypes.named_dtypes()})
+globals().update(_dtypes.ALIASES)
 globals().update(_tensor_types | _storage_types)
 
 inf = math.inf
@@ -197,6 +204,7 @@ _ROOMS = frozenset(
         "io",
         "jit",
         "lab",
+        "library",
         "linalg",
         "loops",
         "models",

@@ -205,3 +205,32 @@ def test_the_error_survives(method):
     error = MissingName("words", "torch.onnx.export", "function")
     again = pickle.loads(pickle.dumps(error)) if method == "pickle" else copy.copy(error)
     assert (str(again), again.name, again.kind) == ("words", "torch.onnx.export", "function")
+
+
+def test_notes_to_parts_that_are_missing_change_nothing(tmp_path):
+    under_alias(
+        tmp_path,
+        """
+import torch
+
+@torch.fx.wrap
+def f(x): return x + 1
+
+@torch._dynamo.assume_constant_result
+def g(x): return x + 2
+
+assert f(1) == 2 and g(1) == 3
+assert torch._C._log_api_usage_once("somebody.used") is None
+assert torch.compiler.is_compiling() is False
+""",
+    )
+
+
+def test_modules_that_pytorchs_modules_import_are_their_attributes(tmp_path):
+    under_alias(
+        tmp_path,
+        """
+import torch
+assert torch.torch is torch and torch.nn.functional.torch.Tensor is torch.Tensor
+""",
+    )

@@ -3,11 +3,13 @@
 import collections
 import io
 import pickle
+import sys
 import zipfile
 
 import numpy as np
 import pytest
 
+import pellucid
 from pellucid import io as pio
 from pellucid.tensor.device import device
 from pellucid.tensor.dtype import all_dtypes, dtype_named
@@ -317,3 +319,13 @@ def test_numpy_data_is_rebuilt():
         for name, value in arrays.items():
             assert np.array_equal(loaded[name], value)
             assert loaded[name].dtype == pickle.loads(pickle.dumps(value, protocol)).dtype
+
+
+@pytest.mark.parametrize("engine", [torch, pellucid], ids=["torch", "pellucid"])
+def test_what_is_defined_inside_a_function_is_refused_in_pickles_words(engine):
+    class Inside(engine.nn.Module):
+        pass
+
+    kind = pickle.PicklingError if sys.version_info >= (3, 14) else AttributeError
+    with pytest.raises(kind, match=r"Can't pickle local object '?.*<locals>\.Inside"):
+        engine.save(Inside(), io.BytesIO())

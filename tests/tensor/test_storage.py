@@ -1,10 +1,13 @@
 """Storage and the caching allocator: aligned, shared, reused, and never handed out while in use."""
 
 import gc
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -136,3 +139,55 @@ def test_a_cache_size_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("PELLUCID_CACHE_MB", "lots")
     with pytest.raises(ValueError, match="must be a whole number of MiB"):
         cache_bytes()
+
+
+@pytest.mark.parametrize("engine", [torch, pellucid], ids=["torch", "pellucid"])
+class TestFromFile:
+    """Storages and tensors over files, in PyTorch and here."""
+
+    @pytest.fixture
+    def path(self, tmp_path):
+        path = tmp_path / "bytes"
+        path.write_bytes(bytes(range(16)))
+        return str(path)
+
+    def test_reading(self, engine, path):
+        storage = engine.UntypedStorage.from_file(path, False, 8)
+        assert storage.tolist() == storage.untyped().tolist() == list(range(8))
+        assert engine.UntypedStorage.from_file(path, True, 8).filename == path
+        assert engine.UntypedStorage.from_file(path, shared=False, nbytes=3).tolist() == [0, 1, 2]
+        assert engine.UntypedStorage.from_file(path).nbytes() == 0
+        words = engine.from_file(path, size=2, dtype=engine.int32)
+        assert words.tolist() == [0x03020100, 0x07060504]
+        assert engine.from_file(path, size=4, requires_grad=True).requires_grad
+        assert engine.from_file(path).shape == (0,)
+        assert engine.LongStorage.from_file(path, False, 1).tolist() == [0x0706050403020100]
+        assert engine.zeros(2).untyped_storage().filename is None
+
+    def test_writing(self, engine, path):
+        private = engine.from_file(path, size=16, dtype=engine.uint8)
+        private.fill_(7)
+        assert private.sum().item() == 7 * 16
+        assert Path(path).read_bytes() == bytes(range(16))
+        shared = engine.from_file(path, shared=True, size=32, dtype=engine.uint8)
+        shared[0] = 9
+        assert shared.is_shared()
+        assert shared.untyped_storage().is_shared()
+        assert Path(path).read_bytes() == bytes([9, *range(1, 16), *[0] * 16])
+
+    @pytest.mark.parametrize(
+        ("name", "nbytes", "words"),
+        [
+            ("bytes", 100, "size <16> is smaller than the required mapping size <100>"),
+            ("nothing", 1, "unable to open file <.*> in read-only mode: No such file"),
+            ("", 10, "unable to mmap 10 bytes from file <.*>: No such device"),
+            ("bytes", -1, "unable to mmap -1 bytes from file <.*>: Cannot allocate memory"),
+        ],
+    )
+    def test_refusals(self, engine, path, name, nbytes, words):
+        with pytest.raises(RuntimeError, match=words):
+            engine.UntypedStorage.from_file(str(Path(path).parent / name), False, nbytes)
+
+    def test_the_size_of_the_object_counts_the_bytes(self, engine, path):
+        sizes = [sys.getsizeof(engine.zeros(n).untyped_storage()) for n in (0, 10)]
+        assert sizes[1] - sizes[0] == 40

@@ -223,3 +223,17 @@ def test_one_kind_of_transforms():
         datasets.VisionDataset("x", transforms=lambda a, b: (a, b), transform=abs)
     found = datasets.FakeData(1, (1, 2, 2), target_transform=lambda label: -1)
     assert found[0][1] == -1
+
+
+def test_a_data_set_prints_its_transforms_as_torchvision_does(tmp_path):
+    """The words of torchvision 0.28: only the first line of a transform is moved to the right."""
+    write_mnist(tmp_path / "MNIST" / "raw")
+    steps = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1,), (0.3,))])
+    printed = repr(datasets.MNIST(tmp_path, transform=steps)).splitlines()
+    assert printed[-5:] == [
+        "    StandardTransform",
+        "Transform: Compose(",
+        "               ToTensor()",
+        "               Normalize(mean=(0.1,), std=(0.3,))",
+        "           )",
+    ]

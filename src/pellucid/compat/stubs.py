@@ -25,7 +25,8 @@ TAKING = frozenset(
     {"LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM", "IMPORT_STAR", "IMPORT_NAME", "CALL_INTRINSIC_1"}
 )
 # PyTorch's own questions after parts that a build may lack. They have a true answer here.
-ANSWERS: dict[str, bool | int] = {
+ANSWERS: dict[str, bool | int | None] = {
+    "_log_api_usage_once": None,
     "is_available": False,
     "is_built": False,
     "is_initialized": False,
@@ -33,14 +34,26 @@ ANSWERS: dict[str, bool | int] = {
     "is_dynamo_compiling": False,
     "is_exporting": False,
     "is_scripting": False,
+    "is_traceable_wrapper_subclass": False,
+    "is_traceable_wrapper_subclass_type": False,
     "is_tracing": False,
+    "kineto_available": False,
     "device_count": 0,
 }
 # Notes to PyTorch's compilers, put on functions as decorators: run eagerly, nothing changes.
 MARKS = frozenset(
     {
         "torch._dynamo.allow_in_graph",
+        "torch._dynamo.assume_constant_result",
         "torch._dynamo.disable",
+        "torch._dynamo.disallow_in_graph",
+        "torch._dynamo.forbid_in_graph",
+        "torch._dynamo.graph_break",
+        "torch._dynamo.mark_dynamic",
+        "torch._dynamo.mark_static",
+        "torch._dynamo.mark_static_address",
+        "torch._dynamo.maybe_mark_dynamic",
+        "torch.fx.wrap",
         "torch.jit.export",
         "torch.jit.ignore",
         "torch.jit.unused",
@@ -224,11 +237,11 @@ def mark(function: Any = None, *_: Any, **__: Any) -> Any:
 
 
 @cache
-def answer(name: str) -> Callable[[], bool | int]:
+def answer(name: str) -> Callable[..., bool | int | None]:
     """PyTorch's function `name`, which asks for a part that Pellucid lacks: it is not there."""
     module, _, short = name.rpartition(".")
 
-    def ask() -> bool | int:
+    def ask(*_: Any, **__: Any) -> bool | int | None:
         return ANSWERS[short]
 
     ask.__name__ = ask.__qualname__ = short
@@ -244,6 +257,8 @@ def missing_attribute(owner: str, name: str) -> Any:
     frame, place = caller()
     if place.file.startswith(ENGINE):  # the engine itself is to fail as it does without the alias
         raise absent(owner, name)
+    if kind == "module" and aliases.is_alias(name) and not names.is_module(full):
+        return importlib.import_module(name)  # PyTorch imports it there: torch.torch is torch
     if kind == "module" and aliases.exists(aliases.target_of(full)):
         return importlib.import_module(full)  # there, and not imported yet
     if is_neutral(full):

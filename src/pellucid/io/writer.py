@@ -250,6 +250,9 @@ class Pickler(pickle._Pickler):
     def save_global(self, obj: Any, name: str | None = None) -> None:
         """Write a name: PyTorch's, if `reducer_override` found one."""
         if not isinstance(name, TorchName):
+            inner = str(name or getattr(obj, "__qualname__", ""))
+            if "<locals>" in inner and sys.version_info < (3, 14):  # in the words of C's pickler
+                raise AttributeError(f"Can't pickle local object {inner!r}")
             super().save_global(obj, name)  # type: ignore[misc]
             return
         module, _, last = name.rpartition(".")

@@ -158,7 +158,13 @@ _describe()
 _late = show("torch", globals())
 
 
+namespaces: dict[str, Any] = {}
+"""Operators that programs define (`torch.library`), by namespace: `torch.ops.mylib.scale`."""
+
+
 def __getattr__(name: str) -> Any:
+    if name in namespaces:
+        return namespaces[name]
     found = _late(name)
     if found is None:
         raise AttributeError(f"there is no operator named {name!r}")

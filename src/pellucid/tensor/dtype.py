@@ -39,7 +39,10 @@ class dtype:
         self.tensor_type = tensor_type
         self.is_floating_point = category == FLOATING
         self.is_complex = category == COMPLEX
-        self.is_signed = name != "bool" and not name.startswith("uint")
+        self.is_signed = name not in ("bool", "float8_e8m0fnu") and not name.startswith("uint")
+        if name in NAMED_ONLY:
+            _NAMED[name] = self
+            return
         if name not in _FROM_ML_DTYPES:
             self.numpy = np.dtype(name)
             _BY_NUMPY[self.numpy] = self
@@ -48,14 +51,13 @@ class dtype:
     def __getattr__(self, name: str) -> Any:
         if name != "numpy":
             raise AttributeError(f"'dtype' object has no attribute {name!r}")
-        try:
-            module = importlib.import_module("ml_dtypes")
-        except ImportError as error:
-            raise RuntimeError(
-                f"{self.name} needs the package ml_dtypes, which is not installed: "
-                "pip install ml_dtypes"
-            ) from error
-        self.numpy = np.dtype(getattr(module, self.name))
+        if self.name in NAMED_ONLY:
+            raise NotImplementedError(
+                f"tensors of {self!r} are not available\n"
+                "  Only the dtype itself is here: its name, its size, torch.finfo. Use "
+                "torch.bfloat16 or torch.float32 for the values."
+            )
+        self.numpy = np.dtype(getattr(_ml_dtypes(self.name), self.name))
         _BY_NUMPY[self.numpy] = self
         return self.numpy
 
@@ -84,9 +86,24 @@ class dtype:
         return _COMPLEX_OF[self]
 
 
+def _ml_dtypes(wanted: str) -> Any:
+    """The package `ml_dtypes`; RuntimeError where it is not installed."""
+    try:
+        return importlib.import_module("ml_dtypes")
+    except ImportError as error:
+        raise RuntimeError(
+            f"{wanted} needs the package ml_dtypes, which is not installed: pip install ml_dtypes"
+        ) from error
+
+
 BOOL, INTEGER, FLOATING, COMPLEX = range(4)
 _FROM_ML_DTYPES = frozenset({"bfloat16"})
+NAMED_ONLY = frozenset(
+    {"float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu"}
+)
+"""Dtypes that programs compare with and ask for their limits, and that no tensor here has."""
 _BY_NAME: dict[str, dtype] = {}
+_NAMED: dict[str, dtype] = {}
 _BY_NUMPY: dict[np.dtype[Any], dtype] = {}
 
 bool_ = dtype("bool", BOOL, 1, "BoolTensor")
@@ -104,6 +121,11 @@ float32 = dtype("float32", FLOATING, 4, "FloatTensor")
 float64 = dtype("float64", FLOATING, 8, "DoubleTensor")
 complex64 = dtype("complex64", COMPLEX, 8, "ComplexFloatTensor")
 complex128 = dtype("complex128", COMPLEX, 16, "ComplexDoubleTensor")
+float8_e4m3fn = dtype("float8_e4m3fn", FLOATING, 1, "Float8_e4m3fnTensor")
+float8_e4m3fnuz = dtype("float8_e4m3fnuz", FLOATING, 1, "Float8_e4m3fnuzTensor")
+float8_e5m2 = dtype("float8_e5m2", FLOATING, 1, "Float8_e5m2Tensor")
+float8_e5m2fnuz = dtype("float8_e5m2fnuz", FLOATING, 1, "Float8_e5m2fnuzTensor")
+float8_e8m0fnu = dtype("float8_e8m0fnu", FLOATING, 1, "Float8_e8m0fnuTensor")
 
 _COMPLEX_OF = {float32: complex64, float64: complex128}
 _REAL_OF = {complex64: float32, complex128: float64}
@@ -124,15 +146,20 @@ REDUCED = frozenset({float16, bfloat16})
 
 def dtype_named(name: str) -> dtype:
     """The dtype with PyTorch's name or alias `name`."""
-    found = _BY_NAME.get(name) or ALIASES.get(name)
+    found = _BY_NAME.get(name) or ALIASES.get(name) or _NAMED.get(name)
     if found is None:
         raise TypeError(f"there is no dtype named {name!r}; there are {', '.join(_BY_NAME)}")
     return found
 
 
 def all_dtypes() -> tuple[dtype, ...]:
-    """Every dtype, in the order of definition."""
+    """Every dtype that tensors have, in the order of definition."""
     return tuple(_BY_NAME.values())
+
+
+def named_dtypes() -> tuple[dtype, ...]:
+    """The dtypes that are here in name only (`NAMED_ONLY`)."""
+    return tuple(_NAMED.values())
 
 
 def from_numpy_dtype(numpy_dtype: np.dtype[Any]) -> dtype:
@@ -184,6 +211,8 @@ def set_default_dtype(d: dtype) -> None:
         )
     if not d.is_floating_point:
         raise TypeError("only floating-point types are supported as the default type")
+    if d.name in NAMED_ONLY:
+        raise TypeError(f"couldn't find storage object {d.tensor_type[:-6]}Storage")
     default.floating = d
 
 
@@ -206,17 +235,18 @@ class finfo:
             )
         type = type.to_real()
         info: Any
-        if type is bfloat16:
-            info = importlib.import_module("ml_dtypes").finfo(type.numpy)
+        if type is bfloat16 or type.name in NAMED_ONLY:
+            limits = _ml_dtypes(type.name)
+            info = limits.finfo(getattr(limits, type.name))
         else:
             info = np.finfo(type.numpy)
         self.dtype = type.name
         self.bits = type.itemsize * 8
-        self.eps = float(info.eps)
+        self.eps = 0.125 if type is float8_e5m2fnuz else float(info.eps)  # as PyTorch has it
         self.max = float(info.max)
         self.min = float(info.min)
         self.tiny = self.smallest_normal = float(info.smallest_normal)
-        self.resolution = float(f"1e-{info.precision}")
+        self.resolution = float(f"1e-{0 if type.name in NAMED_ONLY else info.precision}")
 
     def __repr__(self) -> str:
         return (

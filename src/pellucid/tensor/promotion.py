@@ -16,6 +16,7 @@ from pellucid.tensor.dtype import (
     COMPLEX,
     FLOATING,
     INTEGER,
+    NAMED_ONLY,
     bfloat16,
     bool_,
     complex64,
@@ -42,6 +43,11 @@ def promote_types(type1: dtype, type2: dtype) -> dtype:
     """The smallest dtype that both can be promoted to: `promote_types(uint8, int8)` is int16."""
     if type1 is type2:
         return type1
+    if type1.name in NAMED_ONLY or type2.name in NAMED_ONLY:
+        names = " and ".join(d.tensor_type.removesuffix("Tensor") for d in (type1, type2))
+        raise RuntimeError(
+            f"Promotion for Float8 Types is not supported, attempted to promote {names}"
+        )
     if _is_wide_unsigned(type1) or _is_wide_unsigned(type2):
         return _beside_wide_unsigned(type1, type2)
     low, high = sorted((type1, type2), key=lambda d: d.category)

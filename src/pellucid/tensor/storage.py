@@ -11,6 +11,7 @@ tells: a kept block is handed out only if nobody else refers to it.
 
 from __future__ import annotations
 
+import mmap
 import sys
 from operator import index as to_index
 from typing import Any
@@ -214,6 +215,10 @@ class Storage:
 
     size = nbytes
 
+    def __sizeof__(self) -> int:
+        """The object and its bytes: `sys.getsizeof(x.untyped_storage())`."""
+        return super().__sizeof__() + self._nbytes
+
     def __len__(self) -> int:
         return self._nbytes
 
@@ -251,9 +256,27 @@ class Storage:
         """The storage itself: it is on the CPU."""
         return self
 
+    def untyped(self) -> Storage:
+        """The storage itself: it is of bytes."""
+        return self
+
+    def is_shared(self) -> bool:
+        """Whether child processes see what is written."""
+        return isinstance(self.owner, mmap.mmap)
+
+    def is_pinned(self, device: Any = "cuda") -> bool:
+        """False: there is no accelerator to pin memory for."""
+        return False
+
     def element_size(self) -> int:
         """Bytes per element: 1."""
         return 1
+
+    @property
+    def filename(self) -> str | None:
+        """The file that writes go to (`mapped_storage`); None for memory."""
+        name: str | None = getattr(self.owner, "filename", None)
+        return name
 
     @property
     def device(self) -> device:

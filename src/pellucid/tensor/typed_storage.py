@@ -14,6 +14,7 @@ import numpy as np
 from pellucid.tensor.device import CPU, device
 from pellucid.tensor.dtype import all_dtypes, default, dtype
 from pellucid.tensor.dtype import dtype as ElementType
+from pellucid.tensor.mapped_storage import map_file
 from pellucid.tensor.storage import Storage
 
 
@@ -50,6 +51,10 @@ class TypedStorage:
     def _elements(self) -> np.ndarray:
         nbytes = self._untyped_storage.nbytes()
         return self._untyped_storage.buffer[:nbytes].view(self.dtype.numpy)
+
+    def __sizeof__(self) -> int:
+        """The object and its elements' bytes."""
+        return super().__sizeof__() + self._untyped_storage.nbytes()
 
     def untyped(self) -> Storage:
         """The bytes."""
@@ -167,6 +172,11 @@ class _StorageType(type):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> TypedStorage:
         return TypedStorage(*args, dtype=cls.dtype, **kwargs)
+
+    def from_file(cls, filename: str, shared: bool = False, size: int = 0) -> TypedStorage:
+        """The first `size` elements of a file; see `UntypedStorage.from_file`."""
+        bytes_ = map_file(filename, shared, size * cls.dtype.itemsize)
+        return TypedStorage(wrap_storage=bytes_, dtype=cls.dtype, _internal=True)
 
 
 storage_types = {

@@ -23,6 +23,7 @@ from pellucid.tensor import tensor as core
 from pellucid.tensor.device import require_cpu
 from pellucid.tensor.dtype import default, dtype
 from pellucid.tensor.layout import contiguous
+from pellucid.tensor.mapped_storage import map_file
 from pellucid.tensor.tensor import Tensor, empty
 
 _READ_ONLY = (
@@ -190,6 +191,25 @@ def frombuffer(
     result = core.from_numpy(part.view(dtype.numpy))
     result._dtype = dtype
     return finish("frombuffer", result, {"requires_grad": requires_grad})
+
+
+@composite(where="torch")
+def from_file(
+    filename: str,
+    shared: bool | None = None,
+    size: int | None = 0,
+    **options: Unpack[Options],
+) -> Tensor:
+    """A tensor over the first bytes of a file. Shape: `(size,)`.
+
+    `shared=True`: writes go to the file, which is made, or made longer, where it is too short.
+    Raises: RuntimeError for files that cannot be opened, are too short, or cannot be mapped.
+    """
+    check_options("from_file", options)
+    kind = read_dtype("from_file", options.get("dtype"), None, default.floating)
+    count = size or 0
+    storage = map_file(filename, bool(shared), count * kind.itemsize)
+    return finish("from_file", core.make(storage, contiguous((count,)), kind), options)
 
 
 @composite(where="torch")

@@ -161,7 +161,7 @@ def share_memory_(self: Tensor) -> Tensor:
 
 def is_shared(self: Tensor) -> bool:
     """Whether the memory is shared with child processes."""
-    return isinstance(self._storage.owner, mmap.mmap)
+    return self._storage.is_shared()
 
 
 Tensor.share_memory_ = share_memory_  # type: ignore[attr-defined]

@@ -77,7 +77,7 @@ def _view_dtype(input: Tensor, dtype: DType) -> Tensor:
             f"torch.Tensor.view is not supported for {lazy} when converting to a different dtype."
         )
     try:
-        layout = layouts.view_dtype(input._layout, input.dtype.itemsize, dtype.itemsize)
+        layout = layouts.view_dtype(input._layout, input.dtype.itemsize, dtype.numpy.itemsize)
     except RuntimeError as error:
         names = f"{scalar_type(input.dtype)} as {scalar_type(dtype)}"
         raise RuntimeError(str(error).replace("these elements", names)) from None

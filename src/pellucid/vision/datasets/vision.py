@@ -29,10 +29,15 @@ class StandardTransform:
     def __repr__(self) -> str:
         lines = [type(self).__name__]
         if self.transform is not None:
-            lines.append(f"Transform: {self.transform}")
+            lines.append(_beside("Transform: ", self.transform))
         if self.target_transform is not None:
-            lines.append(f"Target transform: {self.target_transform}")
+            lines.append(_beside("Target transform: ", self.target_transform))
         return "\n".join(lines)
+
+
+def _beside(label: str, step: Step) -> str:
+    """`step` printed after `label`, its further lines below its first one."""
+    return label + f"\n{' ' * len(label)}".join(repr(step).splitlines())
 
 
 class VisionDataset(Dataset[Any]):
@@ -79,7 +84,7 @@ class VisionDataset(Dataset[Any]):
             body.append(f"Root location: {self.root}")
         body += self.extra_repr().splitlines()
         if self.transforms is not None:
-            body += str(self.transforms).splitlines()
+            body.append(repr(self.transforms))  # its further lines stay as they are
         return "\n".join([f"Dataset {type(self).__name__}", *(f"    {line}" for line in body)])
 
 
