@@ -151,6 +151,7 @@ class TestFromFile:
         path.write_bytes(bytes(range(16)))
         return str(path)
 
+    @pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")
     def test_reading(self, engine, path):
         storage = engine.UntypedStorage.from_file(path, False, 8)
         assert storage.tolist() == storage.untyped().tolist() == list(range(8))

@@ -76,8 +76,9 @@ def _view_dtype(input: Tensor, dtype: DType) -> Tensor:
         raise RuntimeError(
             f"torch.Tensor.view is not supported for {lazy} when converting to a different dtype."
         )
+    itemsize = dtype.numpy.itemsize  # asked of NumPy's, which refuses dtypes that no tensor has
     try:
-        layout = layouts.view_dtype(input._layout, input.dtype.itemsize, dtype.numpy.itemsize)
+        layout = layouts.view_dtype(input._layout, input.dtype.itemsize, itemsize)
     except RuntimeError as error:
         names = f"{scalar_type(input.dtype)} as {scalar_type(dtype)}"
         raise RuntimeError(str(error).replace("these elements", names)) from None
