@@ -130,6 +130,8 @@ def test_vectors_that_do_not_fit_are_told(tmp_path, file, model):
     lines.write_text('{"text": "a"}\n')
     with pytest.raises(Complaint, match="line 1: not an entry"):
         similar(lines, "cat", model, 2, None, 2)
+    with pytest.raises(Complaint, match=r"name the text file, and give this one as --embeddings"):
+        similar(tmp_path / "rows.npy", "cat", model, 2, None, 2)
     with pytest.raises(Complaint, match="the query is empty"):
         similar(file, " ", model, 2, None, 2)
 

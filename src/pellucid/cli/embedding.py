@@ -147,6 +147,11 @@ def similar(
     """(cosine, line, text) of the `k` lines most like the query, the best first."""
     if not query.strip():
         raise Complaint("the query is empty")
+    if file.suffix == ".npy":
+        raise Complaint(
+            f"{file} holds vectors without their texts: name the text file, and give this one as "
+            f"--embeddings {file}"
+        )
     texts, rows = read_jsonl(file) if file.suffix == ".jsonl" else (read_lines(file), None)
     if embeddings is not None:
         rows = read_rows(embeddings, len(texts), file)

@@ -184,7 +184,12 @@ def _point(sheet: Drawing, found: Region, view: Window) -> None:
         if view.cell >= 18:
             below = tap.row > found.point[1]
             offset = 14 if below else -6
-            sheet.add(Words(x, y + offset, f"{tap.weight:.2f}", 11, INK, "middle", bold=True))
+            side, shift = "middle", 0
+            if view.cell < 26:  # two numbers do not fit side by side over their cells
+                left = tap.column <= found.point[0]
+                side, shift = ("end", 6) if left else ("start", -6)
+            words = f"{tap.weight:.2f}"
+            sheet.add(Words(x + shift, y + offset, words, 11, INK, side, bold=True))
     sheet.add(Circle(px, py, 4.5, Style("#facc15", INK, 1.5), "the point"))
 
 
