@@ -28,6 +28,7 @@ from pellucid.models.detection.backbone_utils import resnet_fpn_backbone
 from pellucid.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from pellucid.models.detection.mask_rcnn import MaskRCNN, MaskRCNNHeads, MaskRCNNPredictor
 from pellucid.vision.ops import MultiScaleRoIAlign, MultiScaleRoIPool
+from pellucid.vision.transforms.functional import resize
 from pellucid.vision.utils import (
     draw_bounding_boxes,
     draw_segmentation_masks,
@@ -244,8 +245,8 @@ def evaluate(model, count):
     return results
 
 
-def picture(model, path):
-    """Eight test scenes with what was found."""
+def picture(model, path, scale=3):
+    """Eight test scenes with what was found, `scale` times as large."""
     model.eval()
     drawn = []
     images, _ = batch(TEST, range(8))
@@ -253,10 +254,17 @@ def picture(model, path):
         with torch.no_grad():
             out = model([image])[0]
         keep = out["scores"] > 0.5
-        masks = out["masks"][keep, 0] > 0.5
-        seen = draw_segmentation_masks(image, masks, 0.5) if len(masks) else image
-        names = [CLASSES[label] for label in out["labels"][keep].tolist()]
-        drawn.append(draw_bounding_boxes(seen, out["boxes"][keep], names, "yellow"))
+        names = [
+            f"{CLASSES[label]} {score:.2f}"
+            for label, score in zip(
+                out["labels"][keep].tolist(), out["scores"][keep].tolist(), strict=True
+            )
+        ]
+        seen = resize(image, [SIZE * scale] * 2)
+        if names:
+            masks = resize(out["masks"][keep, 0], [SIZE * scale] * 2) > 0.5
+            seen = draw_segmentation_masks(seen, masks, 0.5)
+        drawn.append(draw_bounding_boxes(seen, out["boxes"][keep] * scale, names, "yellow"))
     save_image(make_grid(torch.stack(drawn), nrow=4), path)
 
 
@@ -279,9 +287,16 @@ def plot(results, losses, path):
         window = max(len(totals) // 20, 1)
         smooth = np.convolve(totals, np.ones(window) / window, "valid")
         right.plot(smooth, color=colours[pooling], label=labels[pooling])
+    if len(results) == 2:
+        for place, name in enumerate(names):
+            gain = results["align"][name] - results["pool"][name]
+            top = max(values[name] for values in results.values())
+            left.annotate(f"{gain:+.3f}", (place, top + 0.01), ha="center", fontsize=8)
+        left.set_title("What alignment is worth, on scenes not trained with")
     left.set_xticks(range(len(names)), names, rotation=30, ha="right")
     left.set_ylim(0, 1)
-    left.legend()
+    left.legend(loc="upper left")
+    right.set_title("Loss in training, averaged over a twentieth of the steps")
     right.set_xlabel("step")
     right.set_ylabel("loss")
     with atomic_writer(path) as file:

@@ -230,6 +230,7 @@ def test_old_and_new_checkpoints_load(tmp_path):
         (ValueError, "should have positive height and width", {"boxes": [[1.0, 1, math.nan, 9]]}),
         (ValueError, r"tensor of shape \[N, 4\]", {"boxes": [[5.0, 5, 9]]}),
         (ValueError, "1 boxes and 2 labels", {"boxes": [[1.0, 1, 5, 5]], "labels": [1, 1]}),
+        (TypeError, "of int64 type, instead got", {"boxes": [[1.0, 1, 5, 5]], "labels": [1.0]}),
     ],
 )
 def test_targets_that_are_refused(error, words, target):
@@ -240,6 +241,16 @@ def test_targets_that_are_refused(error, words, target):
     }
     with pytest.raises(error, match=words):
         model([torch.rand(3, 32, 32)], [made])
+
+
+def test_masks_that_are_refused():
+    model = get_model("maskrcnn_resnet18_fpn", num_classes=2, min_size=32, max_size=32)
+    target = {"boxes": torch.tensor([[1.0, 1, 5, 5]]), "labels": torch.tensor([1])}
+    with pytest.raises(ValueError, match=r"targets\[0\] lacks masks"):
+        model([torch.rand(3, 32, 32)], [target])
+    target["masks"] = torch.ones(1, 8, 8)
+    with pytest.raises(ValueError, match=r"masks must be \(1, 32, 32\).* got \(1, 8, 8\)"):
+        model([torch.rand(3, 32, 32)], [target])
 
 
 def test_calls_that_are_refused():

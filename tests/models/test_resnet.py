@@ -169,8 +169,36 @@ def test_published_numbers_of_parameters_are_the_networks():
         assert known.DEFAULT.meta["num_params"] == count
 
 
+def test_the_transform_of_published_weights():
+    image = torch.arange(3 * 300 * 400).reshape(3, 300, 400).remainder(251).to(torch.uint8)
+    for weights, side in (("IMAGENET1K_V1", 256), ("IMAGENET1K_V2", 232)):
+        preset = models.ResNet50_Weights[weights].transforms()
+        assert preset.resize_size == [side]
+        found = preset(image)
+        assert (tuple(found.shape), found.dtype) == ((3, 224, 224), torch.float32)
+        shown = found * torch.tensor(preset.std)[:, None, None]
+        shown += torch.tensor(preset.mean)[:, None, None]
+        assert 0 <= shown.min().item() <= shown.max().item() <= 1 + 1e-6
+    assert "resize_size=[232]" in repr(preset)
+    assert models.ResNet50_Weights.DEFAULT.transforms(crop_size=64)(image).shape[-1] == 64
+
+
 def test_models_by_name():
-    assert models.list_models("wide*") == ["wide_resnet101_2", "wide_resnet50_2"]
+    assert models.list_models(include="wide*") == ["wide_resnet101_2", "wide_resnet50_2"]
+    assert models.list_models(include=["wide*", "resnet1?"], exclude="*101*") == [
+        "resnet18",
+        "wide_resnet50_2",
+    ]
+    assert models.list_models(models.detection, exclude="mask*") == [
+        "fasterrcnn_resnet18_fpn",
+        "fasterrcnn_resnet50_fpn",
+    ]
+    assert "resnet18" in models.list_models(models)
+    assert models.get_weight("ResNet50_Weights.DEFAULT") is models.ResNet50_Weights.IMAGENET1K_V2
+    with pytest.raises(ValueError, match="ResNet50_Weights has no 'V3': there are IMAGENET1K_V1"):
+        models.get_weight("ResNet50_Weights.V3")
+    with pytest.raises(ValueError, match=r"Unable to find the weights 'VGG16_Weights\.DEFAULT'"):
+        models.get_weight("VGG16_Weights.DEFAULT")
     with pytest.raises(ValueError, match="did you mean resnet18"):
         models.get_model("resent18")
 

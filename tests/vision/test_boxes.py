@@ -6,7 +6,7 @@ import pytest
 import pellucid as torch
 from pellucid.autograd import gradcheck
 from pellucid.vision import ops
-from tests.vision.reference import under
+from tests.vision.reference import FILE, under
 
 FORMATS = ("xyxy", "xywh", "cxcywh")
 PAIRS = ("generalized_box_iou", "distance_box_iou", "complete_box_iou")
@@ -79,6 +79,63 @@ def test_conversion_by_example():
     assert ops.box_convert(box, "xyxy", "cxcywh").tolist() == [[20, 25, 20, 20]]
     with pytest.raises(ValueError, match="Unsupported Bounding Box Conversions"):
         ops.box_convert(box, "xwyh", "xyxy")
+
+
+CONVERTED = np.load(FILE.with_name("boxes.npz"))
+
+
+@pytest.mark.parametrize("name", [name for name in CONVERTED.files if name.count("/") == 2])
+def test_every_format_is_torchvisions(name):
+    dtype, source, target = name.split("/")
+    boxes, expected = torch.tensor(CONVERTED[f"{dtype}/{source}"]), CONVERTED[name]
+    if target in ("area", "iou"):
+        arguments = (boxes,) if target == "area" else (boxes, boxes)
+        found = getattr(ops, f"box_{target}")(*arguments, fmt=source)
+    else:
+        found = ops.box_convert(boxes, source, target)
+    assert found.numpy().dtype == expected.dtype
+    tolerance = 1e-12 if dtype == "float64" else 3e-6
+    np.testing.assert_allclose(found.numpy(), expected, rtol=tolerance, atol=tolerance * 40)
+
+
+def test_a_turned_box_by_hand():
+    box = torch.tensor([[10.0, 20, 4, 2, 90]])  # from (10, 20) four up, two to the right
+    corners = ops.box_convert(box, "xywhr", "xyxyxyxy")
+    expected = torch.tensor([[10.0, 20, 10, 16, 12, 16, 12, 20]])
+    torch.testing.assert_close(corners, expected, atol=1e-6, rtol=1e-6)
+    assert ops.box_convert(box, "xywhr", "cxcywhr")[0, :2].tolist() == pytest.approx([11, 18])
+
+
+def test_rows_that_are_no_boxes():
+    five, four, masks = torch.rand(2, 5), torch.rand(2, 4), torch.ones(3, 3)
+    for call in (
+        lambda: ops.box_area(five),
+        lambda: ops.box_iou(four, five),
+        lambda: ops.generalized_box_iou(five, five),
+        lambda: ops.box_convert(five, "xyxy", "xywh"),
+        lambda: ops.clip_boxes_to_image(five, (4, 4)),
+        lambda: ops.remove_small_boxes(five, 1.0),
+        lambda: ops.batched_nms(five, torch.rand(2), torch.zeros(2), 0.5),
+    ):
+        with pytest.raises(ValueError, match=r"must have 4 columns, got shape \[2, 5\]"):
+            call()
+    for loss in PAIRS:
+        with pytest.raises(ValueError, match=r"pairs of boxes must be .* \[2, 4\] and \[2, 5\]"):
+            getattr(ops, f"{loss}_loss")(four, five)
+    with pytest.raises(ValueError, match="must have 8 columns"):
+        ops.box_convert(five, "xyxyxyxy", "xywhr")
+    with pytest.raises(TypeError, match="boxes must be a Tensor, not list"):
+        ops.box_area([[0, 0, 1, 1]])
+    with pytest.raises(NotImplementedError, match="has an angle and the other has not"):
+        ops.box_convert(five, "xywhr", "xyxy")
+    with pytest.raises(ValueError, match="Unsupported Bounding Box area for given format xywhr"):
+        ops.box_area(five, fmt="xywhr")
+    with pytest.raises(ValueError, match=r"size must be \(height, width\), got 4"):
+        ops.clip_boxes_to_image(four, 4)
+    with pytest.raises(ValueError, match=r"one category for each box, got shape \[3\]"):
+        ops.batched_nms(four, torch.rand(2), torch.zeros(3), 0.5)
+    with pytest.raises(ValueError, match=r"must be \(N, H, W\), got shape \[3, 3\]"):
+        ops.masks_to_boxes(masks)
 
 
 def test_clipping_and_small_boxes():

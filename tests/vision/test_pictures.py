@@ -69,6 +69,8 @@ def test_boxes_that_are_refused():
         draw(image[:2], box)
     with pytest.raises(ValueError, match="Boxes need to be in"):
         draw(image, box[:, [2, 3, 0, 1]])
+    with pytest.raises(ValueError, match="boxes must be finite"):
+        draw(image, box * float("nan"))
     with pytest.raises(ValueError, match=r"labels \(2\) mismatch"):
         draw(image, box, labels=["a", "b"])
     with pytest.raises(ValueError, match="Number of colors"):

@@ -223,6 +223,12 @@ def test_features_and_options_that_are_refused():
         ops.roi_align(x, boxes, -1)
     with pytest.raises(RuntimeError, match="multiple of pooling height"):
         ops.ps_roi_pool(x, boxes, 3)
+    for function in (ops.roi_align, ops.roi_pool, ops.ps_roi_align, ops.ps_roi_pool):
+        with pytest.raises(ValueError, match="spatial_scale must be a finite number, got nan"):
+            function(x, boxes, 2, spatial_scale=float("nan"))
+    for function in (ops.roi_align, ops.ps_roi_align):
+        with pytest.raises(ValueError, match="sampling_ratio=1000000000 asks for"):
+            function(x, boxes, 2, sampling_ratio=10**9)
 
 
 def test_modules_print_and_call_alike():

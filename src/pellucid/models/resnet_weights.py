@@ -32,48 +32,48 @@ class ResNet34_Weights(Weights):
 
 class ResNet50_Weights(Weights):
     IMAGENET1K_V1 = f"{_FILES}resnet50-0676ba61.pth", 25557032
-    IMAGENET1K_V2 = f"{_FILES}resnet50-11ad3fa6.pth", 25557032
+    IMAGENET1K_V2 = f"{_FILES}resnet50-11ad3fa6.pth", 25557032, 232
     DEFAULT = IMAGENET1K_V2
 
 
 class ResNet101_Weights(Weights):
     IMAGENET1K_V1 = f"{_FILES}resnet101-63fe2227.pth", 44549160
-    IMAGENET1K_V2 = f"{_FILES}resnet101-cd907fc2.pth", 44549160
+    IMAGENET1K_V2 = f"{_FILES}resnet101-cd907fc2.pth", 44549160, 232
     DEFAULT = IMAGENET1K_V2
 
 
 class ResNet152_Weights(Weights):
     IMAGENET1K_V1 = f"{_FILES}resnet152-394f9c45.pth", 60192808
-    IMAGENET1K_V2 = f"{_FILES}resnet152-f82ba261.pth", 60192808
+    IMAGENET1K_V2 = f"{_FILES}resnet152-f82ba261.pth", 60192808, 232
     DEFAULT = IMAGENET1K_V2
 
 
 class ResNeXt50_32X4D_Weights(Weights):
     IMAGENET1K_V1 = f"{_FILES}resnext50_32x4d-7cdf4587.pth", 25028904
-    IMAGENET1K_V2 = f"{_FILES}resnext50_32x4d-1a0047aa.pth", 25028904
+    IMAGENET1K_V2 = f"{_FILES}resnext50_32x4d-1a0047aa.pth", 25028904, 232
     DEFAULT = IMAGENET1K_V2
 
 
 class ResNeXt101_32X8D_Weights(Weights):
     IMAGENET1K_V1 = f"{_FILES}resnext101_32x8d-8ba56ff5.pth", 88791336
-    IMAGENET1K_V2 = f"{_FILES}resnext101_32x8d-110c445d.pth", 88791336
+    IMAGENET1K_V2 = f"{_FILES}resnext101_32x8d-110c445d.pth", 88791336, 232
     DEFAULT = IMAGENET1K_V2
 
 
 class ResNeXt101_64X4D_Weights(Weights):
-    IMAGENET1K_V1 = f"{_FILES}resnext101_64x4d-173b62eb.pth", 83455272
+    IMAGENET1K_V1 = f"{_FILES}resnext101_64x4d-173b62eb.pth", 83455272, 232
     DEFAULT = IMAGENET1K_V1
 
 
 class Wide_ResNet50_2_Weights(Weights):
     IMAGENET1K_V1 = f"{_FILES}wide_resnet50_2-95faca4d.pth", 68883240
-    IMAGENET1K_V2 = f"{_FILES}wide_resnet50_2-9ba9bcbe.pth", 68883240
+    IMAGENET1K_V2 = f"{_FILES}wide_resnet50_2-9ba9bcbe.pth", 68883240, 232
     DEFAULT = IMAGENET1K_V2
 
 
 class Wide_ResNet101_2_Weights(Weights):
     IMAGENET1K_V1 = f"{_FILES}wide_resnet101_2-32ee1156.pth", 126886696
-    IMAGENET1K_V2 = f"{_FILES}wide_resnet101_2-d733dc28.pth", 126886696
+    IMAGENET1K_V2 = f"{_FILES}wide_resnet101_2-d733dc28.pth", 126886696, 232
     DEFAULT = IMAGENET1K_V2
 
 

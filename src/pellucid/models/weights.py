@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import warnings
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 
 from pellucid import Tensor, hub, nn
 from pellucid.io import load
+from pellucid.vision.transforms.presets import ImageClassification
 
 __all__ = ["Weights", "build", "read_state"]
 
@@ -23,7 +25,7 @@ WRAPPERS = ("module.", "_orig_mod.", "model.")
 
 
 class Weights(Enum):
-    """Published weights: members are (address, number of parameters)."""
+    """Published weights: members are (address, number of parameters[, side that images get])."""
 
     @property
     def url(self) -> str:
@@ -32,6 +34,12 @@ class Weights(Enum):
     @property
     def meta(self) -> dict[str, Any]:
         return {"num_params": self.value[1], "min_size": (1, 1)}
+
+    @property
+    def transforms(self) -> Callable[..., ImageClassification]:
+        """What makes the transform with which they were evaluated: `weights.transforms()`."""
+        side = self.value[2] if len(self.value) > 2 else 256
+        return functools.partial(ImageClassification, crop_size=224, resize_size=side)
 
     @property
     def path(self) -> Path:

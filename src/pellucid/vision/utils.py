@@ -174,6 +174,8 @@ def draw_bounding_boxes(
         return image
     if boxes.dim() != 2 or boxes.size(1) != 4:
         raise ValueError(f"boxes must be (N, 4), got {list(boxes.shape)}")
+    if not bool(boxes.isfinite().all()):
+        raise ValueError("boxes must be finite; draw boxes[boxes.isfinite().all(dim=1)]")
     if bool((boxes[:, 0] > boxes[:, 2]).any()) or bool((boxes[:, 1] > boxes[:, 3]).any()):
         raise ValueError(
             "Boxes need to be in (xmin, ymin, xmax, ymax) format. Use torchvision.ops.box_convert "

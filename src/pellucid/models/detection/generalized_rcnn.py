@@ -7,6 +7,7 @@ from typing import Any
 
 import pellucid as torch
 from pellucid import Tensor, nn
+from pellucid.models.detection.roi_heads import RoIHeads
 
 Target = dict[str, Tensor]
 
@@ -34,7 +35,8 @@ class GeneralizedRCNN(nn.Module):
         Raises: ValueError or TypeError for targets that are missing or malformed.
         """
         if self.training:
-            check_targets(images, targets)
+            masks = isinstance(self.roi_heads, RoIHeads) and self.roi_heads.has_mask()
+            check_targets(images, targets, masks)
         original = [(image.shape[-2], image.shape[-1]) for image in images]
         batch, targets = self.transform(images, targets)
         features = self.backbone(batch.tensors)
@@ -47,8 +49,8 @@ class GeneralizedRCNN(nn.Module):
         return self.transform.postprocess(detections, batch.image_sizes, original)
 
 
-def check_targets(images: list[Tensor], targets: list[Target] | None) -> None:
-    """Refuse what no loss can be computed from."""
+def check_targets(images: list[Tensor], targets: list[Target] | None, masks: bool = False) -> None:
+    """Refuse what no loss can be computed from; `masks` are needed where the model learns them."""
     if targets is None:
         raise ValueError(
             "targets should not be none when in training mode\n"
@@ -57,7 +59,7 @@ def check_targets(images: list[Tensor], targets: list[Target] | None) -> None:
     if len(targets) != len(images):
         raise ValueError(f"there are {len(images)} images and {len(targets)} targets")
     for place, target in enumerate(targets):
-        missing = {"boxes", "labels"} - target.keys()
+        missing = {"boxes", "labels", *(["masks"] if masks else [])} - target.keys()
         if missing:
             raise ValueError(f"targets[{place}] lacks {', '.join(sorted(missing))}")
         boxes = target["boxes"]
@@ -70,6 +72,17 @@ def check_targets(images: list[Tensor], targets: list[Target] | None) -> None:
         if len(target["labels"]) != len(boxes):
             raise ValueError(
                 f"targets[{place}] has {len(boxes)} boxes and {len(target['labels'])} labels"
+            )
+        if target["labels"].dtype is not torch.int64:
+            raise TypeError(
+                "target labels must of int64 type, instead got "
+                f"{target['labels'].dtype}\n  Give it labels.long()."
+            )
+        wanted = (len(boxes), *images[place].shape[-2:])
+        if masks and tuple(target["masks"].shape) != wanted:
+            raise ValueError(
+                f"targets[{place}]: masks must be {wanted}, one for each box in the size of the "
+                f"image, got {tuple(target['masks'].shape)}"
             )
         # A NaN is on neither side of anything: written so that it is refused too.
         bad = torch.where(~(boxes[:, 2:] > boxes[:, :2]).all(dim=1))[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from pellucid.ops.arguments import integer
@@ -10,6 +12,7 @@ from pellucid.ops.nn.support import Ints, not_implemented, require_tensor
 from pellucid.tensor.tensor import Tensor
 
 _MOST_SHOWN = 3
+_MOST_POINTS = 1024
 
 
 def check_regions(name: str, input: Tensor, boxes: Tensor, pooled: Ints) -> None:
@@ -85,3 +88,26 @@ def pooled_size(name: str, output_size: object) -> Ints:
     if len(values) != 2:
         raise ValueError(f"{name}: output_size must be one number or two, got {output_size!r}")
     return tuple(integer(name, "output_size", 3, value) for value in values)
+
+
+def scale_of(name: str, spatial_scale: float) -> float:
+    """Cells a pixel. ValueError unless it is a finite number."""
+    value = float(spatial_scale)
+    if not math.isfinite(value):
+        raise ValueError(
+            f"{name}: spatial_scale must be a finite number, got {value}\n"
+            "  It is the width of the features divided by that of the image, as in 1/16."
+        )
+    return value
+
+
+def sampling_of(name: str, sampling_ratio: int) -> int:
+    """Points along each side of a bin. ValueError for so many that they would fill the memory."""
+    value = int(sampling_ratio)
+    if value > _MOST_POINTS:
+        raise ValueError(
+            f"{name}: sampling_ratio={value} asks for {value} x {value} points in each bin; the "
+            f"largest is {_MOST_POINTS}\n"
+            "  2 is usual, and 0 takes about one point for each cell."
+        )
+    return value

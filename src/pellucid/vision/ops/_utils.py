@@ -102,6 +102,11 @@ def _upcast_non_float(t: Tensor) -> Tensor:
 
 def _loss_inter_union(boxes1: Tensor, boxes2: Tensor) -> tuple[Tensor, Tensor]:
     """Intersection and union of each pair (…, 4) and (…, 4): (…) and (…)."""
+    if boxes1.shape[-1:] != (4,) or boxes2.shape[-1:] != (4,):
+        raise ValueError(
+            f"pairs of boxes must be (…, 4) and (…, 4), got {list(boxes1.shape)} and "
+            f"{list(boxes2.shape)}"
+        )
     x1, y1, x2, y2 = boxes1.unbind(dim=-1)
     x1g, y1g, x2g, y2g = boxes2.unbind(dim=-1)
     left, top = ops.max(x1, x1g), ops.max(y1, y1g)

@@ -10,9 +10,11 @@ import math
 
 from pellucid import ops
 from pellucid.autograd.modes import no_grad
+from pellucid.ops.arguments import type_name
 from pellucid.ops.detection import suppression
 from pellucid.tensor.dtype import bool_, float32, int64
 from pellucid.tensor.tensor import Tensor
+from pellucid.vision.ops import rotated
 from pellucid.vision.ops._utils import _upcast
 
 FORMATS = ("xyxy", "xywh", "cxcywh")
@@ -32,7 +34,18 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
 
 
 def batched_nms(boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: float) -> Tensor:
-    """`nms` within each category: boxes of different `idxs` (K,) never remove one another."""
+    """`nms` within each category: boxes of different `idxs` (K,) never remove one another.
+
+    Raises: ValueError unless there is one index for each box.
+    """
+    if boxes.numel() == 0:
+        return ops.empty((0,), dtype=int64)
+    require_boxes("batched_nms", boxes)
+    if idxs.shape != boxes.shape[:1]:
+        raise ValueError(
+            f"batched_nms: idxs must be ({boxes.shape[0]},), one category for each box, got shape "
+            f"{list(idxs.shape)}"
+        )
     if boxes.numel() > 4000:
         return _batched_nms_vanilla(boxes, scores, idxs, iou_threshold)
     return _batched_nms_coordinate_trick(boxes, scores, idxs, iou_threshold)
@@ -42,8 +55,6 @@ def _batched_nms_coordinate_trick(
     boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: float
 ) -> Tensor:
     """Move each category to a place of its own, where no other overlaps it; then one `nms`."""
-    if boxes.numel() == 0:
-        return ops.empty((0,), dtype=int64)
     offsets = idxs.to(boxes.dtype) * (boxes.max() + 1)
     return nms(boxes + offsets[:, None], scores, iou_threshold)
 
@@ -62,16 +73,31 @@ def _batched_nms_vanilla(
 
 def remove_small_boxes(boxes: Tensor, min_size: float) -> Tensor:
     """Indices (int64) of the boxes (N, 4) whose sides are both at least `min_size`."""
+    require_boxes("remove_small_boxes", boxes)
     wide, high = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     return ops.where((wide >= min_size) & (high >= min_size))[0]
 
 
 def clip_boxes_to_image(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     """Boxes (…, 4) cut to an image of `size` (height, width)."""
+    require_boxes("clip_boxes_to_image", boxes)
+    if not isinstance(size, (tuple, list)) or len(size) != 2:
+        raise ValueError(f"clip_boxes_to_image: size must be (height, width), got {size!r}")
     height, width = size
     x = boxes[..., 0::2].clamp(min=0, max=width)
     y = boxes[..., 1::2].clamp(min=0, max=height)
     return ops.stack((x, y), dim=boxes.dim()).reshape(boxes.shape)
+
+
+def require_boxes(name: str, boxes: Tensor, columns: int = 4) -> None:
+    """Raises: TypeError unless a tensor; ValueError unless its rows are boxes (…, `columns`)."""
+    if not isinstance(boxes, Tensor):
+        raise TypeError(f"{name}: boxes must be a Tensor, not {type_name(boxes)}")
+    if boxes.dim() == 0 or boxes.shape[-1] != columns:
+        raise ValueError(
+            f"{name}: boxes must have {columns} columns, got shape {list(boxes.shape)}"
+            + ("\n  One box is boxes[None]." if boxes.dim() == 0 else "")
+        )
 
 
 def _to_corners(boxes: Tensor, fmt: str) -> Tensor:
@@ -93,30 +119,51 @@ def _from_corners(boxes: Tensor, fmt: str) -> Tensor:
 
 
 def box_convert(boxes: Tensor, in_fmt: str, out_fmt: str) -> Tensor:
-    """Boxes (N, 4) from one of "xyxy", "xywh", "cxcywh" to another: always a fresh tensor.
+    """Boxes (…, 4) from one of "xyxy", "xywh", "cxcywh" to another, or (…, 5) and (…, 8) between
+    the formats with an angle, "xywhr", "cxcywhr" and "xyxyxyxy": always a fresh tensor.
 
-    Raises: ValueError for other formats.
+    Raises: ValueError for other formats or numbers of columns; NotImplementedError from boxes
+        with an angle to boxes without, and back.
     """
-    if in_fmt not in FORMATS or out_fmt not in FORMATS:
+    known = (*FORMATS, *rotated.FORMATS)
+    if in_fmt not in known or out_fmt not in known:
         raise ValueError(
-            "Unsupported Bounding Box Conversions for given in_fmt and out_fmt\n"
-            f"  {in_fmt!r} to {out_fmt!r}; there are {', '.join(map(repr, FORMATS))}."
+            f"Unsupported Bounding Box Conversions for given in_fmt {in_fmt} and out_fmt {out_fmt}"
+            f"\n  There are {', '.join(known)}."
         )
+    turned = in_fmt in rotated.FORMATS
+    columns = (8 if in_fmt == "xyxyxyxy" else 5) if turned else 4
+    require_boxes(f"box_convert from {in_fmt}", boxes, columns)
     if in_fmt == out_fmt:
         return boxes.clone()
+    if turned != (out_fmt in rotated.FORMATS):
+        raise NotImplementedError(
+            f"Unsupported Bounding Box Conversions for given in_fmt {in_fmt} and out_fmt {out_fmt}"
+            "\n  One of them has an angle and the other has not."
+        )
+    if turned:
+        return rotated.convert(boxes, in_fmt, out_fmt)
     return _from_corners(_to_corners(boxes, in_fmt), out_fmt)
 
 
 def _corners(name: str, boxes: Tensor, fmt: str) -> Tensor:
     if fmt not in FORMATS:
-        raise ValueError(f"Unsupported Box {name} for given format {fmt}")
+        raise ValueError(
+            f"Unsupported Bounding Box {name} for given format {fmt}\n"
+            f"  There are {', '.join(FORMATS)}."
+        )
+    require_boxes(f"box_{name.lower()}", boxes)
     return _to_corners(boxes, fmt)
 
 
 def box_area(boxes: Tensor, fmt: str = "xyxy") -> Tensor:
     """Areas (N,) of boxes (N, 4)."""
-    boxes = _upcast(_corners("Area", boxes, fmt))
-    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+    corners = _corners("area", boxes, fmt)
+    if fmt != "xyxy":
+        boxes = _upcast(boxes)
+        return boxes[..., 2] * boxes[..., 3]
+    corners = _upcast(corners)
+    return (corners[..., 2] - corners[..., 0]) * (corners[..., 3] - corners[..., 1])
 
 
 def _box_inter_union(boxes1: Tensor, boxes2: Tensor) -> tuple[Tensor, Tensor]:
@@ -189,6 +236,11 @@ def masks_to_boxes(masks: Tensor) -> Tensor:
     """
     if masks.numel() == 0:
         return ops.zeros((0, 4), dtype=float32)
+    if masks.dim() != 3:
+        raise ValueError(
+            f"masks_to_boxes: masks must be (N, H, W), got shape {list(masks.shape)}"
+            + ("\n  One mask is masks[None]." if masks.dim() == 2 else "")
+        )
     filled = masks != 0
     rows, columns = filled.any(dim=2), filled.any(dim=1)
     empty = ops.where(~rows.any(dim=1))[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pellucid.nn.module import Module
-from pellucid.ops.detection.checks import pooled_size
+from pellucid.ops.detection.checks import pooled_size, sampling_of, scale_of
 from pellucid.ops.detection.kernels_align import Geometry
 from pellucid.ops.detection.position_sensitive import ps_roi
 from pellucid.tensor.tensor import Tensor
@@ -25,7 +25,13 @@ def ps_roi_align(
     """
     rows = as_rows(boxes)
     height, width = pooled_size("ps_roi_align", output_size)
-    geometry = Geometry(float(spatial_scale), (height, width), int(sampling_ratio), 0.5, None)
+    geometry = Geometry(
+        scale_of("ps_roi_align", spatial_scale),
+        (height, width),
+        sampling_of("ps_roi_align", sampling_ratio),
+        0.5,
+        None,
+    )
     out: Tensor = ps_roi(input, rows, geometry, "align")
     return out.to(input.dtype)
 

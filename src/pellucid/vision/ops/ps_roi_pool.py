@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pellucid.nn.module import Module
-from pellucid.ops.detection.checks import pooled_size
+from pellucid.ops.detection.checks import pooled_size, scale_of
 from pellucid.ops.detection.kernels_align import Geometry
 from pellucid.ops.detection.position_sensitive import ps_roi
 from pellucid.tensor.tensor import Tensor
@@ -23,7 +23,7 @@ def ps_roi_pool(
     """
     rows = as_rows(boxes)
     height, width = pooled_size("ps_roi_pool", output_size)
-    geometry = Geometry(float(spatial_scale), (height, width), 0, 0.0, None)
+    geometry = Geometry(scale_of("ps_roi_pool", spatial_scale), (height, width), 0, 0.0, None)
     out: Tensor = ps_roi(input, rows, geometry, "pool")
     return out.to(input.dtype)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pellucid.nn.module import Module
 from pellucid.ops.arguments import type_name
 from pellucid.ops.detection import align
-from pellucid.ops.detection.checks import pooled_size
+from pellucid.ops.detection.checks import pooled_size, sampling_of, scale_of
 from pellucid.tensor.tensor import Tensor
 from pellucid.vision.ops._utils import Boxes, as_rows
 
@@ -43,7 +43,10 @@ def roi_align(
         )
     rows = as_rows(boxes)
     geometry = align.geometry_of(
-        spatial_scale, pooled_size("roi_align", output_size), sampling_ratio, aligned
+        scale_of("roi_align", spatial_scale),
+        pooled_size("roi_align", output_size),
+        sampling_of("roi_align", sampling_ratio),
+        aligned,
     )
     operator = align.roi_align if mode == "avg" else align.roi_align_max
     found = operator(input, rows, geometry)

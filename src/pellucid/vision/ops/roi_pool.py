@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pellucid.nn.module import Module
 from pellucid.ops.detection import pool
-from pellucid.ops.detection.checks import pooled_size
+from pellucid.ops.detection.checks import pooled_size, scale_of
 from pellucid.tensor.tensor import Tensor
 from pellucid.vision.ops._utils import Boxes, as_rows
 
@@ -23,7 +23,7 @@ def roi_pool(
     """
     rows = as_rows(boxes)
     size = pooled_size("roi_pool", output_size)
-    out: Tensor = pool.roi_pool(input, rows, float(spatial_scale), size)[0]
+    out: Tensor = pool.roi_pool(input, rows, scale_of("roi_pool", spatial_scale), size)[0]
     return out.to(input.dtype)
 
 
