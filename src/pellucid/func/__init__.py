@@ -8,6 +8,7 @@ gradients for each sample, `jacfwd(jacrev(f))` second derivatives.
 from __future__ import annotations
 
 from pellucid.func.derivatives import grad, grad_and_value, jvp, linearize, value_and_grad, vjp
+from pellucid.func.functional import functionalize
 from pellucid.func.jacobians import hessian, jacfwd, jacrev
 from pellucid.func.mapping import vmap
 from pellucid.func.stacking import (
@@ -18,6 +19,7 @@ from pellucid.func.stacking import (
 
 __all__ = [
     "functional_call",
+    "functionalize",
     "grad",
     "grad_and_value",
     "hessian",

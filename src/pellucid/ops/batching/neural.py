@@ -159,6 +159,32 @@ def by_sample(call: Call) -> Any:
     return _unfolded(call, call.rerun(**{n: _folded(call, t) for n, t in tensors.items()}))
 
 
+@rule("internal.ctc_losses", "internal.ctc_loss_backward")
+def ctc(call: Call) -> Any:
+    """Samples that do not see each other, laid side by side; frames come before them in scores."""
+
+    def side_by_side(value: Tensor) -> Tensor:
+        """(B, T, N, C) as (T, B·N, C)."""
+        return value.transpose(0, 1).flatten(1, 2)
+
+    def apart(found: Tensor) -> Tensor:
+        return found.unflatten(1, (call.size, -1)).transpose(0, 1)
+
+    changed: dict[str, Any] = {name: call[name] * call.size for name in ("frames", "lengths")} | {
+        "path": _folded(call, call["path"])
+    }
+    for name in ("log_probs", "log_alpha"):
+        if name in call.given:
+            changed[name] = side_by_side(call.all(call[name]))
+    for name in ("input", "loss"):
+        if name in call.given:
+            changed[name] = _folded(call, call[name])
+    found = call.rerun(**changed)
+    if isinstance(found, Tensor):
+        return apart(found)
+    return type(found)(_unfolded(call, found[0]), apart(found[1]))
+
+
 # -- normalisation
 
 

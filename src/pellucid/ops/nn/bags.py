@@ -18,6 +18,7 @@ from pellucid.ops.nn.kernels_bags import reduce_runs
 from pellucid.ops.nn.support import finished, require_tensor, working
 from pellucid.ops.returns import return_type
 from pellucid.tensor.dtype import int32, int64
+from pellucid.tensor.levels import Batched
 from pellucid.tensor.tensor import Tensor, adopt
 
 _Maxima = return_type("embedding_bag_max", "out choices")
@@ -197,6 +198,46 @@ def _padding(weight: Tensor, padding_idx: int | None) -> int:
     return padding_idx % count
 
 
+def _in_batches(
+    weight: Tensor,
+    indices: Tensor,
+    offsets: Tensor,
+    scale_grad_by_freq: bool,
+    mode: int,
+    per_sample_weights: Tensor | None,
+    include_last_offset: bool,
+    padding: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The same under `vmap`, by operators that never look at the numbers: whose bag an index is in
+    may differ between the elements. Offsets are taken as they are.
+    """
+    places = F.arange(indices.shape[0], dtype=offsets.dtype)
+    kept = indices != padding
+    if include_last_offset:
+        kept = kept & (places < offsets[-1])
+        offsets = offsets[:-1]
+    count = offsets.shape[0]
+    rows = F.embedding(weight, indices, -1, scale_grad_by_freq)
+    if not count:
+        empty = F.zeros(0, dtype=int64)
+        return rows[:0], empty, empty, empty
+    bags = F.searchsorted(offsets, places, right=True) - 1
+    sizes = F.zeros(count, dtype=int64).index_add(0, bags, kept.to(int64))
+    if mode == 2:
+        members = (bags == F.arange(count).unsqueeze(1)) & kept  # (B, M)
+        spread = F.where(members.unsqueeze(-1), rows, -float("inf"))  # (B, M, D)
+        out, first = spread.max(1)
+        out = F.where((sizes > 0).unsqueeze(-1), out, 0)
+        return out, bags, sizes, indices.index_select(0, first.flatten()).view(first.shape)
+    rows = F.where(kept.unsqueeze(-1), rows, 0)
+    if per_sample_weights is not None:
+        rows = rows * per_sample_weights.unsqueeze(-1)
+    out = F.zeros(count, rows.shape[1], dtype=rows.dtype).index_add(0, bags, rows)
+    if mode == 1:
+        out = out / sizes.clamp(min=1).to(out.dtype).unsqueeze(-1)
+    return out, bags, sizes, sizes
+
+
 @composite(where="torch", name="embedding_bag")
 def bags_of_rows(
     weight: Tensor,
@@ -226,6 +267,11 @@ def bags_of_rows(
     if per_sample_weights is not None and mode != 0:
         raise RuntimeError("embedding_bag: per_sample_weights only supported with mode='sum'")
     padding = _padding(weight, padding_idx)
+    if any(isinstance(t, Batched) for t in (weight, indices, offsets, per_sample_weights)):
+        return _in_batches(
+            weight, indices, offsets, scale_grad_by_freq, mode, per_sample_weights,
+            include_last_offset, padding,
+        )  # fmt: skip
     starts = offsets._array.astype(np.int64)
     length = indices._layout.numel
     _check_offsets(starts, length, include_last_offset)
@@ -276,7 +322,7 @@ def _read_bags(
     return input, offsets, samples
 
 
-@composite(where="nn.functional", by_element=True)
+@composite(where="nn.functional")
 def embedding_bag(
     input: Tensor,
     weight: Tensor,

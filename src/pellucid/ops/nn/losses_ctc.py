@@ -18,6 +18,7 @@ from pellucid.ops.nn.support import Ints, finished, not_implemented, require_ten
 from pellucid.ops.returns import return_type
 from pellucid.ops.underivable import unlisted
 from pellucid.tensor.dtype import BOOL, INTEGER, float32, float64, int64
+from pellucid.tensor.levels import Batched
 from pellucid.tensor.tensor import Tensor, adopt
 
 _Loss = return_type("ctc_loss_and_paths", "out log_alpha")
@@ -154,6 +155,33 @@ def _padded_labels(targets: Tensor, lengths: Ints, classes: int) -> np.ndarray:
     return labels
 
 
+def _path(targets: Tensor, lengths: Ints, classes: int, blank: int) -> Tensor:
+    """The labels with a blank around each (N, 2 S + 1).
+
+    Inside `vmap`, where the labels may differ between the elements, by operators that do not look
+    at them: only their number is checked.
+    """
+    if not isinstance(targets, Batched):
+        return adopt(kernels.extended(_padded_labels(targets, lengths, classes), blank), int64)
+    longest, batch = max(lengths), len(lengths)
+    used = np.arange(longest) < np.array(lengths)[:, None]
+    places = np.zeros(used.shape, np.int64)
+    places[used] = np.arange(sum(lengths))
+    if targets.dim() != 1:
+        width = targets.shape[1]
+        if targets.shape[0] != batch or width < longest:
+            _padded_labels(F.zeros(targets.shape, dtype=int64), lengths, classes)  # says what
+        places = np.where(used, np.arange(batch)[:, None] * width + np.arange(longest), 0)
+    elif targets.shape[0] != sum(lengths):
+        _padded_labels(F.zeros(targets.shape, dtype=int64), lengths, classes)
+    if not longest:
+        return F.full((batch, 1), blank, dtype=int64)
+    labels = targets.flatten().index_select(0, adopt(places.ravel())).view(batch, longest)
+    labels = F.where(adopt(used), labels, 0).to(int64)
+    pairs = F.stack([F.full((batch, longest), blank, dtype=int64), labels], -1)
+    return F.cat([pairs.view(batch, -1), F.full((batch, 1), blank, dtype=int64)], 1)
+
+
 @composite(where="torch", name="ctc_loss")
 def reduced_ctc_loss(
     log_probs: Tensor,
@@ -177,7 +205,7 @@ def reduced_ctc_loss(
     batched = log_probs.dim() == 3
     scores = log_probs if batched else log_probs.unsqueeze(1)
     _check(scores, frames, lengths, blank)
-    path = adopt(kernels.extended(_padded_labels(targets, lengths, scores.shape[2]), blank), int64)
+    path = _path(targets, lengths, scores.shape[2], blank)
     losses = _losses(scores, path, frames, lengths, zero_infinity)[0]
     if zero_infinity:
         losses = F.where(losses == float("inf"), F.zeros((), dtype=losses.dtype), losses)
