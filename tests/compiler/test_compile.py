@@ -253,6 +253,51 @@ def test_control_flow_on_values_is_refused_with_the_line(function, words):
     assert "test_compile.py:" in str(caught.value)
 
 
+class TestValuesAskedFor:
+    """Of tensors that do not depend on the inputs."""
+
+    def test_constants_made_inside(self):
+        def function(x):
+            mask = torch.full((3, 3), float("-inf")).triu(1)
+            return x + 1 if bool((mask[0, 1:] < 0).all()) else x
+
+        agree(function, torch.randn(3))
+
+    def test_captured_tensors_are_watched(self):
+        flag, scale = torch.tensor(1), torch.tensor([2.0, 3.0])
+
+        def function(x):
+            if flag.item():
+                x = x * 2
+            return x + int((scale * 2).sum())
+
+        compiled = compile(function)
+        x = torch.randn(4)
+        for change in (lambda: None, lambda: flag.zero_(), lambda: scale.add_(1)):
+            change()
+            assert torch.equal(compiled(x), function(x))
+            assert torch.equal(compiled(x), function(x))
+
+    def test_not_if_the_function_writes_to_them(self):
+        count = torch.zeros(())
+
+        def function(x):
+            if count.item() < 0:
+                return x
+            count.add_(1)
+            return x * 2
+
+        with pytest.raises(DataDependent, match=r"needs the value of a tensor"):
+            compile(function)(torch.randn(3))
+
+    def test_a_mask_of_a_transformer_encoder(self):
+        torch.manual_seed(0)
+        layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+        encoder = nn.TransformerEncoder(layer, 1).eval()
+        mask = nn.Transformer.generate_square_subsequent_mask(6)
+        agree(lambda x: encoder(x, mask=mask), torch.randn(2, 6, 16))
+
+
 def test_an_index_outside_an_embedding_is_refused_at_each_call():
     compiled = compile(nn.Embedding(4, 3).eval())
     with torch.no_grad():

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
+from pellucid.compiler.formulas import FORMULAS, TRUTHS, Expression
 from pellucid.compiler.graph import Node, Value
-from pellucid.tensor.dtype import float32
+from pellucid.ops.spec import registry
+from pellucid.tensor.dtype import bool_, float32
 
-Expression = tuple[Any, ...]
-
-_PLAIN = {
-    "add", "sub", "mul", "div", "neg", "abs", "square", "sqrt", "rsqrt", "reciprocal", "floor",
-    "ceil", "round", "trunc", "exp", "log", "erf", "tanh", "sigmoid", "relu", "silu", "minimum",
-    "maximum", "round_bfloat16",
-}  # fmt: skip
 _OTHER_NAMES = {"true_divide": "div", "subtract": "sub", "multiply": "mul", "absolute": "abs"}
+_TYPES = (float32, bool_)
 
 
 def as_expression(node: Node, name: str) -> tuple[Expression, list[Value]] | None:
-    """The expression of an elementwise node and its inputs, or None if it is not one in float32."""
-    if node.out.dtype is not float32 or len(node.outputs) != 1 or "random" in node.extra:
+    """The expression of an elementwise node of float32 and bool and its inputs, or None if it is
+    not one.
+    """
+    name = _OTHER_NAMES.get(name, name)
+    if len(node.outputs) != 1 or "random" in node.extra or node.out.dtype not in _TYPES:
+        return None
+    if node.kind == "write" and node.args[0].shape != node.out.shape:
+        return None
+    if node.out.dtype is bool_ and (name not in TRUTHS or node.kind == "write"):
         return None
     operands: list[Value] = []
 
-    def term(item: Any) -> Expression | None:
+    def term(item: Any) -> Any:
+        """An expression for a tensor or a number; anything else as it is."""
         if isinstance(item, Value):
-            if item.dtype is not float32:
-                return None
+            if item.dtype not in _TYPES:
+                raise _NoExpression
             if item.constant and item.numel == 1 and not item.captured:
                 return ("number", float(item.traced.detach()._array.reshape(())))
             if item not in operands:
@@ -34,71 +39,46 @@ def as_expression(node: Node, name: str) -> tuple[Expression, list[Value]] | Non
             return ("in", operands.index(item))
         if isinstance(item, (int, float)) and not isinstance(item, bool):
             return ("number", float(item))
-        return None
+        return item
 
-    if node.kind == "write" and node.args[0].shape != node.out.shape:
+    try:
+        op = _expression(node, name, term)
+    except _NoExpression:
         return None
-    op = _expression(node, _OTHER_NAMES.get(name, name), term)
     return None if op is None or not operands else (op, operands)
 
 
+class _NoExpression(Exception):
+    """An operand that expressions do not know."""
+
+
 def _expression(node: Node, name: str, term: Any) -> Expression | None:
-    args, settings = node.args, node.settings
-    terms = [term(item) for item in args]
-    if name == "gelu":
-        approximate = settings.get("approximate", args[1] if len(args) > 1 else "none")
-        return (
-            None
-            if terms[0] is None
-            else ("gelu_tanh" if approximate == "tanh" else "gelu", terms[0])
-        )
-    if name in ("clamp", "hardtanh"):
-        return _clamp(args, settings, terms)
-    if name in _GRADIENTS:
-        return _gradient(name, terms, settings)
-    if name == "div" and settings.get("rounding_mode", "") is None:
-        settings = {}
-    if name == "pow" and not settings and args[1:] == (2,):
-        return None if terms[0] is None else ("square", terms[0])
-    if name not in _PLAIN or any(t is None for t in terms):
+    if name == "cast":
+        return _cast(node, term)
+    found = FORMULAS.get(name)
+    spec = node.spec or registry.specs.get(name)
+    if found is None or spec is None:
         return None
-    alpha = settings.get("alpha", 1)
-    if set(settings) - {"alpha"} or not isinstance(alpha, (int, float)):
+    args = [term(item) for item in node.args]
+    settings = {key: term(item) for key, item in node.settings.items()}
+    if any(isinstance(each, (list, tuple)) and each[:1] not in (("in",), ("number",))
+           for each in args):  # fmt: skip
         return None
-    if alpha != 1:
-        terms[1] = ("mul", terms[1], ("number", float(alpha)))
-    return (name, *terms)
-
-
-def _clamp(args: Any, settings: Any, terms: list[Any]) -> Expression | None:
-    """min(max(x, low), high) with numbers as bounds."""
-    low = args[1] if len(args) > 1 else settings.get("min", settings.get("min_val"))
-    high = args[2] if len(args) > 2 else settings.get("max", settings.get("max_val"))
-    if terms[0] is None or any(isinstance(bound, Value) for bound in (low, high)):
+    given = dict(zip(spec.parameters, args, strict=False)) | settings
+    accepted = inspect.signature(found).parameters
+    if not given.keys() <= accepted.keys():
         return None
-    found = terms[0]
-    if low is not None:
-        found = ("maximum", found, ("number", float(low)))
-    if high is not None:
-        found = ("minimum", found, ("number", float(high)))
-    return found
+    return found(**given)
 
 
-_GRADIENTS = ("tanh_backward", "sigmoid_backward", "threshold_backward")
-
-
-def _gradient(name: str, terms: list[Any], settings: Any) -> Expression | None:
-    """The gradient of an activation from that of its result and the result (or the input)."""
-    grad, value, *_ = terms
-    if grad is None or value is None:
+def _cast(node: Node, term: Any) -> Expression | None:
+    """Between float32 and bool."""
+    source = node.args[0]
+    if source.dtype is node.out.dtype:
         return None
-    one = ("number", 1.0)
-    if name == "tanh_backward":
-        return ("mul", grad, ("sub", one, ("square", value)))
-    if name == "sigmoid_backward":
-        return ("mul", ("mul", grad, ("sub", one, value)), value)
-    limit = terms[2] if len(terms) > 2 else ("number", float(settings.get("limit", 0)))
-    return ("where", ("le", value, limit), ("number", 0.0), grad)
+    if node.out.dtype is bool_:
+        return ("ne", term(source), ("number", 0.0))
+    return ("identity", term(source))
 
 
 def inline(

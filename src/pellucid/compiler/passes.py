@@ -19,7 +19,7 @@ from pellucid.tensor.layout import contiguous
 from pellucid.tensor.storage import Storage
 from pellucid.tensor.tensor import adopt, make
 
-IDENTITIES = {"clone", "contiguous", "alias", "detach", "_unsafe_view"}
+IDENTITIES = {"clone", "contiguous", "alias", "detach", "_unsafe_view", "unsafe_view"}
 _SAME_SHAPE = {"view", "reshape", "unsafe_view", "expand"}
 _EPILOGUES = {"relu", "gelu", "silu", "sigmoid", "tanh"}
 _PRODUCTS = {"convolve", "linear"}

@@ -123,7 +123,8 @@ class Planner:
         self.readers: dict[Value, list[Node]] = {}
         self.kept_values: set[Value] = set()
         """What nodes read, and what the caller gets: lowering rules choose layouts by it."""
-        self.kept: list[Any] = []
+        self.kept: list[np.ndarray] = []
+        self.storages: list[Storage] = []
 
     def buffer(self, nbytes: int) -> Buffer:
         """Bytes of the arena, alive from the step that is added next that uses them to the last."""
@@ -156,7 +157,7 @@ class Planner:
         if found is None:
             found = _packed[key] = make()
         # While the array lives, so do the storages whose numbers are in the key.
-        self.kept.append([each._storage for each in sources if isinstance(each, Tensor)])
+        self.storages += [each._storage for each in sources if isinstance(each, Tensor)]
         return self.array(found)
 
     def place(self, value: Value) -> Physical:

@@ -119,6 +119,13 @@ class StepTracer(Tracer):
             Storage.adopt = own  # type: ignore[method-assign]
             observers.remove(self.act)
 
+    def may_read(self, value: Value) -> bool:
+        """What the step finds changes from step to step."""
+        return value.producer is None and value not in self.inputs
+
+    def read_foreign(self, tensor: Tensor) -> None:
+        """Not noticed."""
+
     def enter(self, tensor: Tensor, value: Value) -> Value:
         self.shown[_place(tensor)] = tensor
         return super().enter(tensor, value)

@@ -2,8 +2,9 @@
 
 Operators tell what they did (`tensor/events.py`); the trace listens. Python runs as it always does,
 so control flow on shapes and settings is fine and becomes part of the graph. Control flow on the
-*values* of tensors cannot be in a graph: `bool(x)`, `x.item()`, `x.numpy()` of a traced tensor
-raise `DataDependent`, which names the line.
+*values* of tensors that depend on the inputs cannot be in a graph: `bool(x)`, `x.item()`,
+`x.numpy()` of such a tensor raise `DataDependent`, which names the line. Values of captured tensors
+can be asked for: a plan holds only while these are unchanged.
 
 A trace of a function that writes to nothing but what it made itself, and draws no random numbers,
 is a sketch: products and convolutions give zeros, so that it costs little more than its Python.
@@ -71,6 +72,8 @@ class Tracer:
         self.alive: list[Any] = []
         self.inputs: list[Value] = []
         self.captured: list[Value] = []
+        self.asked: set[Value] = set()
+        """Captured tensors whose values the function asked for."""
         self.mutated: dict[int, tuple[Value, Tensor]] = {}
         self.random = False
         self.mark = default_generator.mark()
@@ -208,7 +211,38 @@ class Tracer:
         if id(target._storage) not in self.made:
             raise _NoSketch
 
+    def may_read(self, value: Value) -> bool:
+        """Whether a value may be asked for while the function runs: it depends on captured tensors
+        alone, which are not written to.
+        """
+        seen: set[Value] = set()
+        found = [value]
+        while found:
+            one = found.pop()
+            if one in seen:
+                continue
+            seen.add(one)
+            node = one.producer
+            if node is None:
+                if not one.captured:
+                    return False
+                continue
+            if node.kind == "write" or "random" in node.extra:
+                return False
+            if self.sketches and "sketched" in node.extra:
+                raise _NoSketch
+            found += node.inputs()
+        self.asked.update(one for one in seen if one.captured)
+        return True
+
+    def read_foreign(self, tensor: Tensor) -> None:
+        """A tensor that no operator has met was asked for its value: the plan depends on it."""
+        self.asked.add(self.capture(tensor))
+
     def graph(self, outputs: list[Tensor]) -> Graph:
+        for first, root in self.mutated.values():
+            if first in self.asked:
+                raise _refusal("item", Value(first.shape, first.dtype, root), _line())
         nodes = []
         for node in self.nodes:
             after = node.extra.pop("after", [])
@@ -244,8 +278,10 @@ def _readers_refuse(tracer: Tracer) -> Iterator[None]:
             here = threading.get_ident() == thread and not is_acting()
             if here and id(self) in tracer.values:
                 value = tracer.values[id(self)]
-                if value.traced is self and (value.producer is not None or value in tracer.inputs):
+                if value.traced is self and not tracer.may_read(value):
                     raise _refusal(name, value, _line())
+            elif here:
+                tracer.read_foreign(self)
             return original(self, *args, **kwargs)
 
         return read

@@ -13,7 +13,7 @@ from pellucid.compiler.lower.rules import COPY, rule, view_layout
 from pellucid.compiler.plan import EagerStep, Physical, Planner
 from pellucid.kernels.pointwise import pointwise
 from pellucid.kernels.vectors import move_bytes, swap_axes
-from pellucid.tensor.dtype import float32
+from pellucid.tensor.dtype import bool_, dtype, float32
 from pellucid.tensor.layout import Layout, contiguous, expand, narrow
 
 _IDENTITY = ("identity", ("in", 0))
@@ -40,10 +40,11 @@ def walk(
     if not dims or dims[-1][1][0] != 1:
         dims.append((1, [1] * len(layouts)))
     n, inner = dims.pop()
-    kinds = "".join("v" if s == 1 else "s" if s == 0 else "g" for s in inner[1:])
+    kinds = "".join(_letter(s, p.dtype) for s, p in zip(inner[1:], inputs, strict=True))
     words = [w for size, strides in dims for w in (size, *strides)]
     table = np.array([*words, 0, *inner], np.int64)
-    kernel = pointwise(expression=expression, kinds=kinds, rank=len(dims))
+    truth = out.dtype is bool_
+    kernel = pointwise(expression=expression, kinds=kinds, rank=len(dims), truth=truth)
     outer = math.prod(size for size, _ in dims)
     moved = 4.0 * (out.layout.numel + sum(p.layout.numel for p in inputs))
     planner.step(
@@ -51,6 +52,12 @@ def walk(
         [out.ref(), n, outer, planner.array(table), *(p.ref() for p in inputs)],
         str(list(out.layout.shape)), nbytes=moved,
     )  # fmt: skip
+
+
+def _letter(step: int, type: dtype) -> str:
+    """How an input of `pointwise` lies along the innermost dimension, and what it holds."""
+    letter = "v" if step == 1 else "s" if step == 0 else "g"
+    return letter.upper() if type is bool_ else letter
 
 
 def copy(planner: Planner, source: Physical, out: Physical) -> None:
@@ -65,6 +72,8 @@ def copy(planner: Planner, source: Physical, out: Physical) -> None:
             "copy", move_bytes(), [source.ref(), out.ref(), nbytes], str(list(out.layout.shape)),
             nbytes=2.0 * nbytes,
         )  # fmt: skip
+    elif source.dtype is bool_ and out.dtype is bool_:
+        walk(planner, _IDENTITY, [source], out, "copy")
     elif short:
         _copy_short(planner, source, out)
     elif words > 1:
@@ -142,7 +151,7 @@ def lower_pointwise(planner: Planner, node: Node) -> Physical | None:
         if found is not None:
             layout = found
             break
-    out = planner.fresh(layout)
+    out = planner.fresh(layout, node.out.dtype)
     walk(planner, node.extra["expression"], places, out, describe(node.extra["expression"]))
     return out
 
