@@ -1,6 +1,9 @@
 """Compiled functions below float32: close to float64, and what the plan says of it."""
 
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -8,6 +11,7 @@ import pellucid as torch
 import pellucid.nn.functional as F
 from pellucid import nn
 from pellucid.compiler.plan import EagerStep
+from pellucid.kernels.target import host_features
 from pellucid.models import resnet18
 from tests.compiler.test_compile import randomise
 
@@ -253,3 +257,23 @@ def test_plans_of_an_autocast_are_its_own():
             low, eager = compiled(x), model(x)
         assert low.dtype is eager.dtype is torch.bfloat16 and torch.equal(low, eager)
         assert torch.equal(compiled(x), plain) and len(compiled.plans) == 2
+
+
+@pytest.mark.parametrize("target", ["scalar", "avx2"])
+def test_other_targets(target):
+    if target != "scalar" and not host_features().get(target, False):
+        pytest.skip(f"this CPU has no {target}")
+    script = (
+        "from tests.compiler import test_precision as t\n"
+        "for precision in t.LIMITS:\n"
+        "    t.test_linear_is_within_the_rounding_of_its_operands(3, 7, 33, True, precision)\n"
+        "    for case in t.CONVOLUTIONS[:2]:\n"
+        "        t.test_convolutions(case, 1, precision)\n"
+        "compiled, *_ = t.compiled_and_exact(t.nn.Linear(2, 2), t.torch.ones(1, 2))\n"
+        "assert 'no instructions for it' in str(compiled)\n"
+    )
+    environment = os.environ | {"PELLUCID_TARGET": target}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

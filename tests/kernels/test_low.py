@@ -162,6 +162,8 @@ def test_other_targets(target):
         "t.test_dots_of_pairs_and_of_bytes()\n"
         "t.check_product(17, 37, 9, 17, 1)\n"
         "t.check_product(3, 5, 1, 2, 2, 'bf16', 'bf16')\n"
+        "t.test_winograd_convolution(False, 1, 'both', 'bf16')\n"
+        "t.test_weights_are_packed_alike_by_threads_and_numpy(7, 33)\n"
     )
     environment = os.environ | {"PELLUCID_TARGET": target}
     done = subprocess.run(

@@ -123,6 +123,7 @@ def test_other_targets(target):
         "from tests.kernels import test_quantise as t\n"
         "t.test_bytes_are_within_a_step((5, 37), 1.0)\n"
         "t.check_product(17, 37, 9, 17, 1)\n"
+        "t.test_weights_are_packed_alike_by_threads_and_numpy(7, 33)\n"
     )
     environment = os.environ | {"PELLUCID_TARGET": target}
     done = subprocess.run(

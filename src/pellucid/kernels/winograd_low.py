@@ -58,6 +58,16 @@ class _LowStages(Stages):
         if self.out != "f32":
             b.store(b.convert(value, BF16), arg.low, at, mask)
 
+    def input(self, tile: Value, slot: Value, v: Value) -> None:
+        super().input(tile, slot, v)
+        b, arg = self.b, self.b.arg
+        if b.lanes > 1:  # whole vectors are written, and so the second half of the last word
+            return
+        nothing = b.constant(0.0, BF16)
+        with b.when(b.binary("eq", arg.c % 2, 1)), b.loop("place", 0, self.size**2) as place:
+            at = place * arg.chunk * arg.v_row + slot * arg.v_row + arg.c
+            b.store(nothing, v, at)
+
     def multiply(self, place: Value, panel: Value, count: Value, v: Value, products: Value) -> None:
         b, arg, nr = self.b, self.b.arg, width(self.b.target)
         panels, steps, row = b.ceil_div(arg.k, nr), b.ceil_div(arg.c, 2), arg.v_row // 2
