@@ -115,6 +115,8 @@ CONVOLUTIONS = [
     dict(c=20, k=32, size=1, stride=2, padding=0, h=9, w=9),
     dict(c=24, k=12, size=3, stride=1, padding=2, dilation=2, groups=3, h=9, w=9),
     dict(c=64, k=64, size=3, stride=1, padding=1, h=30, w=30),
+    dict(c=33, k=35, size=3, stride=1, padding=1, h=9, w=7),
+    dict(c=34, k=35, size=3, stride=1, padding=0, h=9, w=7),
 ]
 
 

@@ -132,5 +132,7 @@ def plan_winograd_low(g: Images, threads: int) -> Winograd:
 
 
 def winograd_pays(g: Images) -> bool:
-    """Whether the transforms cost less than the products that they save."""
-    return suits_winograd(g) and min(g.c, g.k) >= _WINOGRAD_CHANNELS
+    """Whether the transforms cost less than the products that they save. Pixels must be whole
+    words, since they are read one after the other.
+    """
+    return suits_winograd(g) and min(g.c, g.k) >= _WINOGRAD_CHANNELS and g.c % 2 == 0
