@@ -240,3 +240,40 @@ def plan_weight_gradient(g: Images, threads: int) -> WeightGradient:
         band, across = min(max(pixels // g.ow, 1), g.oh), g.ow
     room = band * across * (nr if taps else lda) + current().lanes
     return WeightGradient(g, taps, band, across, lda, room, threads * room)
+
+
+@dataclass(frozen=True)
+class WinogradWeights:
+    """`chunk` tiles at a time; `v`, `d` and `room` are floats of scratch."""
+
+    images: Images
+    m: int
+    chunk: int
+    v_row: int
+    d_row: int
+    v: int
+    d: int
+    room: int
+
+    def arguments(self, x: Any, grad: Any, out: Any, v: Any, d: Any, room: Any) -> list[Any]:
+        """What the kernel `winograd_weights` is called with."""
+        g = self.images
+        return [x, grad, out, v, d, room, g.n, g.h, g.w, g.c, g.k, g.oh, g.ow, *g.padding,
+                self.chunk, self.v_row, self.d_row]  # fmt: skip
+
+
+_TRANSFORMED = 8 << 20
+"""Bytes of transformed images and gradients that stay in the last cache."""
+
+
+def plan_winograd_weights(g: Images, threads: int, rows: int) -> WinogradWeights:
+    """F(4, 3); `rows` output channels are a unit of work."""
+    m, places, nr = 4, 36, width(current())
+    tiles = g.n * -(-g.oh // m) * -(-g.ow // m)
+    v_row, d_row = padded(g.c, nr), padded(g.k, 16)
+    most = max(_TRANSFORMED // (4 * places * (v_row + d_row)), 64)
+    chunk = max(-(-tiles // -(-tiles // most)), 1)
+    # A tile of products reads up to a vector past its rows.
+    d = places * chunk * d_row + 16
+    return WinogradWeights(g, m, chunk, v_row, d_row, places * chunk * v_row + nr, d,
+                           threads * places * rows * nr)  # fmt: skip

@@ -18,6 +18,7 @@ from pellucid.kernels.choose import (
     plan_weight_gradient,
     plan_windows,
     plan_winograd,
+    plan_winograd_weights,
     suits_winograd,
 )
 from pellucid.kernels.convolution import conv_depthwise, conv_windows
@@ -28,7 +29,10 @@ from pellucid.kernels.tile import width
 from pellucid.kernels.vectors import swap_axes
 from pellucid.kernels.weight_gradient import weight_gradient
 from pellucid.kernels.winograd import winograd
+from pellucid.kernels.winograd_weights import ROWS, winograd_weights
 
+_MANY_PIXELS = 256
+"""Output pixels from which on the gradient of weights goes by Winograd's way."""
 _PLAIN = {"bias": False, "residual": False, "activation": ""}
 
 
@@ -140,6 +144,9 @@ def weight_gradient_of(
     g = Images.of(x.shape, grad.shape, out.shape[2:], stride, padding, dilation, groups)
     k, c = out.shape[:2]
     source = channels_last(x, "images")
+    if suits_winograd(g) and g.n * g.oh * g.ow >= _MANY_PIXELS:
+        _winograd_weights(g, source, grad, out)
+        return
     pixels = g.oh * g.ow
     last = is_last(grad) and not grad.flags.c_contiguous
     if not last:
@@ -151,8 +158,25 @@ def weight_gradient_of(
     room = scratch("windows", plan.scratch)
     kernel = weight_gradient(taps=plan.taps, unit=not last)
     pool.run(kernel, *plan.arguments(_at(source), _at(grad), _at(target), _at(room), steps))
+    _spread_taps(g, target, out, direct)
+
+
+def _winograd_weights(g: Images, x: np.ndarray, grad: np.ndarray, out: np.ndarray) -> None:
+    plan = plan_winograd_weights(g, pool.num_threads(), ROWS)
+    last = channels_last(grad, "gradient")
+    direct = is_last(out)
+    target = out if direct else scratch("result", out.size)
+    v, d, room = (scratch(name, size) for name, size in
+                  (("v", plan.v), ("products", plan.d), ("windows", plan.room)))  # fmt: skip
+    pool.run(winograd_weights(m=plan.m), *plan.arguments(*map(_at, (x, last, target, v, d, room))))
+    _spread_taps(g, target, out, direct)
+
+
+def _spread_taps(g: Images, target: np.ndarray, out: np.ndarray, direct: bool) -> None:
+    """Weights (K, kh, kw, C) to where they belong."""
     if direct:
         return
+    k, c = out.shape[:2]
     taps = math.prod(g.kernel)
     if out.flags.c_contiguous:
         swap(target, out, k, taps, c)
