@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -120,6 +121,45 @@ enter(
             lambda t, found, y: t.nn.functional.cross_entropy(found, y),
             lambda: (normal(8, 3, 224, 224), np.random.default_rng(1).integers(0, 1000, 8)),
         ),
+        flops=3 * 8 * RESNET18_FLOPS,
+        seconds=0.0,
+        rounds=5,
+    )
+)
+
+
+def _compiled_step(name: str) -> Callable[[], Call]:
+    """ResNet-18's training step as one compiled function; PyTorch's as it is."""
+
+    def prepare() -> Call:
+        t = importlib.import_module(name)
+        t.set_num_threads(2)
+        t.manual_seed(0)
+        model = resnet18(t).train()
+        chosen = t.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+        x = t.from_numpy(normal(8, 3, 224, 224))
+        y = t.from_numpy(np.random.default_rng(1).integers(0, 1000, 8))
+
+        def step(x: Any, y: Any) -> Any:
+            chosen.zero_grad()
+            found = t.nn.functional.cross_entropy(model(x), y)
+            found.backward()
+            chosen.step()
+            return found
+
+        function = t.compile(step) if name == "pellucid" else step
+        for _ in range(3):
+            function(x, y)
+        return lambda: function(x, y)
+
+    return prepare
+
+
+enter(
+    Benchmark(
+        group="training",
+        case="ResNet-18 step, batch 8, compiled",
+        own={name: _compiled_step(name) for name in ("pellucid", "torch")},
         flops=3 * 8 * RESNET18_FLOPS,
         seconds=0.0,
         rounds=5,

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pellucid.kernels import eager
 from pellucid.kernels.attention import attention
 from pellucid.kernels.convolution import conv_depthwise, conv_windows
 from pellucid.kernels.gemm import gemm, pack_b
@@ -261,3 +262,16 @@ def test_transposes(shape):
     out = np.empty((shape[0], shape[2], shape[1]), np.float32)
     run(swap_axes(), x, out, *shape, shape[2], shape[1], x[0].size, x[0].size)
     assert (out == x.swapaxes(1, 2)).all()
+
+
+@pytest.mark.parametrize("case", [(2, 13, 15, 16, 16, 1), (3, 14, 14, 40, 70, 1),
+                                  (2, 17, 19, 32, 33, 0), (9, 56, 56, 16, 16, 1)])  # fmt: skip
+def test_the_gradient_of_weights_by_winograds_way(case):
+    n, h, w, c, k, pad = case
+    x, grad = numbers(1, n, c, h, w), numbers(2, n, k, h + 2 * pad - 2, w + 2 * pad - 2)
+    exact = torch.nn.grad.conv2d_weight(
+        torch.from_numpy(x).double(), (k, c, 3, 3), torch.from_numpy(grad).double(), padding=pad
+    ).numpy()
+    out = np.full((k, c, 3, 3), np.nan, np.float32)
+    eager.weight_gradient_of(grad, x, out, (1, 1), (pad, pad), (1, 1), 1)
+    close(out, exact, 5e-6)

@@ -178,10 +178,10 @@ def _frozen(item: Any) -> Any:
 
 
 def follow_weights(graph: Graph) -> None:
-    """Linear layers of weights that change are packed in each call."""
+    """Weights of linear layers and convolutions that change are packed in each call."""
     for node in graph.nodes if graph.live else ():
-        if node.op == "linear" and not node.args[1].constant:
-            node.op = "live_linear"
+        if node.op in ("linear", "convolve") and not node.args[1].constant:
+            node.op = f"live_{node.op}"
 
 
 def _constant(array: np.ndarray) -> Value:

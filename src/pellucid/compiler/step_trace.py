@@ -90,6 +90,8 @@ class StepTracer(Tracer):
         """Such values of the node of the tape that runs."""
         self.shown: dict[Any, Tensor] = {}
         """Tensors by what of which storage they show."""
+        self.roots: dict[int, int] = {}
+        """By the storage that owns the bytes: the one through which this step looks at them."""
         self.thread = threading.get_ident()
 
     def listen(self, call: Callable[[], Any]) -> Any:
@@ -134,7 +136,8 @@ class StepTracer(Tracer):
         known = self.shown.get(_place(tensor))
         if known is not None:  # another tensor object that shows the same memory, as the tape makes
             return self.enter(tensor, self.value(known))
-        if isinstance(tensor._storage.owner, Storage):
+        own = id(tensor._storage)
+        if self.roots.setdefault(id(_root(tensor._storage)), own) != own:
             raise NotTraceable(
                 "the step uses `.data` of a tensor: what is written to it would not be noticed\n"
                 "  Use the tensor itself under torch.no_grad(), or tensor.detach()."
@@ -330,6 +333,12 @@ class StepTracer(Tracer):
 
 def _place(tensor: Tensor) -> Any:
     return (id(tensor._storage), tensor._layout, tensor.dtype)
+
+
+def _root(storage: Storage) -> Storage:
+    while isinstance(storage.owner, Storage):
+        storage = storage.owner
+    return storage
 
 
 def trace_step(

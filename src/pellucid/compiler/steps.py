@@ -11,6 +11,11 @@ from typing import Any
 from pellucid.autograd.modes import no_grad
 from pellucid.compiler.graph import Graph, Node, Value
 from pellucid.compiler.lower import lower
+from pellucid.compiler.lower.live_images import (
+    lower_batch_norm,
+    lower_batch_norm_gradient,
+    lower_max_pool,
+)
 from pellucid.compiler.lower.moves import copy
 from pellucid.compiler.lower.training import (
     Numbers,
@@ -176,11 +181,13 @@ class PlannedGraph:
                            for v in olds)  # fmt: skip
                 lower_update(planner, node, self.numbers, free)
             elif "tape" in node.extra:
-                lower_tape(planner, node)
+                if not lower_batch_norm_gradient(planner, node):
+                    lower_tape(planner, node)
             elif "also" in node.extra:
-                lower_with_writes(planner, node)
+                if not lower_batch_norm(planner, node):
+                    lower_with_writes(planner, node)
             else:
-                return False
+                return lower_max_pool(planner, node)
             return True
 
         lower(planner, graph, special)

@@ -142,7 +142,7 @@ def weight_gradient_of(
 ) -> None:  # fmt: skip
     """Into `out` (K, C / groups, kh, kw): the sums over pixels of grad (N, K, OH, OW) and x."""
     g = Images.of(x.shape, grad.shape, out.shape[2:], stride, padding, dilation, groups)
-    k, c = out.shape[:2]
+    k = out.shape[0]
     source = channels_last(x, "images")
     if suits_winograd(g) and g.n * g.oh * g.ow >= _MANY_PIXELS:
         _winograd_weights(g, source, grad, out)

@@ -6,7 +6,26 @@ apply (another dtype, another dimension): then the operator runs as in eager mod
 
 from __future__ import annotations
 
-from pellucid.compiler.lower import images, low, moves, products, quantised, rows, training
+from pellucid.compiler.lower import (
+    images,
+    live_images,
+    low,
+    moves,
+    products,
+    quantised,
+    rows,
+    training,
+)
 from pellucid.compiler.lower.rules import lower
 
-__all__ = ["images", "low", "lower", "moves", "products", "quantised", "rows", "training"]
+__all__ = [
+    "images",
+    "live_images",
+    "low",
+    "lower",
+    "moves",
+    "products",
+    "quantised",
+    "rows",
+    "training",
+]

@@ -159,7 +159,7 @@ def input_gradient(grad: np.ndarray, w: np.ndarray, out: np.ndarray, g: Geometry
         _input_depthwise(grad, w, out, _slide(w.shape[2:], g))
         return
     phases = [
-        list(_phases(s, f, t, p, d))
+        list(phases_of(s, f, t, p, d))
         for s, f, t, p, d in zip(
             out.shape[2:], w.shape[2:], g.stride, g.padding, g.dilation, strict=True
         )
@@ -207,7 +207,7 @@ class Phase(NamedTuple):
     dilation: int
 
 
-def _phases(size: int, f: int, t: int, p: int, d: int) -> Iterator[Phase]:
+def phases_of(size: int, f: int, t: int, p: int, d: int) -> Iterator[Phase]:
     """The phases of one dimension: place y is met by tap i at output o where y = o t - p + i d."""
     common = math.gcd(t, d)
     for residue in range(min(t, size)):
