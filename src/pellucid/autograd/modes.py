@@ -24,12 +24,15 @@ class _State(threading.local):
     """What the calling thread records: read on every operator call.
 
     `grad` says whether operators are recorded. In inference mode they never are; `asked` is then
-    what `enable_grad` and `no_grad` set, and what `is_grad_enabled` answers.
+    what `enable_grad` and `no_grad` set, and what `is_grad_enabled` answers. `undetermined` is set
+    while a backward pass runs with weights that stand for any others, as derivatives along a
+    direction need: formulas must not judge them.
     """
 
     grad = True
     inference = False
     asked = False
+    undetermined = False
 
 
 state = _State()

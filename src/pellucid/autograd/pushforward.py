@@ -9,14 +9,27 @@ and a pass over that record for each; together about twice the work of a rule fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from pellucid.autograd.api import grad
 from pellucid.autograd.arithmetic import arithmetic
-from pellucid.autograd.modes import enable_grad, set_grad_enabled
+from pellucid.autograd.modes import enable_grad, set_grad_enabled, state
 from pellucid.autograd.node import wants_grad
 from pellucid.tensor.levels import Batched, wrap
 from pellucid.tensor.tensor import Tensor
+
+
+@contextmanager
+def _undetermined_weights() -> Iterator[None]:
+    """Formulas that refuse some weights (a loss that depends on the phase of an eigenvector) must
+    take these, which are no loss.
+    """
+    before, state.undetermined = state.undetermined, True
+    try:
+        yield
+    finally:
+        state.undetermined = before
 
 
 def undetermined(like: Tensor) -> Tensor:
@@ -43,7 +56,7 @@ class Pushforward:
         self.weights = [undetermined(outputs[i]) for i in self.places]
         self.pulled: tuple[Tensor | None, ...] = (None,) * len(inputs)
         if self.places:
-            with enable_grad():
+            with enable_grad(), _undetermined_weights():
                 self.pulled = grad(
                     [outputs[i] for i in self.places],
                     inputs,

@@ -43,6 +43,7 @@ def draw(axes: Any, figure: Figure) -> None:
     y = np.concatenate([np.asarray(series.y) for series in figure.series] or [np.zeros(0)])
     if figure.log_x and _decades(x):
         axes.set_xscale("log")
+        _plain_ticks(axes, x)
     elif (x == np.round(x)).all():
         axes.xaxis.get_major_locator().set_params(integer=True)
     if figure.log_y and _decades(y):
@@ -52,6 +53,18 @@ def draw(axes: Any, figure: Figure) -> None:
         axes.spines[side].set_visible(False)
     if 1 <= len(figure.series) <= 9:
         axes.legend(fontsize=7, framealpha=0.7, edgecolor="none")
+
+
+def _plain_ticks(axes: Any, x: np.ndarray) -> None:
+    """Few sizes stand under a logarithmic axis as they are; powers of ten would miss them."""
+    sizes = np.unique(x[np.isfinite(x) & (x > 0)])
+    if len(sizes) <= 12 and (sizes == np.round(sizes)).all():
+        far = [sizes[0]]
+        for size in sizes[1:]:
+            if size > 1.25 * far[-1]:  # the next would be written over it
+                far.append(size)
+        axes.set_xticks(far, labels=[f"{size:.0f}" for size in far])
+        axes.minorticks_off()
 
 
 def _decades(values: np.ndarray) -> bool:

@@ -27,7 +27,7 @@ _PAGE = Template("""<!doctype html>
   :root { --ink: #e3e8ec; --soft: #a3afb9; --line: #39424a; --page: #14181c; --link: #7db4ee;
     --good: #1c4a31; --good-ink: #c5efd6; --some: #54400f; --some-ink: #fbe6b6; --bad: #5c2218;
     --bad-ink: #fbd5cd; }
-  svg { filter: invert(.9) hue-rotate(180deg); }
+  svg, svg image, svg [id^="QuadMesh"] { filter: invert(.9) hue-rotate(180deg); }
 }
 body { margin: 0 auto; max-width: 70rem; padding: 1.5rem; color: var(--ink);
   background: var(--page); font: 16px/1.55 system-ui, sans-serif; }
