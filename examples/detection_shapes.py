@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import io
 import json
+import pickle
 import sys
 import time
 from pathlib import Path
@@ -100,6 +101,24 @@ def batch(seed, numbers):
     return images, targets
 
 
+SAME = ("steps", "batch", "lr", "seed")
+"""Options that must not change between a run and its continuation."""
+
+
+def load(path, options):
+    """A checkpoint to go on from; a sentence if it is damaged or of another run."""
+    try:
+        state = torch.load(path)
+        found = state["options"]
+    except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        sys.exit(f"--resume: {path} is no whole checkpoint of this program: {reason}")
+    for name in SAME:
+        if found[name] != getattr(options, name):
+            sys.exit(f"--resume: {path} was made with --{name} {found[name]}; say so again")
+    return state
+
+
 def train(pooling, options, folder):
     """The trained model and its losses, from a checkpoint if there is one and --resume."""
     model = model_with(pooling, options.seed)
@@ -110,9 +129,7 @@ def train(pooling, options, folder):
     checkpoint = folder / f"{pooling}.pt"
     first, losses = 0, []
     if options.resume and checkpoint.exists():
-        state = torch.load(checkpoint)
-        if state["steps"] != options.steps:
-            sys.exit(f"{checkpoint} is of a run of {state['steps']} steps, not {options.steps}")
+        state = load(checkpoint, options)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
@@ -127,7 +144,7 @@ def train(pooling, options, folder):
             "schedule": schedule.state_dict(),
             "random": torch.get_rng_state(),
             "step": step,
-            "steps": options.steps,
+            "options": {name: getattr(options, name) for name in SAME},
             "losses": losses,
         }
         with atomic_writer(checkpoint) as file:

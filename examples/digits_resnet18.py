@@ -13,6 +13,7 @@ gives the numbers that the uninterrupted run gives.
 import argparse
 import gzip
 import os
+import pickle
 import sys
 from pathlib import Path
 
@@ -225,6 +226,29 @@ def save(state: dict, path: Path) -> None:
     os.replace(temporary, path)
 
 
+def load(path: Path, args: argparse.Namespace, same: tuple[str, ...]) -> dict:
+    """A checkpoint to go on from; a sentence if it is missing, damaged or of another run."""
+    if not path.exists():
+        raise SystemExit(f"--resume: there is no checkpoint {path}")
+    try:
+        state = torch.load(path, weights_only=True)
+        of = state["arguments"]
+    except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        words = f"--resume: {path} is no whole checkpoint of this program: {reason}"
+        raise SystemExit(words) from None
+    for name in same:
+        if of[name] != str(getattr(args, name)):
+            option = f"--{name.replace('_', '-')}"
+            raise SystemExit(f"--resume: {path} was made with {option} {of[name]}; say so again")
+    return state
+
+
+def arguments_of(args: argparse.Namespace) -> dict[str, str]:
+    """What a checkpoint remembers of the command line."""
+    return {name: str(value) for name, value in vars(args).items()}
+
+
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train a ResNet-18 on small grey images.")
     parser.add_argument("--data", default="digits", help="digits, fashion-mnist or a folder")
@@ -254,7 +278,9 @@ def main() -> None:
     )
     first = 0
     if args.resume:
-        state = torch.load(args.checkpoint, weights_only=True)
+        state = load(
+            args.checkpoint, args, ("data", "limit", "width", "epochs", "batch_size", "lr")
+        )
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         scheduler.load_state_dict(state["scheduler"])
@@ -277,6 +303,7 @@ def main() -> None:
             "random": torch.get_rng_state(),
             "order": train.generator.get_state(),
             "epoch": epoch + 1,
+            "arguments": arguments_of(args),
         }
         save(state, args.checkpoint)
 

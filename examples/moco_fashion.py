@@ -14,6 +14,7 @@ from it and gives the numbers that the uninterrupted run gives. Plots are saved 
 import argparse
 import copy
 import math
+import os
 import sys
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from digits_resnet18 import (
     FASHION_MNIST,
     BasicBlock,
     ResNet18,
+    arguments_of,
+    load,
     read_digits,
     read_mnist_like,
     save,
@@ -192,7 +195,9 @@ def plot(history: list[dict], before: dict, after: dict, path: Path) -> None:
     right.set(ylabel="test accuracy, %", title="Frozen features", ylim=(0, 125))
     right.legend(loc="upper center", ncols=2)
     figure.tight_layout()
-    figure.savefig(path, dpi=120)
+    temporary = path.with_name(path.name + ".tmp")
+    figure.savefig(temporary, dpi=120, format="png")
+    os.replace(temporary, path)
     print(f"plot: {path}")
 
 
@@ -252,9 +257,8 @@ def main() -> None:
     optimizer = optim.SGD(trained, lr=args.lr, momentum=0.9, weight_decay=5e-4)
     history: list[dict] = []
     if args.resume:
-        if not args.checkpoint.exists():
-            raise SystemExit(f"--resume: there is no checkpoint {args.checkpoint}")
-        state = torch.load(args.checkpoint, weights_only=True)
+        same = ("data", "limit", "width", "dim", "queue", "epochs", "batch_size", "lr")
+        state = load(args.checkpoint, args, same)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["random"])
@@ -279,6 +283,7 @@ def main() -> None:
             "random": torch.get_rng_state(),
             "history": history,
             "before": before,
+            "arguments": arguments_of(args),
         }
         save(state, args.checkpoint)
 

@@ -104,7 +104,13 @@ def test_a_short_comparison_and_its_files(tmp_path):
     }  # fmt: skip
     other = run(tmp_path, "--resume", "--steps", "3", "--test-scenes", "1")
     assert other.returncode == 1
-    assert "is of a run of 2 steps, not 3" in other.stderr
+    assert "was made with --steps 2; say so again" in other.stderr
+    checkpoint = tmp_path / "align.pt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    damaged = run(tmp_path, "--resume", *SHORT)
+    assert damaged.returncode == 1
+    assert "align.pt is no whole checkpoint of this program" in damaged.stderr
+    assert "Traceback" not in damaged.stderr
 
 
 @pytest.mark.slow

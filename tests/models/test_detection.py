@@ -101,8 +101,14 @@ def test_anchors_by_hand():
     assert anchors[0][(1 * 6 + 2) * 3 + 1].tolist() == [0.0, -8.0, 32.0, 24.0]
     with pytest.raises(ValueError, match="2 levels of sizes and 1 of aspect_ratios"):
         AnchorGenerator(((32,), (64,)), ((1.0,),))
-    with pytest.raises(ValueError, match="anchors for 2 levels, and the features have 1"):
+    with pytest.raises(AssertionError, match="anchors for 2 levels, and the features have 1"):
         generator(batch, [torch.zeros(2, 8, 4, 6)])
+
+
+def test_plain_numbers_are_a_size_a_level_and_aspects_of_all():
+    short = AnchorGenerator((16, 32), (0.5, 1.0))
+    long = AnchorGenerator(((16,), (32,)), ((0.5, 1.0),) * 2)
+    assert (short.sizes, short.aspect_ratios) == (long.sizes, long.aspect_ratios)
 
 
 def test_box_coder_there_and_back():

@@ -52,7 +52,21 @@ def test_boxes_are_drawn():
     gray = utils.draw_bounding_boxes(torch.zeros(1, 20, 20), boxes, width=2)
     assert (tuple(gray.shape), gray.dtype) == ((3, 20, 20), torch.float32)
     assert gray.max().item() <= 1.0
-    assert torch.equal(utils.draw_bounding_boxes(image, torch.empty(0, 4)), image)
+    with pytest.warns(UserWarning, match="No box was drawn"):
+        assert torch.equal(utils.draw_bounding_boxes(image, torch.empty(0, 4)), image)
+    with pytest.warns(UserWarning, match="'font_size' will be ignored"):
+        utils.draw_bounding_boxes(image, boxes, ["a", "b"], font_size=9)
+
+
+def test_labels_have_colours_of_their_own():
+    image, box = torch.zeros(3, 30, 40, dtype=torch.uint8), torch.tensor([[2.0, 3, 38, 28]])
+    inked = utils.draw_bounding_boxes(image, box, ["X"], "red", label_colors="lime")
+    assert inked[1].max().item() > 200
+    assert inked[0, 3, 20].item() == 255
+    ground = utils.draw_bounding_boxes(
+        image, box, ["X"], "red", label_background_colors=["blue"], fill_labels=True
+    )
+    assert (ground[2] == 255).sum().item() > 20
 
 
 def test_boxes_that_are_refused():
@@ -84,8 +98,13 @@ def test_masks_are_laid_over():
     masks[1, 1:3, 1:3] = True
     found = utils.draw_segmentation_masks(image, masks, 0.5, ["red", "blue"])
     assert found[:, 0, 0].tolist() == [177, 50, 50]
-    assert found[:, 1, 1].tolist() == [50, 50, 177]
+    assert found[:, 2, 1].tolist() == [50, 50, 177]
+    assert found[:, 1, 1].tolist() == [50, 50, 50]  # both: black
     assert found[:, 3, 3].tolist() == [100, 100, 100]
+    smooth = utils.draw_segmentation_masks(image / 255, masks, 0.5, ["red", "blue"])
+    torch.testing.assert_close(smooth, found / 255, atol=0.005, rtol=0)
+    with pytest.warns(UserWarning, match="No mask was drawn"):
+        assert utils.draw_segmentation_masks(image, masks[:0]) is image
     with pytest.raises(ValueError, match="must be of dtype bool"):
         utils.draw_segmentation_masks(image, masks.float())
     with pytest.raises(ValueError, match="same height and width"):
@@ -104,6 +123,25 @@ def test_keypoints_are_drawn():
     assert hidden[0, 5, 10].item() == 0
     with pytest.raises(ValueError, match="must be of shape"):
         utils.draw_keypoints(image, points[0])
+    with pytest.raises(ValueError, match="must have the same dimensionality"):
+        utils.draw_keypoints(image, points, visibility=torch.ones(1, 4))
+    with pytest.raises(ValueError, match="Pass an RGB image"):
+        utils.draw_keypoints(image[:1], points)
+
+
+FLOW = [[255, 0, 0], [255, 229, 0], [0, 209, 255], [87, 0, 255], [255, 255, 255], [255, 127, 127]]
+
+
+def test_flow_in_colours():
+    x = torch.tensor([3.0, 0, -3, 0, 0, 1.5])[None]
+    y = torch.tensor([0.0, 3, 0, -3, 0, 0])[None]
+    found = utils.flow_to_image(torch.stack([x, y]))[:, 0].T.tolist()
+    # torchvision 0.28's
+    assert found == FLOW
+    with pytest.raises(ValueError, match="should have shape"):
+        utils.flow_to_image(torch.rand(3, 4, 4))
+    with pytest.raises(ValueError, match=r"should be of dtype torch\.float"):
+        utils.flow_to_image(torch.rand(2, 4, 4).double())
 
 
 def test_png_there_and_back(tmp_path):

@@ -5,11 +5,10 @@ from __future__ import annotations
 import io
 import math
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
-
-import numpy as np
 
 from pellucid import ops
 from pellucid.autograd.modes import no_grad
@@ -17,8 +16,9 @@ from pellucid.io.atomic import atomic_writer
 from pellucid.ops.arguments import type_name
 from pellucid.tensor.dtype import bool_, uint8
 from pellucid.tensor.tensor import Tensor
+from pellucid.vision.flow import flow_to_image as flow_to_image
 from pellucid.vision.pillow import pillow
-from pellucid.vision.transforms.conversion import pil_to_tensor, to_pil_image
+from pellucid.vision.transforms.conversion import convert_image_dtype, pil_to_tensor, to_pil_image
 
 Colour = str | tuple[int, int, int]
 Colours = Colour | Sequence[Colour] | None
@@ -110,9 +110,9 @@ def save_image(
         image.save(fp, format)
 
 
-def _require_picture(image: Any) -> None:
+def _require_picture(image: Any, words: str = "The image must be a tensor, got") -> None:
     if not isinstance(image, Tensor):
-        raise TypeError(f"Tensor expected, got {type(image)}")
+        raise TypeError(f"{words} {type(image)}")
     if not (image.dtype is uint8 or image.is_floating_point()):
         raise ValueError(f"The image dtype must be uint8 or float, got {image.dtype}")
     if image.dim() != 3:
@@ -122,7 +122,7 @@ def _require_picture(image: Any) -> None:
 
 
 def _to_bytes(image: Tensor) -> Tensor:
-    bytes_ = image if image.dtype is uint8 else (image * 255).clamp(0, 255).to(uint8)
+    bytes_ = convert_image_dtype(image.clamp(0, 1) if image.is_floating_point() else image, uint8)
     return bytes_ if bytes_.size(0) == 3 else bytes_.expand(3, -1, -1)
 
 
@@ -130,15 +130,15 @@ def _as_before(drawn: Tensor, image: Tensor) -> Tensor:
     return drawn if image.dtype is uint8 else (drawn.to(image.dtype) / 255)
 
 
-def _palette(count: int) -> list[Colour]:
+def _generate_color_palette(num_objects: int) -> list[tuple[int, int, int]]:
     """Colours that differ: multiples of three large numbers."""
     base = (2**25 - 1, 2**15 - 1, 2**21 - 1)
-    return [(base[0] * i % 255, base[1] * i % 255, base[2] * i % 255) for i in range(count)]
+    return [(base[0] * i % 255, base[1] * i % 255, base[2] * i % 255) for i in range(num_objects)]
 
 
 def _colours(colours: Colours, count: int) -> list[tuple[int, int, int]]:
     if colours is None:
-        found: list[Colour] = _palette(count)
+        found: list[Colour] = [*_generate_color_palette(count)]
     elif isinstance(colours, list):
         if len(colours) < count:
             raise ValueError(
@@ -164,13 +164,19 @@ def draw_bounding_boxes(
     width: int = 1,
     font: str | None = None,
     font_size: int | None = None,
+    label_colors: Colours = None,
+    label_background_colors: Colours = None,
+    fill_labels: bool = False,
 ) -> Tensor:
-    """Boxes (N, 4) as (x1, y1, x2, y2) drawn on an image (C, H, W), with a label each.
+    """Boxes (N, 4) as (x1, y1, x2, y2), cut to whole pixels, drawn on an image (C, H, W).
+
+    Each may have a label, in its own colour, or with `fill_labels` on a ground of that colour.
 
     Raises: ValueError for boxes with x1 > x2 or y1 > y2, or fewer labels or colours than boxes.
     """
-    _require_picture(image)
+    _require_picture(image, "Tensor expected, got")
     if boxes.numel() == 0:
+        warnings.warn("boxes doesn't contain any box. No box was drawn", stacklevel=2)
         return image
     if boxes.dim() != 2 or boxes.size(1) != 4:
         raise ValueError(f"boxes must be (N, 4), got {list(boxes.shape)}")
@@ -185,30 +191,45 @@ def draw_bounding_boxes(
     names = [None] * count if labels is None else labels
     if len(names) != count:
         raise ValueError(
-            f"The number of boxes ({count}) and labels ({len(names)}) mismatch. Please specify "
+            f"Number of boxes ({count}) and labels ({len(names)}) mismatch. Please specify "
             "labels for each box."
         )
+    plain = [(*corners, name) for corners, name in zip(boxes.long().tolist(), names, strict=True)]
+    own = _colours(colors, count)
+    letters_in = own
+    if label_colors is not None or fill_labels:
+        letters_in = _colours(label_colors if label_colors is not None else "black", count)
+    ground = _colours(label_background_colors, count) if label_background_colors else own
     canvas = to_pil_image(_to_bytes(image))
     pen = pillow("ImageDraw").Draw(canvas, "RGBA" if fill else None)
-    fonts = pillow("ImageFont")
-    letters = (
-        fonts.load_default(font_size) if font is None else fonts.truetype(font, font_size or 10)
-    )
-    for corners, name, colour in zip(boxes.tolist(), names, _colours(colors, count), strict=False):
+    letters = _letters(font, font_size)
+    for (*corners, name), colour, ink, back in zip(plain, own, letters_in, ground, strict=False):
         inner = (*colour, 100) if fill else None
         pen.rectangle(corners, fill=inner, outline=colour, width=width)
         if name is not None:
-            pen.text(
-                (corners[0] + width + 1, corners[1] + width + 1), name, fill=colour, font=letters
-            )
+            at = (corners[0] + width + 1, corners[1] + width + 1)
+            if fill_labels:
+                left, top, right, bottom = pen.textbbox(at, name, font=letters)
+                pen.rectangle((left - 1, top - 1, right + 1, bottom + 1), fill=back)
+            pen.text(at, name, fill=ink, font=letters)
     return _as_before(pil_to_tensor(canvas), image)
+
+
+def _letters(font: str | None, size: int | None) -> Any:
+    fonts = pillow("ImageFont")
+    if font is not None:
+        return fonts.truetype(font, size or 10)
+    if size is not None:
+        warnings.warn("Argument 'font_size' will be ignored since 'font' is not set.", stacklevel=3)
+    return fonts.load_default()
 
 
 @no_grad()
 def draw_segmentation_masks(
     image: Tensor, masks: Tensor, alpha: float = 0.8, colors: Colours = None
 ) -> Tensor:
-    """Boolean masks (N, H, W) or (H, W) laid over an image (3, H, W), `alpha` opaque.
+    """Boolean masks (N, H, W) or (H, W) laid over an image (3, H, W), `alpha` opaque; black where
+    masks overlap.
 
     Raises: TypeError or ValueError for masks of another dtype or size.
     """
@@ -221,17 +242,18 @@ def draw_segmentation_masks(
         raise ValueError(f"The masks must be of dtype bool. Got {masks.dtype}")
     if masks.shape[-2:] != image.shape[-2:]:
         raise ValueError("The image and the masks must have the same height and width")
-    if not masks.size(0):
+    count = masks.size(0)
+    if not count:
+        warnings.warn("masks doesn't contain any mask. No mask was drawn", stacklevel=2)
         return image
-    before = _to_bytes(image).numpy()
-    painted = before.copy()
-    covered = masks.numpy()
-    for mask, colour in zip(covered, _colours(colors, len(covered)), strict=False):
-        painted[:, mask] = np.array(colour, np.uint8)[:, None]
-    anywhere = covered.any(axis=0)
-    mixed = before * (1 - alpha) + painted * alpha
-    found = np.where(anywhere, mixed, before).astype(np.uint8)
-    return _as_before(ops.tensor(found), image)
+    largest = 1 if image.is_floating_point() else 255
+    painted = image.detach().clone()
+    for mask, colour in zip(masks, _colours(colors, count), strict=False):
+        ink = ops.tensor([value / 255 * largest for value in colour]).to(image.dtype)
+        painted = ops.where(mask, ink[:, None, None], painted)
+    painted = ops.where(masks.sum(dim=0) > 1, ops.zeros_like(painted), painted)
+    mixed: Tensor = (image * (1 - alpha) + painted * alpha).to(image.dtype)
+    return mixed
 
 
 @no_grad()
@@ -245,21 +267,29 @@ def draw_keypoints(
     visibility: Tensor | None = None,
 ) -> Tensor:
     """Points (N, K, 2) as (x, y) drawn on an image (C, H, W), and lines between those of an
-    instance that `connectivity` pairs; `visibility` (N, K) hides some."""
+    instance that `connectivity` pairs, in white; `visibility` (N, K) hides some."""
     _require_picture(image)
+    if image.size(0) != 3:
+        raise ValueError("Pass an RGB image. Other Image formats are not supported")
     if keypoints.dim() != 3 or keypoints.size(-1) != 2:
         raise ValueError("keypoints must be of shape (num_instances, K, 2)")
-    seen = np.ones(tuple(keypoints.shape[:2]), bool)
-    if visibility is not None:
-        seen = visibility.numpy().astype(bool).reshape(seen.shape)
+    seen = ops.ones(keypoints.shape[:2], dtype=bool_) if visibility is None else visibility
+    seen = seen.squeeze(-1) if seen.dim() == 3 else seen
+    if seen.dim() != 2:
+        raise ValueError(f"visibility must be of shape (num_instances, K). Got ndim={seen.dim()}")
+    if seen.shape != keypoints.shape[:-1]:
+        raise ValueError(
+            "keypoints and visibility must have the same dimensionality for num_instances and K. "
+            f"Got visibility.shape={tuple(seen.shape)} and keypoints.shape={tuple(keypoints.shape)}"
+        )
     canvas = to_pil_image(_to_bytes(image))
     pen = pillow("ImageDraw").Draw(canvas)
-    (colour,) = _colours(colors if colors is not None else (255, 255, 255), 1)
-    for points, shown in zip(keypoints.tolist(), seen, strict=True):
+    for points, shown in zip(keypoints.long().tolist(), seen.bool().tolist(), strict=True):
         for (x, y), visible in zip(points, shown, strict=True):
             if visible:
-                pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=colour)
+                around = [x - radius, y - radius, x + radius, y + radius]
+                pen.ellipse(around, fill=colors, outline=None, width=0)
         for first, second in connectivity or ():
             if shown[first] and shown[second]:
-                pen.line([*points[first], *points[second]], width=width, fill=colour)
+                pen.line([*points[first], *points[second]], width=width)
     return _as_before(pil_to_tensor(canvas), image)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pellucid as torch
 from pellucid import Tensor, nn
@@ -14,15 +15,21 @@ class AnchorGenerator(nn.Module):
 
     A size is the square root of an anchor's area in pixels, an aspect its height over its width.
 
+    Plain numbers are one size a level, and the same aspects for all levels.
+
     Raises: ValueError where `sizes` and `aspect_ratios` are not as many.
     """
 
     def __init__(
         self,
-        sizes: Sequence[Sequence[int]] = ((128, 256, 512),),
-        aspect_ratios: Sequence[Sequence[float]] = ((0.5, 1.0, 2.0),),
+        sizes: Any = ((128, 256, 512),),
+        aspect_ratios: Any = ((0.5, 1.0, 2.0),),
     ) -> None:
         super().__init__()
+        if not isinstance(sizes[0], (tuple, list)):
+            sizes = [[size] for size in sizes]
+        if not isinstance(aspect_ratios[0], (tuple, list)):
+            aspect_ratios = [aspect_ratios] * len(sizes)
         if len(sizes) != len(aspect_ratios):
             raise ValueError(
                 f"AnchorGenerator: {len(sizes)} levels of sizes and {len(aspect_ratios)} of "
@@ -52,8 +59,11 @@ class AnchorGenerator(nn.Module):
     ) -> list[Tensor]:
         """The cell's anchors moved to every cell of each level: (H W A, 4)."""
         if not len(grid_sizes) == len(strides) == len(self.cell_anchors):
-            raise ValueError(
-                f"AnchorGenerator has anchors for {len(self.cell_anchors)} levels, and the "
+            raise AssertionError(
+                "Anchors should be Tuple[Tuple[int]] because each feature map could potentially "
+                "have different sizes and aspect ratios. There needs to be a match between the "
+                "number of feature maps passed and the number of sizes / aspect ratios specified."
+                f"\n  AnchorGenerator has anchors for {len(self.cell_anchors)} levels, and the "
                 f"features have {len(grid_sizes)}"
             )
         anchors = []

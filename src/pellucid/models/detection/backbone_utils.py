@@ -66,7 +66,6 @@ class BackboneWithFPN(nn.Module):
 
 
 def resnet_fpn_backbone(
-    *,
     backbone_name: str,
     weights: Any = None,
     norm_layer: Callable[..., nn.Module] = FrozenBatchNorm2d,
