@@ -279,3 +279,26 @@ def test_other_targets(target):
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("precision", LIMITS)
+@pytest.mark.parametrize("width", [1024, 2048, 4096])
+def test_rows_a_page_apart(precision, width):
+    """Such rows are spread, by the step that writes them or by a rounding."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.LayerNorm(width), nn.Linear(width, 2048), nn.ReLU(), nn.Linear(2048, 4096), nn.GELU(),
+        nn.Linear(4096, 3),
+    )  # fmt: skip
+    compiled, found, exact = compiled_and_exact(model, torch.randn(5, width), precision=precision)
+    assert error(found, exact) < LOOSE[precision]
+    assert labels(compiled).count("to bf16") == 0
+
+
+def test_pixels_a_page_apart():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2048, 32, 1), nn.ReLU(), nn.Conv2d(32, 2048, 1))
+    for precision in LIMITS:
+        x = torch.randn(1, 2048, 3, 3)
+        _, found, exact = compiled_and_exact(model, x, precision=precision)
+        assert error(found, exact) < LOOSE[precision]

@@ -18,7 +18,7 @@ from pellucid.kernels.target import current
 from pellucid.kernels.tile import width
 from pellucid.kernels.vectors import swap_axes
 from pellucid.kernels.winograd import matrices, transformed_weights, winograd
-from tests.kernels.helpers import close, numbers, packed, run
+from tests.kernels.helpers import close, numbers, packed, rounded, run
 
 sizes = st.integers(1, 40)
 
@@ -147,8 +147,10 @@ def test_rows(n):
     run(softmax(logarithm=True), x, out, 7, n, n, n)
     close(out, torch.log_softmax(torch.from_numpy(x).double(), 1))
     if n > 1:
-        run(layer_norm(add=True, weight=True, bias=True), x, more, weight, bias, out, 7, n, n, n, n,
-            1e-5)  # fmt: skip
+        low = np.full((7, n + 1), 0xFFFF, np.uint16)
+        run(layer_norm(add=True, weight=True, bias=True, result="both"), x, more, weight, bias, out,
+            7, n, n, n, n, 1e-5, low, n + 1)  # fmt: skip
+        assert (low[:, :n] == rounded(out)).all() and (low[:, n] == 0xFFFF).all()
         tensors = [torch.from_numpy(each).double() for each in (weight, bias)]
         close(out, F.layer_norm(torch.from_numpy(x + more).double(), (n,), *tensors), 1e-5)
 

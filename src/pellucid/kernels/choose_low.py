@@ -27,6 +27,13 @@ _CACHE = 384 << 10
 _WINOGRAD_CHANNELS = 32
 
 
+def spread_words(words: int) -> int:
+    """Words between rows of A, so that they do not lie a multiple of a page apart: see
+    `choose.spread_rows`.
+    """
+    return words + 16 if words and words % 1024 == 0 else words
+
+
 def blocks_low(rows: int, panels: int, steps: int, threads: int) -> tuple[int, int]:
     """Rows and panels of a block: with few rows the columns are shared out to the threads."""
     if rows <= _FEW_ROWS:
@@ -102,7 +109,8 @@ def plan_windows_low(g: Images, per: int, threads: int) -> WindowsLow:
     pixels = g.n * g.oh * g.ow
     in_place = g.kernel == (1, 1) == g.stride and not any(g.padding)
     in_place = in_place and (g.oh, g.ow) == (g.h, g.w)
-    lda = steps + (16 if steps % 1024 == 0 else 0)
+    in_place = in_place and spread_words(words * g.groups) == words * g.groups
+    lda = spread_words(steps)
     panels = -(-(g.k // g.groups) // width(current()))
     if pixels // threads >= 4 * current().rows or g.groups >= threads:
         mc, nc = _block(pixels, 4 * lda, threads), panels

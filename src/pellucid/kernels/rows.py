@@ -8,7 +8,7 @@ from pellucid.kernels.activations import exp
 from pellucid.kernels.kernel import KernelBuilder, kernel
 from pellucid.kernels.language.builder import Builder, Operand
 from pellucid.kernels.language.nodes import Value
-from pellucid.kernels.language.types import F32, I64
+from pellucid.kernels.language.types import BF16, F32, I64
 from pellucid.kernels.vectors import over_vectors
 
 Load = Callable[[Value, Value | None], Value]
@@ -101,9 +101,13 @@ def softmax(b: KernelBuilder, *, logarithm: bool = False) -> None:
 
 
 @kernel("x: ptr, add: ptr, weight: ptr, bias: ptr, out: ptr, rows: i64, n: i64, x_row: i64, "
-        "add_row: i64, out_row: i64, eps: f32")  # fmt: skip
-def layer_norm(b: KernelBuilder, *, add: bool, weight: bool, bias: bool) -> None:
+        "add_row: i64, out_row: i64, eps: f32, low: ptr, low_row: i64")  # fmt: skip
+def layer_norm(
+    b: KernelBuilder, *, add: bool, weight: bool, bias: bool, result: str = "f32"
+) -> None:
     """(x - mean) / sqrt(var + eps) * weight + bias of each row, of x + add where there is one.
+
+    `result` is "f32", "bf16" or "both": rows of `low` are bf16. With `add`, `out` is needed.
 
     The variance is the mean square of what is left after the mean, so large means lose nothing.
     """
@@ -112,6 +116,7 @@ def layer_norm(b: KernelBuilder, *, add: bool, weight: bool, bias: bool) -> None
     start, stop = b.share(arg.rows)
     with b.loop("row", start, stop) as row:
         x, out = b.offset(arg.x, row * arg.x_row), b.offset(arg.out, row * arg.out_row)
+        low = b.offset(arg.low, row * arg.low_row, BF16)
         more = b.offset(arg.add, row * arg.add_row)
         count = b.convert(arg.n, F32)
 
@@ -139,7 +144,10 @@ def layer_norm(b: KernelBuilder, *, add: bool, weight: bool, bias: bool) -> None
                 found = found * b.load(arg.weight, at, b.f32, mask)
             if bias:
                 found = found + b.load(arg.bias, at, b.f32, mask)
-            b.store(found, out, at, mask)
+            if result != "bf16":
+                b.store(found, out, at, mask)
+            if result != "f32":
+                b.store(b.convert(found, BF16), low, at, mask)
 
         over_vectors(b, arg.n, put)
 

@@ -14,6 +14,7 @@ import numpy as np
 from pellucid.compiler.graph import Node, Value
 from pellucid.compiler.lower.images import images, label, work
 from pellucid.compiler.lower.products import bias_ref, flat_rows, row_step, suffix
+from pellucid.compiler.lower.rows import normalised, normalises
 from pellucid.compiler.lower.rules import low_rule, rule
 from pellucid.compiler.passes import IDENTITIES, name_of
 from pellucid.compiler.plan import Physical, Planner, Ref
@@ -22,6 +23,7 @@ from pellucid.kernels.choose_low import (
     blocks_low,
     plan_windows_low,
     plan_winograd_low,
+    spread_words,
     winograd_pays,
 )
 from pellucid.kernels.convolution_low import conv_low
@@ -102,10 +104,11 @@ def low_matrix(planner: Planner, value: Value) -> tuple[Physical, int, int]:
     low = planner.low.get(value)
     if low is not None:
         step = row_step(low.layout)
-        if step is not None and _usable(planner, value, k, (step,)):
+        near = step is not None and step // PAIR == spread_words(step // PAIR)
+        if step is not None and near and _usable(planner, value, k, (step,)):
             return low, low.layout.numel // k, step // PAIR
     source, rows, step = flat_rows(planner, planner.place(value))
-    padded = k + k % PAIR
+    padded = PAIR * spread_words(-(-k // PAIR))
     strides = contiguous((*value.shape[:-1], padded)).strides
     out = planner.fresh(Layout(value.shape, strides, 0), bfloat16)
     _round(planner, value, source, out, rows, k, step, padded)
@@ -153,17 +156,26 @@ def _round(
     planner.padded.add(value)
 
 
-def _outputs(planner: Planner, node: Node, layout: Layout) -> tuple[str, Any, Any]:
-    """In what a product writes its result, and the addresses of both forms."""
-    out = wanted(planner, node.out)
+def outputs(
+    planner: Planner, value: Value, layout: Layout, spread: bool = False
+) -> tuple[str, Any, Any, int]:
+    """In what a step writes a value, the addresses of both forms, and elements between rows of the
+    one in bf16: with `spread`, not a multiple of a page apart.
+    """
+    out = wanted(planner, value)
     refs: list[Any] = [0, 0]
+    row = layout.shape[-1] if layout.shape else 1
     if out != "bf16":
-        place = planner.places[node.out] = planner.fresh(layout)
+        place = planner.places[value] = planner.fresh(layout)
         refs[0] = place.ref()
     if out != "f32":
-        low = planner.low[node.out] = planner.fresh(layout, bfloat16)
+        if spread and row % PAIR == 0:
+            row = PAIR * spread_words(row // PAIR)
+            strides = contiguous((*layout.shape[:-1], row)).strides
+            layout = Layout(layout.shape, strides, 0)
+        low = planner.low[value] = planner.fresh(layout, bfloat16)
         refs[1] = low.ref()
-    return out, *refs
+    return out, refs[0], refs[1], row
 
 
 def _residual(planner: Planner, value: Value | None, layout: Layout) -> tuple[str, Any, int]:
@@ -206,7 +218,7 @@ def lower_linear(planner: Planner, node: Node) -> bool:
         more = found.ref()
     else:
         ldr = n
-    out, c, low = _outputs(planner, node, layout)
+    out, c, low, ldl = outputs(planner, node.out, layout, True)
     kernel = gemm_low(
         kind="bf16", out=out, bias=bias is not None, residual=kind,
         activation=node.extra.get("activation", ""),
@@ -214,7 +226,7 @@ def lower_linear(planner: Planner, node: Node) -> bool:
     mc, nc = blocks_low(m, -(-n // width(current())), steps, planner.threads)
     planner.step(
         f"{name_of(node)} bf16" + suffix(node), kernel,
-        [a.ref(), packed, c, low, bias_ref(planner, bias), more, m, n, steps, lda, n, n, ldr, mc,
+        [a.ref(), packed, c, low, bias_ref(planner, bias), more, m, n, steps, lda, n, ldl, ldr, mc,
          nc, 0, 0, 0, 0],
         f"{m}x{n}x{k}", 2.0 * m * n * k, 2.0 * (m * k + n * k) + 4.0 * m * n,
     )  # fmt: skip
@@ -246,7 +258,7 @@ def lower_convolution(planner: Planner, node: Node) -> bool:
     packed = planner.packed(
         weight, ("bf16 windows", plan.form), lambda: paired(*plan.panels(w, PAIR))
     )
-    out, c_ref, low = _outputs(planner, node, layout)
+    out, c_ref, low, _ = outputs(planner, node.out, layout)
     scratch = planner.buffer(4 * plan.scratch)
     settings = {"bias": bias is not None, "residual": kind,
                 "activation": node.extra.get("activation", "")}  # fmt: skip
@@ -271,7 +283,7 @@ def _winograd(
     u = planner.packed(
         weight, ("bf16 winograd", plan.m), lambda: paired(winograd_weights(w, plan.m), g.c)
     )
-    out, c_ref, low = _outputs(planner, node, channels_last(node.out.shape))
+    out, c_ref, low, _ = outputs(planner, node.out, channels_last(node.out.shape))
     settings = {"bias": bias is not None, "residual": kind,
                 "activation": node.extra.get("activation", "")}  # fmt: skip
     extras = (bias_ref(planner, bias), residual)
@@ -301,6 +313,15 @@ def lower_max_pool(planner: Planner, node: Node) -> bool:
          *window.padding, *window.dilation, 0],
         str(list(node.out.shape)), nbytes=2.0 * (x.numel + node.out.numel),
     )  # fmt: skip
+    return True
+
+
+@low_rule("bfloat16", "normalise_rows")
+def lower_layer_norm(planner: Planner, node: Node) -> bool:
+    """Layer norm for products, which read its result in bf16."""
+    if not normalises(node) or wanted(planner, node.out) == "f32":
+        return False
+    normalised(planner, node, *outputs(planner, node.out, contiguous(node.out.shape), True))
     return True
 
 

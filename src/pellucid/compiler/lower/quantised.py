@@ -21,7 +21,7 @@ from pellucid.compiler.lower.rules import low_rule
 from pellucid.compiler.passes import name_of
 from pellucid.compiler.plan import Planner, Ref
 from pellucid.kernels.choose import Images
-from pellucid.kernels.choose_low import blocks_low, plan_windows_low
+from pellucid.kernels.choose_low import blocks_low, plan_windows_low, spread_words
 from pellucid.kernels.convolution_low import conv_low
 from pellucid.kernels.gemm_low import gemm_low
 from pellucid.kernels.prepack_low import linear_panels, quantised
@@ -67,7 +67,7 @@ def _bytes(planner: Planner, value: Value, form: str) -> Bytes:
     else:
         n = value.shape[-1]
         source, rows, step = flat_rows(planner, planner.place(value))
-    words = -(-n // FOUR)
+    words = -(-n // FOUR) if image else spread_words(-(-n // FOUR))
     length = n if form == "dense" else FOUR * words
     count = 1 if image else rows
     place, scale, zero = (

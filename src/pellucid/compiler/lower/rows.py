@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -18,20 +19,31 @@ from pellucid.tensor.layout import contiguous
 @rule("normalise_rows")
 def lower_layer_norm(planner: Planner, node: Node) -> Physical | None:
     """Layer norm over the last dimension."""
-    x, shape, weight, bias, eps, *rest = node.args
-    if x.dtype is not float32 or len(shape) != 1 or (rest and rest[0] is not True):
+    if not normalises(node):
         return None
+    out = planner.fresh(contiguous(node.out.shape))
+    normalised(planner, node, "f32", out.ref(), 0, 0)
+    return out
+
+
+def normalises(node: Node) -> bool:
+    """Whether the kernel computes this normalisation."""
+    x, shape, _, _, _, *rest = node.args
+    return x.dtype is float32 and len(shape) == 1 and not (rest and rest[0] is not True)
+
+
+def normalised(planner: Planner, node: Node, result: str, out: Any, low: Any, low_row: int) -> None:
+    """The step of a layer norm: where its result goes in float32 and in bf16."""
+    x, _, weight, bias, eps, *_ = node.args
     place, rows, step = flat_rows(planner, planner.place(x))
     n = x.shape[-1]
-    out = planner.fresh(contiguous(node.out.shape))
-    kernel = layer_norm(add=False, weight=weight is not None, bias=bias is not None)
+    kernel = layer_norm(add=False, weight=weight is not None, bias=bias is not None, result=result)
     planner.step(
         "layer_norm", kernel,
-        [place.ref(), 0, bias_ref(planner, weight), bias_ref(planner, bias), out.ref(), rows, n,
-         step, 0, n, float(eps)],
+        [place.ref(), 0, bias_ref(planner, weight), bias_ref(planner, bias), out, rows, n, step, 0,
+         n, float(eps), low, low_row],
         f"{rows}x{n}", nbytes=8.0 * rows * n,
     )  # fmt: skip
-    return out
 
 
 @rule("_softmax", "_log_softmax", "softmax", "log_softmax")
