@@ -279,3 +279,50 @@ def test_a_function_that_reads_values_runs_as_it_is_where_gradients_are_wanted()
     with pytest.warns(UserWarning, match="this compiled function runs as it is"):
         first = compiled(torch.ones(3))
     assert first.sum().item() == 3.0 and compiled(-torch.ones(3)).sum().item() == 3.0
+
+
+def test_a_compiled_model_inside_a_compiled_step_is_part_of_it():
+    runs = []
+    for inner in (lambda model: model, compile):
+        torch.manual_seed(0)
+        model = nn.Linear(4, 2)
+        called, chosen = inner(model), optim.SGD(model.parameters(), 0.1)
+
+        def step(x, called=called, chosen=chosen):
+            chosen.zero_grad()
+            loss = called(x).square().mean()
+            loss.backward()
+            chosen.step()
+            return loss
+
+        compiled = compile(step)
+        runs.append([compiled(torch.ones(3, 4)).item() for _ in range(4)])
+    assert runs[0] == runs[1] and len(set(runs[0])) == 4
+
+
+def test_autocast_makes_a_plan_of_its_own():
+    model = nn.Linear(64, 8)
+    compiled, x = compile(model), torch.randn(4, 64)
+    for _ in range(2):
+        assert compiled(x).dtype is torch.float32
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert compiled(x).dtype is torch.bfloat16
+    compiled(x).sum().backward()
+    assert model.weight.grad.dtype is torch.float32
+
+
+def test_a_model_and_an_optimiser_may_be_arguments():
+    def step(model, chosen, x):
+        chosen.zero_grad()
+        loss = model(x).square().mean()
+        loss.backward()
+        chosen.step()
+        return loss
+
+    runs = []
+    for function in (step, compile(step)):
+        torch.manual_seed(0)
+        model = nn.Linear(4, 2)
+        chosen = optim.SGD(model.parameters(), 0.1)
+        runs.append([function(model, chosen, torch.ones(3, 4)).item() for _ in range(4)])
+    assert runs[0] == pytest.approx(runs[1]) and len(set(runs[0])) == 4

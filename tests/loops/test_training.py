@@ -9,7 +9,7 @@ import pellucid as torch
 import pellucid.nn.functional as F
 from pellucid import nn
 from pellucid.data import DataLoader, Dataset, TensorDataset
-from pellucid.loops import compile_loop
+from pellucid.loops import compile_loop, compile_sweep
 from pellucid.loops import training as module
 
 optim, schedules = torch.optim, torch.optim.lr_scheduler
@@ -147,6 +147,52 @@ def test_what_has_no_fixed_form_runs_as_plans():
                         generator=torch.Generator()))  # fmt: skip
     torch.testing.assert_close(loop(6), torch.tensor(losses), rtol=1e-4, atol=1e-6)
     assert "draws random numbers" in str(loop)
+
+
+@pytest.mark.parametrize(("ignored", "reduction"), [(-100, "mean"), (3, "mean"), (3, "sum")])
+def test_losses_of_classes(ignored, reduction):
+    random = np.random.default_rng(0)
+    data = points(21)[0], torch.from_numpy(random.integers(0, 19, 21))
+    runs = []
+    for kind in ("eager", "loop", "sweep"):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(3, 9), nn.ReLU(), nn.Linear(9, 19))
+        chosen = optim.Adam(model.parameters(), 1e-2)
+
+        def step(x, y, model=model, chosen=chosen):
+            chosen.zero_grad()
+            loss = F.cross_entropy(model(x), y, ignore_index=ignored, reduction=reduction)
+            loss.backward()
+            chosen.step()
+            return loss
+
+        if kind == "eager":
+            losses = eager(step, DataLoader(TensorDataset(*data), batch_size=8), 12)
+        else:
+            steps = (compile_loop, step) if kind == "loop" else (compile_sweep, [step])
+            loop = steps[0](steps[1], data=data, batch_size=8)
+            losses = loop(12).reshape(-1).tolist()
+            assert "many steps a native call" in str(loop)
+        runs.append((losses, model, chosen))
+    for losses, model, chosen in runs[1:]:
+        assert losses == pytest.approx(runs[0][0], rel=1e-4)
+        agree((model, chosen), runs[0][1:])
+
+
+def test_classes_that_are_none_are_refused_as_in_eager_mode():
+    data = torch.randn(4, 3), torch.tensor([0, 1, 2, 7])
+    model = nn.Linear(3, 3)
+    chosen = optim.SGD(model.parameters(), 0.1)
+
+    def step(x, y):
+        chosen.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        chosen.step()
+        return loss
+
+    with pytest.raises(IndexError, match="Target 7 is out of bounds"):
+        compile_loop(step, data=data, batch_size=2)(4)
 
 
 def test_rates_set_between_calls_are_used():

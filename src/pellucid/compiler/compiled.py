@@ -16,7 +16,7 @@ from pellucid.autograd.modes import no_grad, state
 from pellucid.compiler.accuracy import Accuracy, accuracy
 from pellucid.compiler.files import save_compiled
 from pellucid.compiler.specialised import Specialised
-from pellucid.compiler.trace import tensors_in
+from pellucid.compiler.trace import is_tracing, tensors_in
 from pellucid.compiler.training import MOST_PLANS, TrainingCalls, key_of
 from pellucid.compiler.view import plans_text
 from pellucid.kernels import pool
@@ -109,7 +109,10 @@ class CompiledFunction:
         save_compiled(list(self.plans.values()), path)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if is_tracing():  # part of something that is being compiled itself
+            return self._orig_mod(*args, **kwargs)
         tensors = list(tensors_in((args, kwargs)))
+        self._training.see(args, kwargs)
         if state.grad and self._wants_gradient(tensors):
             return self._training(args, kwargs, tensors)
         modes = tuple([module.training for module in self._modules_seen])

@@ -38,7 +38,7 @@ from pellucid.tensor.tensor import Tensor, empty, make
 _DEEPEST = 3
 
 
-def objects_of(function: Any) -> tuple[list[Any], list[Any], list[Tensor]]:
+def objects_of(*roots: Any) -> tuple[list[Any], list[Any], list[Tensor]]:
     """The modules, optimisers and free tensors that a call may use: the function itself, what its
     method belongs to, what it closes over, the globals it names, and those of functions among them.
     """
@@ -79,12 +79,15 @@ def objects_of(function: Any) -> tuple[list[Any], list[Any], list[Tensor]]:
                 if not isinstance(item, types.ModuleType):
                     look(each, depth + 1)
 
-    look(function, 0)
+    for root in roots:
+        look(root, 0)
     return list(modules.values()), list(optimisers.values()), list(tensors.values())
 
 
 def _named_by(function: types.FunctionType) -> Iterable[Any]:
-    """What a function closes over, and the globals that its code names."""
+    """What a function closes over, its defaults, and the globals that its code names."""
+    yield from function.__defaults__ or ()
+    yield from (function.__kwdefaults__ or {}).values()
     for cell in function.__closure__ or ():
         try:
             yield cell.cell_contents

@@ -67,11 +67,20 @@ class TrainingCalls:
         self.function, self.exact = function, exact
         self.steps: OrderedDict[Any, Planned] = OrderedDict()
         self.lock = threading.RLock()
+        self.given: dict[int, Any] = {}
         self.look()
+
+    def see(self, args: Any, kwargs: Any) -> None:
+        """Notice modules and optimisers that are given as arguments."""
+        new = [each for each in (*args, *kwargs.values())
+               if hasattr(each, "_parameters") or hasattr(each, "param_groups")]  # fmt: skip
+        if any(id(each) not in self.given for each in new):
+            self.given.update((id(each), each) for each in new)
+            self.look()
 
     def look(self) -> list[Any]:
         """Find the modules and optimisers that the function uses now."""
-        self.modules, self.optimisers, tensors = objects_of(self.function)
+        self.modules, self.optimisers, tensors = objects_of(self.function, *self.given.values())
         self.leaves = leaves_of(self.modules, self.optimisers, tensors)
         return self.modules
 
@@ -88,9 +97,9 @@ class TrainingCalls:
         found = self.steps.get(key)
         if isinstance(found, Original):
             return self.function(*args, **kwargs)
-        if found is not None and found.holds():
-            return found(tensors)
         with self.lock:
+            if found is not None and found.holds():
+                return found(tensors)
             self.look()
             key = self._key(args, kwargs, tensors)
             try:

@@ -18,7 +18,7 @@ from pellucid.kernels.pack import aligned
 from pellucid.kernels.target import current
 from pellucid.loops.numbers import Ahead
 from pellucid.optim.elementwise import RuleCall
-from pellucid.tensor.dtype import float32
+from pellucid.tensor.dtype import float32, int64
 from pellucid.tensor.layout import contiguous
 from pellucid.tensor.tensor import Tensor, empty
 
@@ -67,6 +67,7 @@ class NativeStep:
         self.program = program if self.lanes else built(0)
         if self.program.work > MOST_WORK:
             raise NotWhole(f"a step of {self.program.work} multiply-adds is no small one")
+        _check_classes(self.program, data)
         self.kernel = whole_steps(
             program=self.program.steps, room=self.program.room, row=len(places.row),
             logs=max(self.program.logs, 1), rows=rows, data=len(data), lanes=self.lanes,
@@ -193,12 +194,20 @@ def _gathered(graph: Any, data: Sequence[Tensor], rows: int) -> dict[Any, tuple[
     """Inputs of the graph as rows of the data."""
     if len(graph.inputs) != len(data):
         raise NotWhole("the step takes other things than the batch")
-    if any(tensor.dtype is not float32 for tensor in data):
-        raise NotWhole("data are of another type than float32")
+    if any(tensor.dtype not in (float32, int64) for tensor in data):
+        raise NotWhole("data are of another type than float32 and int64")
     changed = {old for old, _ in graph.mutated}
     if changed & set(graph.inputs):
         raise NotWhole("the step writes to its batch")
     return {value: (number, 0) for number, value in enumerate(graph.inputs)}
+
+
+def _check_classes(program: Program, data: Sequence[Tensor]) -> None:
+    for source, count, ignored in program.classes:
+        numbers = data[source]._array
+        inside = (numbers >= 0) & (numbers < count)
+        if not (inside | (numbers == ignored)).all():
+            raise NotWhole(f"the data hold classes that are none of {count}")
 
 
 def _check_steady(step: StepGraph) -> None:

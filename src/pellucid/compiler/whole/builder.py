@@ -17,12 +17,14 @@ from pellucid.compiler.steps import last_uses
 from pellucid.compiler.symbols import rule_expressions
 from pellucid.kernels.loops.single import Step
 from pellucid.kernels.target import current
-from pellucid.tensor.dtype import float32
+from pellucid.tensor.dtype import float32, int64
 from pellucid.tensor.layout import Layout, NoView, contiguous, expand
 
 IDENTITY = ("in", 0)
 RULES: dict[str, Callable[[Builder, Node], None]] = {}
 """How nodes become operations (`rules.py`), by operator."""
+WHOLE: dict[str, Callable[[Builder, Node], None]] = {}
+"""Rules that look at types, outputs and tape themselves."""
 MOST_WORK = 1 << 24
 """Multiply-adds of a step up to which it is worth a function of its own."""
 
@@ -56,6 +58,8 @@ class Program:
     row: int = 0
     state: list[Value] = field(default_factory=list)
     values: dict[Value, int] = field(default_factory=dict)
+    classes: list[tuple[int, int, int]] = field(default_factory=list)
+    """Data that are classes: which, how many there are, and the number that is ignored."""
     logs: int = 0
     work: int = 0
 
@@ -78,6 +82,8 @@ class Builder:
         """Products that wait for the elementwise operator that alone reads them."""
         self.summands: dict[Value, tuple[Any, list[Place]]] = {}
         """Elementwise results that wait for the sum that alone reads them."""
+        self.sources: dict[Value, int] = {}
+        """Classes by value: which data they are."""
         self.taken: set[int] = set()
         """Nodes that became part of another."""
         self.last = last_uses(graph)
@@ -229,6 +235,9 @@ class Builder:
         """`gathered` says of inputs which data and from which index of a step's they come."""
         program = self.program
         for value, (source, slot) in gathered.items():
+            if value.dtype is int64:
+                self._gather_classes(value, source, slot)
+                continue
             rows, words = value.shape[0], math.prod(value.shape[1:])
             place = self.places[value] = self.fresh(value.shape)
             target = (place, (words, 1))
@@ -261,6 +270,16 @@ class Builder:
         program.state = [v for v in self.places if v.producer is None and v not in gathered]
         return program
 
+    def _gather_classes(self, value: Value, source: int, slot: int) -> None:
+        """Rows of one whole number, kept as floats."""
+        if value.numel != value.shape[0]:
+            raise NotWhole(f"its data are rows of {value}")
+        place = self.places[value] = self.fresh(value.shape)
+        self.sources[value] = source
+        target = (place, (1,))
+        self.touch(target)
+        self.steps.append(("gather_classes", value.shape[0], source, slot, 1, target))
+
     def _write_back(self) -> None:
         """What became of state goes where the next step finds it."""
         waiting: list[tuple[Place, Place]] = []
@@ -287,6 +306,11 @@ class Builder:
             return
         if id(node) in self.taken:
             return
+        if node.op in WHOLE:
+            WHOLE[node.op](self, node)
+            return
+        if node.extra.keys() & {"tape", "also"}:
+            raise NotWhole(f"{node.op} has no form of fixed size")
         if any(v.dtype is not float32 for v in (*node.outputs, *node.inputs())):
             raise NotWhole(f"{node.op} works on {node.out}")
         if "random" in node.extra:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from pellucid.compiler.graph import Node
-from pellucid.compiler.whole.builder import IDENTITY, RULES, Builder, NotWhole, Place
+from pellucid.compiler.whole.builder import IDENTITY, RULES, WHOLE, Builder, NotWhole, Place
+from pellucid.tensor.dtype import float32
 from pellucid.tensor.layout import Layout
 
 Rule = Callable[[Builder, Node], None]
@@ -153,3 +154,44 @@ def _sum(build: Builder, node: Node) -> None:
     expression, places = build.summands.pop(x, (IDENTITY, []))
     places = places or [build.place(x)]
     build.places[node.out] = build.sum(node.out, axes, expression, places, x.shape, factor)
+
+
+def _of_classes(build: Builder, x: Any, target: Any, weight: Any, reduction: Any) -> int:
+    """Which data the classes of a loss are. NotWhole for what it cannot be."""
+    if weight is not None or reduction not in ("mean", "sum"):
+        raise NotWhole("its cross-entropy has weights, or is not reduced")
+    if len(x.shape) != 2 or x.dtype is not float32 or target not in build.sources:
+        raise NotWhole(f"its cross-entropy is of {x} and {target}")
+    return build.sources[target]
+
+
+def _cross_entropy(build: Builder, node: Node) -> None:
+    x, target, weight, reduction, ignored = node.args
+    source = _of_classes(build, x, target, weight, reduction)
+    build.program.classes.append((source, x.shape[1], ignored))
+    places = [build.place(x), build.place(target)]
+    made = [build.fresh(value.shape) for value in (*node.outputs[1:], node.outputs[0])]
+    operands = [(p, p.layout.strides) for p in (*places, *made)]
+    build.touch(*operands)
+    build.steps.append(("cross_entropy", x.shape, reduction == "mean", ignored, *operands))
+    for value, place in zip((*node.outputs[1:], node.outputs[0]), made, strict=True):
+        build.places[value] = place
+
+
+def _cross_entropy_gradient(build: Builder, node: Node) -> None:
+    (grad, *_), kept = node.args
+    if "logsumexp" not in kept:
+        raise NotWhole("its loss is a negative log-likelihood")
+    x, target, reduction = kept["input"], kept["target"], kept["reduction"]
+    _of_classes(build, x, target, kept["weight"], reduction)
+    values = (x, target, kept["logsumexp"], kept["total_weight"], grad)
+    out = build.fresh(node.out.shape)
+    operands = [(p, p.layout.strides) for p in (*map(build.place, values), out)]
+    build.touch(*operands)
+    build.steps.append(("cross_entropy_gradient", x.shape, reduction == "mean",
+                        kept["ignore_index"], *operands))  # fmt: skip
+    build.places[node.out] = out
+
+
+WHOLE["cross_entropy_loss"] = _cross_entropy
+WHOLE["NllLossBackward0"] = _cross_entropy_gradient

@@ -10,6 +10,7 @@ from typing import Any
 from pellucid.kernels.language.builder import Operand as Index
 from pellucid.kernels.language.nodes import Value
 from pellucid.kernels.language.types import F32, I64
+from pellucid.kernels.loops.classes import ClassesInLanes
 from pellucid.kernels.loops.single import Emitter, Operand
 from pellucid.kernels.pointwise import evaluate
 
@@ -17,7 +18,7 @@ _ROWS, _COLUMNS = 5, 4
 _FEW = 4
 
 
-class LaneEmitter(Emitter):
+class LaneEmitter(ClassesInLanes, Emitter):
     """Writes operations whose elements are vectors."""
 
     def at(self, operand: Operand, indices: Sequence[Value]) -> tuple[Value, Value]:

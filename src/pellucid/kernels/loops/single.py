@@ -17,6 +17,7 @@ Operations, all tuples that begin with their name:
   laid out like it; a has strides (m, k), b (k, n)
 * `("gather", rows, words, source, output)`: rows of data number `source`, those that this step's
   indices name
+* `("cross_entropy", …)`: see `classes.py`
 * `("log", operand)`: one number a step
 """
 
@@ -31,6 +32,7 @@ from pellucid.kernels.kernel import KernelBuilder
 from pellucid.kernels.language.builder import Operand as Index
 from pellucid.kernels.language.nodes import Value
 from pellucid.kernels.language.types import F32, I64
+from pellucid.kernels.loops.classes import ClassesOfOne
 from pellucid.kernels.pointwise import evaluate
 from pellucid.kernels.vectors import transpose
 
@@ -44,7 +46,7 @@ _SHORT = 256
 """Multiply-adds of a tile up to which its sum over k is written out."""
 
 
-class Emitter:
+class Emitter(ClassesOfOne):
     """Writes the operations of one step. `spaces` says where each memory begins."""
 
     def __init__(self, b: KernelBuilder, spaces: dict[str, Value]) -> None:
