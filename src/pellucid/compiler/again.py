@@ -17,6 +17,14 @@ def caller(node: Node) -> Callable[[dict[Value, Tensor]], Any]:
     spec = node.spec
     if node.kind == "write":
         return _writer(node)
+    again = node.extra.get("again")
+    if again is not None:
+        return lambda tensors: again()
+    if spec is None:
+        raise RuntimeError(
+            f"{node.line}: {node.op} was made after the generator had been set, which a plan "
+            "cannot do again\n  Call manual_seed before the compiled function."
+        )
     run: Callable[..., Any]
     if spec.kind == "pointwise":
         run = registry.calls[spec]

@@ -161,6 +161,11 @@ def _planned(graph: Graph, exact: bool, precision: str) -> tuple[Plan, list[Outp
 
 def _deliver(planner: Planner, value: Value, number: int, layout: Layout) -> None:
     """Copy a value to the output with this number."""
+    if value.shape != layout.shape:
+        raise RuntimeError(
+            f"a tensor of shape {list(value.shape)} got the shape {list(layout.shape)} in place "
+            "(resize_), which a plan cannot do\n  Make a new tensor of that size instead."
+        )
     buffer = Buffer("output", 0, number)
     copy(planner, planner.place(value), Physical(buffer, layout, value.dtype))
 

@@ -24,7 +24,7 @@ from pellucid.autograd.modes import no_grad
 from pellucid.autograd.node import AccumulateGrad, Recorded
 from pellucid.autograd.saved import PACKED
 from pellucid.compiler.graph import Graph, Node, Value
-from pellucid.compiler.trace import DataDependent, Tracer, tensors_in
+from pellucid.compiler.trace import DataDependent, Tracer, place_of, tensors_in
 from pellucid.tensor.events import Action, Event, is_acting, observers
 from pellucid.tensor.layout import contiguous
 from pellucid.tensor.storage import Storage
@@ -88,8 +88,6 @@ class StepTracer(Tracer):
         """Values that were made in this trace, but not by operators."""
         self.window: list[Value] = []
         """Such values of the node of the tape that runs."""
-        self.shown: dict[Any, Tensor] = {}
-        """Tensors by what of which storage they show."""
         self.roots: dict[int, int] = {}
         """By the storage that owns the bytes: the one through which this step looks at them."""
         self.thread = threading.get_ident()
@@ -128,12 +126,8 @@ class StepTracer(Tracer):
     def read_foreign(self, tensor: Tensor) -> None:
         """Not noticed."""
 
-    def enter(self, tensor: Tensor, value: Value) -> Value:
-        self.shown[_place(tensor)] = tensor
-        return super().enter(tensor, value)
-
     def capture(self, tensor: Tensor) -> Value:
-        known = self.shown.get(_place(tensor))
+        known = self.shown.get(place_of(tensor))
         if known is not None:  # another tensor object that shows the same memory, as the tape makes
             return self.enter(tensor, self.value(known))
         own = id(tensor._storage)
@@ -329,10 +323,6 @@ class StepTracer(Tracer):
                     )
         before = [(leaf, self.before[key] is None) for key, leaf in self.leaves.items()]
         return StepGraph(graph, result, self.host, grads, before, self.keeps, self.backward)
-
-
-def _place(tensor: Tensor) -> Any:
-    return (id(tensor._storage), tensor._layout, tensor.dtype)
 
 
 def _root(storage: Storage) -> Storage:

@@ -71,6 +71,8 @@ class Tracer:
         self.parents: dict[int, tuple[Tensor, Node, int]] = {}
         self.alive: list[Any] = []
         self.inputs: list[Value] = []
+        self.shown: dict[Any, Tensor] = {}
+        """Tensors by what of which storage they show."""
         self.captured: list[Value] = []
         self.asked: set[Value] = set()
         """Captured tensors whose values the function asked for."""
@@ -98,6 +100,7 @@ class Tracer:
             _active.depth -= 1
 
     def enter(self, tensor: Tensor, value: Value) -> Value:
+        self.shown[place_of(tensor)] = tensor
         self.alive += [tensor, tensor._storage]
         self.values[id(tensor)] = value
         self.fresh_of[id(tensor)] = self.written.get(id(tensor._storage), 0)
@@ -123,7 +126,12 @@ class Tracer:
         return self.enter(tensor, again.outputs[index])
 
     def capture(self, tensor: Tensor) -> Value:
-        """A tensor that the function found somewhere."""
+        """A tensor that the function found somewhere; it may show the memory of one that is known,
+        as `detach()` does.
+        """
+        known = self.shown.get(place_of(tensor))
+        if known is not None and known is not tensor:
+            return self.enter(tensor, self.value(known))
         value = Value(tuple(tensor.shape), tensor.dtype, tensor, captured=True)
         self.captured.append(value)
         return self.enter(tensor, value)
@@ -161,6 +169,8 @@ class Tracer:
         node = Node(event.name, kind, args, settings, [], event.spec, _line())
         if random:
             node.extra["random"] = True
+        if event.again is not None:
+            node.extra["again"] = event.again
         if sketch.skipped != self.skipped:
             self.skipped, node.extra["sketched"] = sketch.skipped, True
         if kind == "write":
@@ -265,6 +275,11 @@ def _line() -> str:
 
 
 _PACKAGE = __file__.removesuffix("compiler/trace.py")
+
+
+def place_of(tensor: Tensor) -> Any:
+    """What of which storage a tensor shows."""
+    return (id(tensor._storage), tensor._layout, tensor.dtype)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ class Event:
     place); "node" is a node of the tape in a backward pass, whose operators tell of themselves too.
     `reason` says why a call that could have been a view had to copy. `nbytes` counts bytes
     newly allocated. `spec` describes the operator, `settings` are the keywords of the call;
-    both are None where a caller tells of itself.
+    both are None where a caller tells of itself. `again` makes once more what a factory drew.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Event:
     reason: str = ""
     spec: Any = None
     settings: Any = None
+    again: Any = None
 
 
 F = TypeVar("F", bound=Callable[..., Any])

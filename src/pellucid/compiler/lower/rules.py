@@ -55,12 +55,19 @@ def lower(
     for at, node in enumerate(graph.nodes):
         if special(at, node):
             continue
-        if node.kind == "view" and node.op != "as_strided":
+        if node.kind == "view" and _is_lazy(node):
+            eager(planner, node)
+        elif node.kind == "view" and node.op != "as_strided":
             _view(planner, node)
         elif name_of(node) in IDENTITIES and _same(node):
             _identity(planner, node)
         else:
             _computed(planner, node, used)
+
+
+def _is_lazy(node: Node) -> bool:
+    """Whether a view of or to the conjugate of what lies in memory, which no kernel knows."""
+    return any(v.traced._storage.lazy for v in (*node.inputs(), *node.outputs))
 
 
 def _same(node: Node) -> bool:

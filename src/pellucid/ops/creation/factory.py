@@ -8,6 +8,7 @@ they share are `Options`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypedDict
 
 from pellucid.autograd.modes import state
@@ -154,8 +155,13 @@ def check_out(name: str, out: Any) -> None:
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
 
 
-def finish(name: str, out: Tensor, options: Options | None = None) -> Tensor:
-    """What every factory does last: mark the tensor, tell whoever listens, return it."""
+def finish(
+    name: str, out: Tensor, options: Options | None = None,
+    again: Callable[[], Tensor] | None = None,
+) -> Tensor:  # fmt: skip
+    """What every factory does last: mark the tensor, tell whoever listens, return it. `again` makes
+    one more, for factories that draw.
+    """
     if options and options.get("requires_grad"):
         if out.dtype.category < 2:
             raise RuntimeError(
@@ -166,7 +172,7 @@ def finish(name: str, out: Tensor, options: Options | None = None) -> Tensor:
     if state.inference:
         out._inference = True
     if listeners:
-        event = Event(name, (), (out,), "copy", out.nbytes, 0.0)
+        event = Event(name, (), (out,), "copy", out.nbytes, 0.0, again=again)
         for listener in tuple(listeners):
             listener(event)
     return out

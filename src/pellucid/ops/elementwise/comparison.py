@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.ops.api import F
 from pellucid.ops.arguments import wrong_type
 from pellucid.ops.dispatch import composite
 from pellucid.ops.elementwise.pointwise import elementwise, pointwise, truth
 from pellucid.ops.elementwise.refusals import COMPLEX, WIDE, kernel, words
 from pellucid.ops.spec import NoGradient
+from pellucid.tensor.events import listeners
 from pellucid.tensor.tensor import Tensor
 
 _STEP = NoGradient("a comparison is constant almost everywhere and answers in bool")
@@ -143,7 +145,7 @@ def allclose(
     _two_tensors("allclose", input, other)
     if input.dtype is not other.dtype:
         raise RuntimeError(f"{_long(input)} did not match {_long(other)}")
-    return bool(isclose(input, other, rtol, atol, equal_nan)._array.all())
+    return bool(isclose(input, other, rtol, atol, equal_nan).all())
 
 
 @composite()
@@ -152,4 +154,6 @@ def equal(input: Tensor, other: Tensor) -> bool:
     _two_tensors("equal", input, other)
     if input._layout.shape != other._layout.shape:
         return False
+    if listeners:  # whoever listens learns where the answer comes from
+        return bool(F.eq(input, other).all())
     return bool(np.array_equal(input._array, other._array))

@@ -9,6 +9,7 @@ from pellucid.ops.dispatch import composite, operator
 from pellucid.ops.inplace import scalar_type
 from pellucid.ops.nn import kernels_embedding as kernels
 from pellucid.ops.nn.support import finished, require_tensor, working
+from pellucid.ops.spec import NoGradient
 from pellucid.tensor.dtype import int32, int64
 from pellucid.tensor.layout import contiguous
 from pellucid.tensor.tensor import Tensor, empty
@@ -141,7 +142,7 @@ def embedding(
     return rows(weight, input, padding, scale_grad_by_freq, sparse)
 
 
-@composite(where="nn.functional")
+@operator(where="nn.functional", gradient=NoGradient("takes indices"))
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """int64 (*, C): one at each class index, else zero; C is the largest index plus one if -1."""
     if tensor.dtype is not int64:

@@ -18,7 +18,6 @@ from pellucid.ops.inplace import copy_array, scalar_type
 from pellucid.ops.nn import batch_statistics as batch
 from pellucid.ops.nn import kernels_normalisation as kernels
 from pellucid.ops.nn.support import (
-    finished,
     layout_for,
     not_implemented,
     refuse_gradient,
@@ -331,7 +330,7 @@ def native_batch_norm(
     kind = batch.statistics_dtype(input, weight, bias, running_mean, running_var)
     if not training:
         return out, empty(contiguous((0,)), kind), empty(contiguous((0,)), kind)
-    return out, finished(mean._array, kind), finished(invstd._array, kind)
+    return out, mean.detach().to(kind, copy=True), invstd.detach().to(kind, copy=True)
 
 
 # -- instance normalisation: each sample's channels on their own

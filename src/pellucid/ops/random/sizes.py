@@ -70,7 +70,8 @@ def drawn(
         return _drawn_inside(name, sample, shape, kind, generator, out, options)
     samples = sample(stream(name, generator), layout.numel, kind)
     if out is None:
-        return finish(name, adopt(samples.reshape(shape), kind), options)
+        again = functools.partial(drawn, name, sample, shape, kind, generator, None, options)
+        return finish(name, adopt(samples.reshape(shape), kind), options, again)
     fill_in_memory_order(fit(out, layout)._array, samples)
     return finish(name, out, options)
 
@@ -111,7 +112,8 @@ def drawn_like(
         sample = functools.partial(normal, contiguous=False)
     samples = sample(stream(name, generator), layout.numel, kind)
     fill_in_memory_order(result._array, samples)
-    return finish(name, result, options)
+    again = functools.partial(drawn_like, name, sample, input, format, generator, options)
+    return finish(name, result, options, again)
 
 
 # -- from sizes
