@@ -7,7 +7,7 @@
 The network is that of He et al., "Deep Residual Learning for Image Recognition" (2015), with the
 3x3 stem that small images need; names of parameters are those of torchvision's resnet18. The digits
 lie in `data/digits.npz`. After each epoch a checkpoint is written; `--resume` goes on from it and
-gives the numbers that the uninterrupted run gives.
+gives the numbers that the uninterrupted run gives. A plot of loss and accuracy is saved beside it.
 """
 
 import argparse
@@ -186,6 +186,13 @@ def make_loaders(args: argparse.Namespace) -> tuple[DataLoader, DataLoader]:
 # Training ---------------------------------------------------------------------------------------
 
 
+def show_progress(words: str, done: int, total: int) -> None:
+    """A line that rewrites itself, for people: files and pipes don't get it."""
+    if sys.stderr.isatty():
+        end = "\r" if done < total else "\r\033[K"
+        print(f"{words} {done}/{total}", end=end, file=sys.stderr, flush=True)
+
+
 def train_epoch(
     model: nn.Module,
     loader: DataLoader,
@@ -204,6 +211,7 @@ def train_epoch(
         optimizer.step()
         scheduler.step()
         total += loss.item() * len(images)
+        show_progress("step", step + 1, len(loader))
         if step < show:
             print(f"step {step + 1:2d}  loss {loss.item():.6f}", flush=True)
     return total / len(loader.dataset)
@@ -224,6 +232,30 @@ def save(state: dict, path: Path) -> None:
     temporary = path.with_name(path.name + ".tmp")
     torch.save(state, temporary)
     os.replace(temporary, path)
+
+
+def plot(history: list[dict], path: Path) -> None:
+    """The loss of each epoch, and the share of test images named correctly."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        print("no plot: matplotlib is not installed")
+        return
+    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    epochs = range(1, len(history) + 1)
+    left.plot(epochs, [each["loss"] for each in history], "o-", color="tab:blue")
+    left.set(xlabel="epoch", ylabel="loss", title="Training")
+    right.plot(epochs, [each["accuracy"] for each in history], "o-", color="tab:green")
+    right.set(xlabel="epoch", ylabel="correct, %", title="Test images")
+    for axes in (left, right):
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    temporary = path.with_name(path.name + ".tmp")
+    figure.savefig(temporary, dpi=120, format="png")
+    os.replace(temporary, path)
+    print(f"plot: {path}")
 
 
 def load(path: Path, args: argparse.Namespace, same: tuple[str, ...]) -> dict:
@@ -276,7 +308,7 @@ def main() -> None:
     scheduler = optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=args.lr, epochs=args.epochs, steps_per_epoch=len(train)
     )
-    first = 0
+    history: list[dict] = []
     if args.resume:
         state = load(
             args.checkpoint, args, ("data", "limit", "width", "epochs", "batch_size", "lr")
@@ -286,29 +318,31 @@ def main() -> None:
         scheduler.load_state_dict(state["scheduler"])
         torch.set_rng_state(state["random"])
         train.generator.set_state(state["order"])
-        first = state["epoch"]
+        history = state["history"]
 
     parameters = sum(p.numel() for p in model.parameters())
     print(f"{len(train.dataset)} training images, {len(test.dataset)} test images")
     print(f"ResNet-18 of width {args.width}: {parameters:,} parameters", flush=True)
-    for epoch in range(first, args.epochs):
+    for epoch in range(len(history), args.epochs):
         show = 20 if args.losses and epoch == 0 else 0
         loss = train_epoch(model, train, criterion, optimizer, scheduler, show)
         accuracy = evaluate(model, test)
         print(f"epoch {epoch + 1:2d}  loss {loss:.4f}  test {accuracy:.2f} %", flush=True)
+        history.append({"loss": loss, "accuracy": accuracy})
         state = {
             "model": model.state_dict(),
             "optimizer": optimizer.state_dict(),
             "scheduler": scheduler.state_dict(),
             "random": torch.get_rng_state(),
             "order": train.generator.get_state(),
-            "epoch": epoch + 1,
+            "history": history,
             "arguments": arguments_of(args),
         }
         save(state, args.checkpoint)
 
     restored = ResNet18(width=args.width)
     restored.load_state_dict(torch.load(args.checkpoint, weights_only=True)["model"])
+    plot(history, args.checkpoint.with_suffix(".png"))
     print(f"reloaded from {args.checkpoint}: test {evaluate(restored, test):.2f} %")
 
 

@@ -29,6 +29,7 @@ from digits_resnet18 import (
     read_digits,
     read_mnist_like,
     save,
+    show_progress,
 )
 from torch import Tensor, nn, optim
 
@@ -210,7 +211,9 @@ def train_epoch(
     model.train()
     total, steps = 0.0, len(images) // args.batch_size
     turns, flips = (0.3, False) if args.data == "digits" else (0.2, True)
-    for places in torch.randperm(len(images))[: steps * args.batch_size].split(args.batch_size):
+    order = torch.randperm(len(images))[: steps * args.batch_size]
+    for step, places in enumerate(order.split(args.batch_size)):
+        show_progress("step", step + 1, steps)
         batch = images[places]
         logits, labels = model(crop(batch, turns, flips), crop(batch, turns, flips))
         loss = F.cross_entropy(logits, labels)

@@ -132,6 +132,17 @@ def test_a_resumed_run_gives_the_numbers_of_an_uninterrupted_one(command, tmp_pa
     halves = first.stdout.splitlines() + second.stdout.splitlines()
     assert [line for line in halves if line.startswith("epoch")] == epochs
     assert not list(tmp_path.glob("*.tmp"))
+    assert (tmp_path / "part.png").read_bytes().startswith(b"\x89PNG")
+
+    (tmp_path / "half.pt").write_bytes((tmp_path / "whole.pt").read_bytes()[:3000])
+    for options, words in (
+        (("--checkpoint", "none.pt"), "there is no checkpoint none.pt"),
+        (("--checkpoint", "half.pt"), "half.pt is no whole checkpoint of this program"),
+        (("--checkpoint", "whole.pt", "--width", "8"), "was made with --width 4; say so again"),
+    ):
+        done = start(run, program, *arguments, *options, "--resume", cwd=tmp_path)
+        assert done.returncode == 1 and words in done.stderr, done.stderr
+        assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
