@@ -64,6 +64,29 @@ def test_a_program_prints_and_ends_as_under_python(tmp_path, name):
     assert ours.returncode == pythons.returncode
 
 
+def test_a_program_on_standard_input(tmp_path):
+    """`pellucid run -` is `python -`."""
+    program = "import sys\nprint(__name__, sys.argv, sys.path[0] == '', __file__)\n"
+    for text in (program, program + "1 / 0\n", "", "x = = 1\n"):
+        ours = start(PELLUCID, "run", "-", "a", "-b", cwd=tmp_path, stdin=text)
+        pythons = start(PYTHON, "-", "a", "-b", cwd=tmp_path, stdin=text)
+        assert ours.stdout == pythons.stdout
+        assert ours.stderr == pythons.stderr
+        assert ours.returncode == pythons.returncode
+
+
+@pytest.mark.parametrize(
+    "source", [bytes(range(256)), b"print(1)\0\n", b"print('\xe9')", b"# coding: nobody's\n1\n"]
+)
+def test_what_is_no_text_is_a_syntax_error_that_names_the_file(tmp_path, source):
+    (tmp_path / "program.py").write_bytes(source)
+    run = start(PELLUCID, "run", "program.py", cwd=tmp_path)
+    assert run.returncode == start(PYTHON, "program.py", cwd=tmp_path).returncode == 1
+    assert "SyntaxError" in run.stderr
+    assert f'File "{tmp_path / "program.py"}"' in run.stderr
+    assert "Pellucid" not in run.stderr
+
+
 @pytest.mark.parametrize(
     ("after", "arguments", "explain", "ledger"),
     [

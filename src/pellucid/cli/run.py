@@ -23,6 +23,7 @@ from pellucid.cli.ledger import print_ledger
 from pellucid.cli.tracebacks import program_part, show
 from pellucid.instrument import log, require, timing
 
+STDIN = "-"  # as with `python -`: the program is what stands on standard input
 TAKES_VALUE = ("--explain",)  # options of `run` that are followed by a value
 
 
@@ -54,7 +55,7 @@ def program_of(given: list[str]) -> Program | None:
     while rest and wishes.take(rest):
         pass
     module = rest[1] if rest[:1] == ["-m"] and len(rest) > 1 else None
-    if module is None and (not rest or rest[0].startswith("-")):
+    if module is None and (not rest or (rest[0].startswith("-") and rest[0] != STDIN)):
         return None
     arguments = wishes.take_from(rest[1:] if module is None else rest[2:])
     if arguments is None:
@@ -186,6 +187,12 @@ def start(program: Program) -> None:
     if program.script is None:
         replace_path_entry(os.getcwd())
         runpy._run_module_as_main(program.name)  # type: ignore[attr-defined]
+    elif program.script == STDIN:
+        replace_path_entry("")
+        main.__file__ = "<stdin>"
+        main.__cached__ = None  # type: ignore[attr-defined]
+        main.__loader__ = importlib.machinery.SourceFileLoader("__main__", "<stdin>")
+        run_source(sys.stdin.buffer.read() if sys.stdin else b"", "<stdin>", main)
     elif is_container(program.script):
         replace_path_entry(os.path.abspath(program.script))
         runpy._run_module_as_main("__main__", alter_argv=False)  # type: ignore[attr-defined]
@@ -221,4 +228,17 @@ def run_script(path: str, main: ModuleType) -> None:
     main.__file__ = file_name
     main.__cached__ = None  # type: ignore[attr-defined]
     main.__loader__ = importlib.machinery.SourceFileLoader("__main__", file_name)
-    exec(compile(source, file_name, "exec", dont_inherit=True), main.__dict__)
+    run_source(source, file_name, main)
+
+
+def run_source(source: bytes, file_name: str, main: ModuleType) -> None:
+    """Compile and execute `source` in the namespace of `main`."""
+    try:
+        code = compile(source, file_name, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        if error.filename is None:  # bytes that are no text have no line either
+            error.filename, error.lineno = file_name, 1
+        raise
+    except ValueError as error:  # before Python 3.11.4, null bytes were a ValueError
+        raise SyntaxError(str(error), (file_name, 1, 0, "")) from None
+    exec(code, main.__dict__)

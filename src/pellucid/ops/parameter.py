@@ -87,7 +87,9 @@ def overflow(kind: str, value: Any) -> Exception | None:
         return None
     if kind == "int":
         return ValueError("Overflow when unpacking long long")
-    if kind == "Number" and not 0 <= value < 1 << 64:
+    if kind == "Number" and value < 0:
+        return OverflowError("can't convert negative int to unsigned")
+    if kind == "Number" and value >= 1 << 64:
         return OverflowError("int too big to convert")
     return None
 

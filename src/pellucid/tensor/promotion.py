@@ -43,6 +43,7 @@ def promote_types(type1: dtype, type2: dtype) -> dtype:
     """The smallest dtype that both can be promoted to: `promote_types(uint8, int8)` is int16."""
     if type1 is type2:
         return type1
+    _check_dtypes("promote_types", type1=type1, type2=type2)
     if type1.name in NAMED_ONLY or type2.name in NAMED_ONLY:
         names = " and ".join(d.tensor_type.removesuffix("Tensor") for d in (type1, type2))
         raise RuntimeError(
@@ -65,6 +66,15 @@ def promote_types(type1: dtype, type2: dtype) -> dtype:
         other = high if low is bfloat16 else low
         return float32 if other is float16 else other
     return _FLOATS[max(_FLOATS.index(low), _FLOATS.index(high))]
+
+
+def _check_dtypes(name: str, **given: Any) -> None:
+    for position, (parameter, value) in enumerate(given.items(), 1):
+        if not isinstance(value, dtype):
+            raise TypeError(
+                f"{name}(): argument '{parameter}' (position {position}) must be torch.dtype, "
+                f"not {type(value).__name__}"
+            )
 
 
 def _is_wide_unsigned(d: dtype) -> bool:
@@ -143,6 +153,7 @@ def _raise_category(strong: dtype, weak: dtype) -> dtype:
 @cache
 def can_cast(from_: dtype, to: dtype) -> bool:
     """Whether PyTorch lets a result of dtype `from_` be stored in a tensor of dtype `to`."""
+    _check_dtypes("can_cast", from_=from_, to=to)
     if from_.category == INTEGER and to.category == INTEGER:
         return True
     return from_.category <= to.category

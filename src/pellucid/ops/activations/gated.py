@@ -183,23 +183,37 @@ def rrelu(
 
     A is drawn from U(lower, upper) while training, else it is their mean.
     """
+    return _randomly_leaky(input, lower, upper, training, inplace, generator)
+
+
+def rrelu_(
+    input: Tensor,
+    lower: float = 1.0 / 8,
+    upper: float = 1.0 / 3,
+    training: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:
+    """`rrelu` that overwrites its input."""
+    return _randomly_leaky(input, lower, upper, training, True, generator)
+
+
+def _randomly_leaky(
+    input: Tensor,
+    lower: float,
+    upper: float,
+    training: bool,
+    inplace: Any,
+    generator: Generator | None,
+) -> Tensor:
     error = kernel("rrelu_with_noise_out_cpu", *EXACT, COMPLEX)(input.dtype)
     if error is not None:
         raise error
     if lower > upper:
         raise RuntimeError("Lower bound should be less than or equal to the upper bound")
-    leaky = F.nn.leaky_relu
     if not training:
-        return leaky(input, (lower + upper) / 2, inplace)
+        return F.nn.leaky_relu(input, (lower + upper) / 2, inplace)
     noise = _slopes(input, lower, upper, generator or default_generator)
     return input.mul_(noise) if inplace else _rrelu(input, noise)
-
-
-def rrelu_(
-    input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False
-) -> Tensor:
-    """`rrelu` that overwrites its input."""
-    return rrelu(input, lower, upper, training, True)
 
 
 registry.put("torch", "rrelu_", guarded_as("torch.rrelu_", rrelu_))

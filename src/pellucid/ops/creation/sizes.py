@@ -93,7 +93,7 @@ def full(
     value = fill_number("full", 2, fill_value)
     shape = integers("full", "size", 1, size)
     result = place("full", shape, number_dtype(value), out, options)
-    result._array.fill(as_scalar(value, result.dtype))
+    result._array.fill(as_scalar(value, result.dtype, saturate=True))
     return finish("full", result, options)
 
 
@@ -193,7 +193,7 @@ def full_like(
     """A tensor in the shape, dtype and order of strides of `input`, filled with `fill_value`."""
     value = fill_number("full_like", 2, fill_value)
     result = _place_like("full_like", input, memory_format, options)
-    result._array.fill(as_scalar(value, result.dtype))
+    result._array.fill(as_scalar(value, result.dtype, saturate=True))
     result = finish("full_like", result, options)
     return every(input, result) if levels.stack else result
 

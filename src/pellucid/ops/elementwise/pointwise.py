@@ -148,19 +148,26 @@ def with_flag(call: Callable[..., Any]) -> Callable[..., Any]:
     """The operator `call` with a last parameter `inplace`, which chooses its in-place form."""
     spec, write = call.spec, call.write  # type: ignore[attr-defined]
     count = len(spec.parameters)
+    given = inspect.signature(call).parameters.values()
+    needed = sum(p.default is p.empty for p in given)
 
     def function(*args: Any, **kwargs: Any) -> Tensor:
-        inplace = kwargs.pop("inplace", False)
         if len(args) > count:
+            if len(args) > count + 1:
+                raise TypeError(
+                    f"{call.__name__}() takes from {needed} to {count + 1} positional arguments "
+                    f"but {len(args)} were given"
+                )
+            if "inplace" in kwargs:
+                raise TypeError(f"{call.__name__}() got multiple values for argument 'inplace'")
             inplace, args = args[count], args[:count]
+        else:
+            inplace = kwargs.pop("inplace", False)
         return (write if inplace else call)(*args, **kwargs)
 
     function.__name__ = function.__qualname__ = call.__name__
     function.__doc__ = f"{call.__doc__}\n\nWith `inplace` the result overwrites `input`."
-    listed = [
-        p.replace(kind=_Kind.POSITIONAL_OR_KEYWORD)
-        for p in inspect.signature(call).parameters.values()
-    ]
+    listed = [p.replace(kind=_Kind.POSITIONAL_OR_KEYWORD) for p in given]
     flag = _Kind("inplace", _Kind.POSITIONAL_OR_KEYWORD, default=False)
     function.__signature__ = inspect.Signature([*listed, flag])  # type: ignore[attr-defined]
     function.spec = spec  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.ops.arguments import type_name
-from pellucid.ops.elementwise.operands import as_array, check_alpha, rounded
+from pellucid.ops.elementwise.operands import as_array, check_alpha, real_number, rounded
 from pellucid.ops.elementwise.overlap import apart, refuse_partial_overlap
 from pellucid.ops.elementwise.refusals import Refusal
 from pellucid.ops.inplace import copy_array, store
@@ -253,6 +253,14 @@ def layout_of(operands: Sequence[Any], rule: Callable[..., Layout] = elementwise
     )
 
 
+_NUMBERS = frozenset(
+    ["alpha", "beta", "lambd", "lower", "max_val", "min_val", "negative_slope"]
+    + ["threshold", "upper", "value"]
+)
+"""Settings that are numbers to PyTorch's argument parser."""
+_PLAIN = (float, bool)
+
+
 def arguments(
     row: Row, args: Sequence[Any], kwargs: dict[str, Any]
 ) -> tuple[Row, Sequence[Any], dict[str, Any]]:
@@ -283,6 +291,10 @@ def arguments(
     operands = tuple([given.pop(name) for name in names[:arity]])
     for name in row.optional:
         del settings[name]
+    for name, value in given.items():
+        if type(value) not in _PLAIN and name in _NUMBERS and not row.scaled:
+            at = names.index(name) + 1
+            given[name] = real_number(row.name, name, at, value, operands[0])
     settings.update(given)
     chosen = settings.get(row.choice) if row.choice else None
     if chosen is None:

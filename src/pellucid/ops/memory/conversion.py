@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pellucid.ops.arguments import type_name
 from pellucid.ops.dispatch import composite
 from pellucid.ops.memory.memory import cast, clone
 from pellucid.ops.spec import registry
@@ -110,15 +111,28 @@ def _add_conversions() -> None:
         "cdouble": dtypes.complex128,
     }
     for name, target in names.items():
+        registry.put("Tensor", name, _conversion(name, target))
 
-        def method(
-            self: Tensor, memory_format: MemoryFormat = preserve_format, _target: DType = target
-        ) -> Tensor:
-            return convert(self, _target, memory_format=memory_format)
 
-        method.__name__ = method.__qualname__ = name
-        method.__doc__ = f"The tensor as {target}; itself if it is that already."
-        registry.put("Tensor", name, method)
+def _conversion(name: str, target: DType) -> Any:
+    """The method `name`, which converts to `target`."""
+
+    def method(
+        self: Tensor, *args: Any, memory_format: MemoryFormat | None = preserve_format
+    ) -> Tensor:
+        if args:
+            verb = "was" if len(args) == 1 else "were"
+            raise TypeError(f"{name}() takes 0 positional arguments but {len(args)} {verb} given")
+        if memory_format is not None and not isinstance(memory_format, MemoryFormat):
+            raise TypeError(
+                f"{name}(): argument 'memory_format' must be torch.memory_format, "
+                f"not {type_name(memory_format)}"
+            )
+        return convert(self, target, memory_format=memory_format)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"The tensor as {target}; itself if it is that already."
+    return method
 
 
 _add_conversions()

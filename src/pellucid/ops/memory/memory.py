@@ -242,7 +242,8 @@ def fill_(self: Tensor, value: Any) -> Tensor:
         return self
     old = before_write(_FILL, self, (value,), {})
     copy_array(
-        self._array, value._array if isinstance(value, Tensor) else as_scalar(value, self.dtype)
+        self._array,
+        value._array if isinstance(value, Tensor) else as_scalar(value, self.dtype, saturate=True),
     )
     after_write(_FILL, self, old, (value,), {})
     if listeners:
@@ -250,33 +251,42 @@ def fill_(self: Tensor, value: Any) -> Tensor:
     return self
 
 
-def as_scalar(value: Any, d: DType) -> np.ndarray:
-    """A Python number as a 0-dim array of dtype `d`; RuntimeError if it does not fit."""
+def as_scalar(value: Any, d: DType, saturate: bool = False) -> np.ndarray:
+    """A Python number as a 0-dim array of dtype `d`; RuntimeError if it does not fit.
+
+    `saturate`: what is too large for half precision is infinite, as in `fill_` and `full`.
+    """
     if isinstance(value, complex) and not d.is_complex:
+        if d is dtypes.bool_:
+            return np.asarray(bool(value))
         if value.imag:
-            raise RuntimeError(f"value cannot be converted to type {_c_name(d)} without overflow")
+            raise RuntimeError(f"value cannot be converted to type {c_name(d)} without overflow")
         value = value.real
     if d.category == dtypes.INTEGER:
         if (isinstance(value, float) and value != value) or value in (float("inf"), float("-inf")):
-            raise RuntimeError(f"value cannot be converted to type {_c_name(d)} without overflow")
+            raise RuntimeError(f"value cannot be converted to type {c_name(d)} without overflow")
         info = np.iinfo(d.numpy)
         lowest = -info.max if not d.is_signed else info.min
         if not lowest <= int(value) <= info.max:
-            raise RuntimeError(f"value cannot be converted to type {_c_name(d)} without overflow")
+            raise RuntimeError(f"value cannot be converted to type {c_name(d)} without overflow")
         return np.asarray(int(value)).astype(d.numpy)
     with np.errstate(all="ignore"):
         found = np.asarray(value).astype(d.numpy)
+    if saturate and d in dtypes.REDUCED:
+        return found
     if d.category == dtypes.FLOATING and np.isinf(found) and abs(value) != float("inf"):
-        raise RuntimeError(f"value cannot be converted to type {_c_name(d)} without overflow")
+        raise RuntimeError(f"value cannot be converted to type {c_name(d)} without overflow")
     return found
 
 
-def _c_name(d: DType) -> str:
+def c_name(d: DType) -> str:
+    """The type of C++ for `d`, as PyTorch's messages name it."""
     return {
+        "int32": "int",
         "float32": "float",
         "float64": "double",
-        "float16": "at::Half",
-        "bfloat16": "at::BFloat16",
+        "float16": "c10::Half",
+        "bfloat16": "c10::BFloat16",
     }.get(d.name, d.name + "_t")
 
 

@@ -218,6 +218,12 @@ def soft_margin_loss(
         raise RuntimeError(
             f"result type Float can't be cast to the desired output type {scalar_type(input.dtype)}"
         )
+    shape = broadcast_shapes(input.shape, target.shape)
+    if shape != tuple(input.shape):
+        raise RuntimeError(
+            f"output with shape {list(input.shape)} doesn't match the broadcast shape "
+            f"{list(shape)}\n  The target may be broadcast to the input, not the input to it."
+        )
     refuse_gradient("soft_margin_loss", target=target)
     return _soft_margin(input, target, kind)
 

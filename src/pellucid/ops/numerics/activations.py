@@ -132,6 +132,8 @@ def elu(x: Array, out: Array, alpha: float, scale: float, input_scale: float) ->
     bent = 1 - t
     np.divide(t, bent, bent)  # tanh(z/2) / (1 − tanh(z/2)) is (exp(z) − 1) / 2, also near 0
     bent *= 2 * alpha * scale
+    if not math.isfinite(alpha):
+        np.copyto(bent, 0, where=x > 0)  # 0 · ∞ is no number
     straight = np.maximum(x, 0)
     if scale != 1:
         straight *= scale

@@ -132,7 +132,7 @@ def _check_histogram(kernel: str, input: Tensor, weight: Tensor | None) -> None:
 )
 def histogram(
     input: Tensor,
-    bins: Any,
+    bins: Any = 100,
     *,
     range: Any = None,
     weight: Tensor | None = None,
