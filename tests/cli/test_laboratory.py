@@ -132,6 +132,27 @@ def test_lab_runs_and_resumes(tmp_path, capsys):
     assert call("lab", "pi") == 2
 
 
+def interrupted(*args, **kwargs):
+    yield from ()
+    raise KeyboardInterrupt
+
+
+def test_an_interruption_is_told_of(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pellucid.cli.laboratory.run", interrupted)
+    with pytest.raises(SystemExit, match="130"):
+        parse(["lab", "--quick", "--out", "results"])
+    told = capsys.readouterr().err
+    assert "interrupted: the results of 0 experiments are in results" in " ".join(told.split())
+    assert "Traceback" not in told
+    monkeypatch.setattr("pellucid.cli.sweeping.results_of", interrupted)
+    with pytest.raises(SystemExit, match="130"):
+        parse(["approx", "x", "--sweep", "width=1:4", "--workers", "1"])
+    told = capsys.readouterr().err
+    assert "interrupted: 0 of 4 cells are in sweep.jsonl" in " ".join(told.split())
+    assert "Traceback" not in told
+
+
 def test_lab_takes_another_function(tmp_path, capsys):
     out = ("--quick", "--out", str(tmp_path / "results"))
     assert call("lab", "runge", "linear_pieces", "--target", "exp(x)", "--on", "0,2", *out) == 0

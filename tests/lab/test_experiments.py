@@ -91,6 +91,25 @@ def test_results_are_kept_for_the_same_settings_only(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["counted.json"]
 
 
+def test_numbers_that_json_lacks_are_null(tmp_path):
+    def measure(settings):
+        return Outcome("holds", "so", {"most": float("inf"), "found": np.float64(2)}, [figure()])
+
+    experiment = Experiment("odd", "Odd", "claim", "set-up", measure)
+    list(run([experiment], Settings(), tmp_path))
+    text = (tmp_path / "odd.json").read_text()
+
+    def refuse(name):
+        raise AssertionError(f"{name} is no JSON")
+
+    stored = json.loads(text, parse_constant=refuse)
+    assert stored["outcome"]["numbers"] == {"most": None, "found": 2.0}
+    ((_, outcome, kept),) = run([experiment], Settings(), tmp_path, resume=True)
+    assert kept
+    assert np.isnan(outcome.figures[0].series[1].y[2])
+    assert svg(outcome.figures).startswith("<svg")
+
+
 def test_an_unknown_experiment_is_named():
     with pytest.raises(ValueError, match="there is no experiment 'pi'"):
         chosen(["pi"])

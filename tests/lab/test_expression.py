@@ -23,6 +23,9 @@ X = pellucid.linspace(-1.5, 2, 8, dtype=pellucid.float64)
         ("where(x > 1, exp(x), tanh(x))", lambda x: math.exp(x) if x > 1 else math.tanh(x)),
         ("max(x, 0) + min(x, e)", lambda x: max(x, 0) + min(x, math.e)),
         ("x % 0.5", lambda x: x % 0.5),
+        ("2*π - x - 1 - 2", lambda x: 2 * math.pi - x - 3),
+        ("x / 2 / 3 * 4 ** 2 ** 0.5", lambda x: x / 6 * 4 ** (2**0.5)),
+        ("+".join(["x"] * 900), lambda x: 900 * x),
         ("step(x) + relu(x) + sign(x)", lambda x: (x >= 0) + max(x, 0) + (x > 0) - (x < 0)),
     ],
 )
@@ -117,6 +120,7 @@ def test_towers_of_powers_end():
     [
         ("1/x", (-1, 1), "must be finite on the whole interval"),
         ("log(x)", (-1, 1), "must be finite on the whole interval"),
+        ("1e300*x", (-1, 1), r"above 1e\+100 squares of errors are too large"),
         ("x", (1, 1), "is empty"),
         ("x", (2, -2), "is empty"),
         ("x", (0, float("inf")), "finite ends"),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -16,7 +15,7 @@ from pellucid.lab.drawing import figures_of, in_terminal, png
 from pellucid.lab.experiment import Experiment, Outcome, Settings
 from pellucid.lab.fits import measuring_points
 from pellucid.lab.report import page_of_comparison, page_of_lab
-from pellucid.lab.runner import chosen, run, without_a_target, write_bytes, write_text
+from pellucid.lab.runner import as_text, chosen, run, without_a_target, write_bytes, write_text
 from pellucid.lab.targets import Target, target_of
 
 _COLOURS = {"holds": "green", "holds with conditions": "yellow", "does not hold": "red"}
@@ -70,7 +69,7 @@ def approximate_and_show(
         )
         figures = figures_of(comparison)
         if as_json:
-            print(json.dumps(comparison.as_json(), ensure_ascii=False, default=float))
+            print(as_text(comparison.as_json(), None))
         else:
             _print(comparison)
             if sys.stdout.isatty() or not as_json:
@@ -124,6 +123,22 @@ def _print(comparison: Comparison) -> None:
         console.print(f"[bold]{finding.cause}[/]: {escape(finding.evidence)}.{escape(tried)}")
 
 
+def _told_of_interruption(
+    outcomes: Iterator[tuple[Experiment, Outcome, bool]], told: Console, folder: Path
+) -> Iterator[tuple[Experiment, Outcome, bool]]:
+    done = 0
+    try:
+        for each in outcomes:
+            done += 1
+            yield each
+    except KeyboardInterrupt:
+        told.print(
+            f"interrupted: the results of {done} experiments are in {folder}; the same command "
+            "with --resume goes on with them"
+        )
+        raise
+
+
 def _checked_target(what: str, interval: tuple[float, float] | None) -> Target:
     target = target_of(what, interval)
     if target.dimension != 1:
@@ -156,8 +171,8 @@ def run_and_show(
         def begin(experiment: Experiment) -> None:
             status.update(f"{len(results) + 1}/{len(experiments)} {experiment.title}")
 
-        for experiment, outcome, kept in run(
-            experiments, settings, folder, resume=resume, begin=begin
+        for experiment, outcome, kept in _told_of_interruption(
+            run(experiments, settings, folder, resume=resume, begin=begin), told, folder
         ):
             results.append((experiment, outcome))
             colour = _COLOURS[outcome.verdict]

@@ -4,6 +4,7 @@ reason.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -53,6 +54,12 @@ class Series:
     marked: bool = True
     dashed: bool = False
     joined: bool = True
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> Series:
+        """The line that `as_json` described; a number that JSON did not hold is NaN."""
+        x, y = ([math.nan if v is None else v for v in stored[axis]] for axis in ("x", "y"))
+        return cls(**{**stored, "x": x, "y": y})
 
     def as_json(self) -> dict[str, Any]:
         """Name and numbers."""
@@ -105,7 +112,7 @@ class Figure:
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Figure:
         """The figure that `as_json` described."""
-        series = [Series(**each) for each in stored["series"]]
+        series = [Series.from_json(each) for each in stored["series"]]
         return cls(**{**stored, "series": series})
 
 

@@ -25,7 +25,7 @@ DEEPEST = 60
 
 Evaluator = Callable[[Mapping[str, Tensor]], Tensor]
 
-CONSTANTS = {"pi": math.pi, "e": math.e}
+CONSTANTS = {"pi": math.pi, "π": math.pi, "e": math.e}
 
 FUNCTIONS: dict[str, tuple[int, Callable[..., Tensor]]] = {
     **{
@@ -127,10 +127,7 @@ class _Reader:
         if isinstance(node, ast.UnaryOp):
             return self.unary(node, depth)
         if isinstance(node, ast.BinOp):
-            operator = _ARITHMETIC.get(type(node.op))
-            if operator is None:
-                raise self.refuse(node, "only + - * / % and ** combine numbers here")
-            return self.pair(operator, node.left, node.right, depth)
+            return self.chain(node, depth)
         if isinstance(node, ast.Compare):
             operator = _COMPARISONS.get(type(node.ops[0])) if len(node.ops) == 1 else None
             if operator is None:
@@ -178,6 +175,25 @@ class _Reader:
         if isinstance(node.op, ast.UAdd):
             return inner
         raise self.refuse(node, "only + and - stand before a number here")
+
+    def chain(self, node: ast.AST, depth: int) -> Evaluator:
+        """`a + b - c …`, however long: each operand is one level below, not each sum."""
+        rest: list[tuple[Callable[[Tensor, Tensor], Tensor], Evaluator]] = []
+        while isinstance(node, ast.BinOp):
+            operator = _ARITHMETIC.get(type(node.op))
+            if operator is None:
+                raise self.refuse(node, "only + - * / % and ** combine numbers here")
+            rest.append((operator, self.read(node.right, depth + 1)))
+            node = node.left
+        first = self.read(node, depth + 1)
+
+        def evaluate(values: Mapping[str, Tensor]) -> Tensor:
+            found = first(values)
+            for operator, part in reversed(rest):
+                found = operator(found, part(values))
+            return found
+
+        return evaluate
 
     def pair(self, operator: Any, left: ast.AST, right: ast.AST, depth: int) -> Evaluator:
         first, second = self.read(left, depth + 1), self.read(right, depth + 1)

@@ -5,6 +5,7 @@ interrupted goes on where it stopped.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -78,7 +79,23 @@ def _stored(path: Path, settings: Settings) -> Outcome | None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON so that a reader sees the old file or the new one, never a part."""
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=1, default=float) + "\n")
+    write_text(path, as_text(value, 1) + "\n")
+
+
+def as_text(value: Any, indent: int | None) -> str:
+    """JSON as any reader takes it: what is not finite, for which it has no number, is null."""
+    return json.dumps(_finite(value), ensure_ascii=False, indent=indent, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    number = float(value)
+    return number if math.isfinite(number) else None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -15,6 +15,9 @@ from pellucid.ops.api import F
 from pellucid.tensor.dtype import float64
 from pellucid.tensor.tensor import Tensor, from_numpy
 
+LARGEST = 1e100
+"""Values up to here are approximated."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -57,6 +60,13 @@ class Target:
             raise ValueError(
                 f"the target {self.name} is {values[wrong[0]]} at x = {np.round(place, 6)}: it "
                 "must be finite on the whole interval. Choose another interval, or another function"
+            )
+        large = np.flatnonzero(np.abs(values) > LARGEST)
+        if large.size:
+            raise ValueError(
+                f"the target {self.name} is {values[large[0]]:.3g} at x = "
+                f"{np.round(points[large[0]], 6)}: above {LARGEST:g} squares of errors are too "
+                "large to be computed with. Divide it by a number"
             )
         return values
 
