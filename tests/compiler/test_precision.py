@@ -302,3 +302,52 @@ def test_pixels_a_page_apart():
         x = torch.randn(1, 2048, 3, 3)
         _, found, exact = compiled_and_exact(model, x, precision=precision)
         assert error(found, exact) < LOOSE[precision]
+
+
+class Attention(nn.Module):
+    """Queries of another length than keys, with a mask or a causal one, and values of a depth of
+    their own.
+    """
+
+    def __init__(self, depth, causal):
+        super().__init__()
+        self.q, self.k = nn.Linear(32, 2 * depth), nn.Linear(32, 2 * depth)
+        self.v = nn.Linear(32, 10)
+        self.out, self.causal, self.depth = nn.Linear(10, 8), causal, depth
+
+    def forward(self, x, y, mask):
+        q = self.q(x).unflatten(-1, (2, self.depth)).transpose(1, 2)
+        k = self.k(y).unflatten(-1, (2, self.depth)).transpose(1, 2)
+        v = self.v(y).unflatten(-1, (2, 5)).transpose(1, 2)
+        mask = None if self.causal else mask
+        seen = F.scaled_dot_product_attention(q, k, v, mask, is_causal=self.causal)
+        return self.out(seen.transpose(1, 2).flatten(2)), k.sum(-1)
+
+
+@pytest.mark.parametrize(("depth", "name"), [(8, "attention bf16"), (7, "attention")])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("lengths", [(1, 1), (5, 9), (40, 33)])
+def test_attention(depth, name, causal, lengths):
+    torch.manual_seed(0)
+    n, m = lengths
+    model = Attention(depth, causal).eval()
+    inputs = torch.randn(2, n, 32), torch.randn(2, m, 32), torch.randn(n, m)
+    compiled = torch.compile(model, precision="bfloat16")
+    with torch.no_grad():
+        compiled(*inputs)
+        found = compiled(*inputs)
+        exact = model.double()(*[each.double() for each in inputs])
+    for one, other in zip(found, exact, strict=True):
+        assert error(one, other) < 1e-2
+    assert name in labels(compiled) and ("attention" in labels(compiled)) == (depth == 7)
+
+
+def test_the_residual_stream_of_a_transformer_is_not_rounded():
+    """Rounded in every layer, it would drift: its error would grow with the root of the depth."""
+    torch.manual_seed(0)
+    model = nn.TransformerEncoder(nn.TransformerEncoderLayer(64, 4, 128, batch_first=True), 8)
+    x = torch.randn(1, 20, 64)
+    compiled, found, exact = compiled_and_exact(model, x)
+    rounding = float((x.bfloat16().double() - x.double()).norm() / x.double().norm())
+    assert float((found.double() - exact).norm() / exact.norm()) < 3 * rounding
+    assert "residual" in str(compiled)

@@ -52,6 +52,7 @@ SETTINGS = {
     "update": {"expressions": (("add", ("in", 0), ("in", 1)),), "kinds": "vs"},
     "weight_gradient": {"taps": True, "unit": False},
     "attention": {"mask": True, "causal": False},
+    "attention_low": {"mask": True, "causal": True, "out": "both"},
     "pointwise": {"expression": ("add", ("in", 0), ("in", 1)), "kinds": "vg", "rank": 1},
 }
 """Settings of the kernels that need some."""

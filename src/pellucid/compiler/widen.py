@@ -16,7 +16,7 @@ from pellucid.compiler.graph import Graph, Node, Value, substitute
 from pellucid.tensor.dtype import bfloat16, float32
 from pellucid.tensor.tensor import adopt
 
-MARKED = ("linear", "convolve", "mm", "max_pool_values", "normalise_rows")
+MARKED = ("linear", "convolve", "mm", "max_pool_values", "normalise_rows", "attend")
 """Operators that have steps in bf16."""
 
 

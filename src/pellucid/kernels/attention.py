@@ -45,7 +45,7 @@ def attention(b: KernelBuilder, *, mask: bool, causal: bool, logs: bool = False)
         keys = b.offset(arg.k, entry * arg.k_batch + number * arg.k_head)
         values = b.offset(arg.v, entry * arg.v_batch + number * arg.v_head)
         with b.when(b.binary("ne", head, b.get(known))):
-            _pack_keys(b, keys, packed, panels)
+            pack_keys(b, keys, packed, arg.keys, arg.depth, arg.k_row)
         b.set(known, head)
         top = part * arg.block
         count = b.minimum(arg.block, arg.queries - top)
@@ -75,25 +75,28 @@ def attention(b: KernelBuilder, *, mask: bool, causal: bool, logs: bool = False)
             product_rows(b, product, source, (0, count), panel * nr, left, arg.keys)
 
 
-def _pack_keys(b: KernelBuilder, keys: Value, packed: Value, panels: Value) -> None:
-    """K (keys, depth) as panels of K^T: [panel][depth][NR], keys that do not exist are zero."""
-    arg, nr = b.arg, width(b.target)
-    with b.loop("panel", 0, panels) as panel:
-        target = b.offset(packed, panel * arg.depth * nr)
+def pack_keys(
+    b: KernelBuilder, keys: Value, packed: Value, count: Value, depth: Value, row: Value
+) -> None:
+    """K (count, depth), rows `row` apart, as panels of K^T: [panel][depth][NR], keys that do not
+    exist are zero. Floats, or other words of 32 bits.
+    """
+    nr = width(b.target)
+    with b.loop("panel", 0, b.ceil_div(count, nr)) as panel:
+        target = b.offset(packed, panel * depth * nr)
         for j in range(b.target.vectors):
             first = panel * nr + j * b.lanes
             whole = b.register(b.i64(0), "whole")
-            with b.when(b.binary("le", first + b.lanes, arg.keys)):
-                b.set(whole, arg.depth // b.lanes * b.lanes)
+            with b.when(b.binary("le", first + b.lanes, count)):
+                b.set(whole, depth // b.lanes * b.lanes)
                 with b.loop("d", 0, b.get(whole), b.lanes) as d:
-                    rows = [b.load(keys, (first + r) * arg.k_row + d, b.f32)
-                            for r in range(b.lanes)]  # fmt: skip
-                    for r, row in enumerate(transpose(b, rows)):
-                        b.store(row, target, (d + r) * nr + j * b.lanes)
-            with b.loop("d", b.get(whole), arg.depth) as d:
+                    rows = [b.load(keys, (first + r) * row + d, b.f32) for r in range(b.lanes)]
+                    for r, column in enumerate(transpose(b, rows)):
+                        b.store(column, target, (d + r) * nr + j * b.lanes)
+            with b.loop("d", b.get(whole), depth) as d:
                 for lane in range(b.lanes):
-                    inside = b.binary("lt", first + lane, arg.keys)
-                    at = b.select(inside, (first + lane) * arg.k_row + d, d)
+                    inside = b.binary("lt", first + lane, count)
+                    at = b.select(inside, (first + lane) * row + d, d)
                     number = b.select(inside, b.load(keys, at, F32), 0.0)
                     b.store(number, target, d * nr + j * b.lanes + lane)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pellucid.kernels import (
     attention,
+    attention_low,
     convolution,
     convolution_low,
     gemm,
@@ -20,8 +21,8 @@ from pellucid.kernels import (
 )
 from pellucid.kernels.kernel import Kernel, kernels
 
-MODULES = (attention, convolution, convolution_low, gemm, gemm_low, low, pointwise, pooling,
-           quantise, rows, updates, vectors, winograd, winograd_low)  # fmt: skip
+MODULES = (attention, attention_low, convolution, convolution_low, gemm, gemm_low, low, pointwise,
+           pooling, quantise, rows, updates, vectors, winograd, winograd_low)  # fmt: skip
 """Importing a module enters its kernels."""
 
 

@@ -73,8 +73,21 @@ def readers(planner: Planner, value: Value) -> Iterator[tuple[Node | None, Value
             yield node, value
 
 
-def wanted(planner: Planner, value: Value) -> str:
-    """In what a step should write a value: "f32", "bf16" or "both"."""
+def attends_low(node: Node) -> bool:
+    """Whether attention can run in bf16."""
+    if len(node.args) != 6 or node.settings:
+        return False
+    q, k, v, mask, scale, _ = node.args
+    fits = all(len(t.shape) == 4 and t.dtype is float32 for t in (q, k, v))
+    fits = fits and (mask is None or (len(mask.shape) <= 4 and mask.dtype is float32))
+    fits = fits and isinstance(scale, float) and bool(node.out.numel) and k.shape[2] > 0
+    return fits and k.shape[1] == v.shape[1] == q.shape[1] and q.shape[3] % PAIR == 0
+
+
+def wanted(planner: Planner, value: Value, length: int = 0) -> str:
+    """In what a step should write a value: "f32", "bf16" or "both". Its rows have `length`, or that
+    of channels or the last dimension.
+    """
     low = other = False
     for node, seen in readers(planner, value):
         if node is None or planner.multiplies_in(node) != "bfloat16":
@@ -82,11 +95,15 @@ def wanted(planner: Planner, value: Value) -> str:
         elif node.op == "max_pool_values":
             passes = wanted(planner, node.out) == "bf16"
             low, other = low or passes, other or not passes
+        elif node.op == "attend":
+            takes = attends_low(node) and any(seen is v for v in node.args[:3])
+            low, other = low or takes, other or not takes
         elif takes_low(node) and seen is node.args[0]:
             low = True
-        elif not (takes_low(node) and node.extra.get("residual") is seen):
-            other = True
-    if not low or value.shape[-1 if len(value.shape) != 4 else 1] % PAIR:
+        elif node.op != "convolve" or not takes_low(node):
+            other = True  # residuals of linear layers too: rounded again and again, they drift
+    length = length or value.shape[-1 if len(value.shape) != 4 else 1]
+    if not low or length % PAIR:
         return "f32"
     return "both" if other else "bf16"
 
@@ -107,12 +124,19 @@ def low_matrix(planner: Planner, value: Value) -> tuple[Physical, int, int]:
         near = step is not None and step // PAIR == spread_words(step // PAIR)
         if step is not None and near and _usable(planner, value, k, (step,)):
             return low, low.layout.numel // k, step // PAIR
+    out = rounded(planner, value)
+    return out, value.numel // k, spread_words(-(-k // PAIR))
+
+
+def rounded(planner: Planner, value: Value) -> Physical:
+    """A value in bf16, row-major, by a step of its own; rows are filled up to whole words."""
+    k = value.shape[-1]
     source, rows, step = flat_rows(planner, planner.place(value))
     padded = PAIR * spread_words(-(-k // PAIR))
     strides = contiguous((*value.shape[:-1], padded)).strides
     out = planner.fresh(Layout(value.shape, strides, 0), bfloat16)
     _round(planner, value, source, out, rows, k, step, padded)
-    return out, rows, padded // PAIR
+    return out
 
 
 def low_images(planner: Planner, value: Value) -> Physical:

@@ -178,8 +178,9 @@ def lower_attend(planner: Planner, node: Node) -> Physical | None:
     q, k, v, mask, scale, causal = (*node.args, *[None] * 6)[:6]
     if not isinstance(scale, float) or node.settings or len(node.args) != 6:
         return None
-    tensors = [q, k, v] + ([mask] if mask is not None else [])
-    if any(len(t.shape) != 4 or t.dtype is not float32 for t in tensors):
+    if any(len(t.shape) != 4 or t.dtype is not float32 for t in (q, k, v)):
+        return None
+    if mask is not None and (len(mask.shape) > 4 or mask.dtype is not float32):
         return None
     places = [_unit_rows(planner, planner.place(t)) for t in (q, k, v)]
     batch, heads, queries, depth = q.shape
@@ -189,7 +190,7 @@ def lower_attend(planner: Planner, node: Node) -> Physical | None:
     memory = contiguous((batch, queries, heads, depth_v))
     strides = (memory.strides[0], memory.strides[2], memory.strides[1], 1)
     out = planner.fresh(Layout((batch, heads, queries, depth_v), strides, 0))
-    masked, mask_strides = _mask(planner, mask, (batch, heads, queries, keys))
+    masked, mask_strides = attention_mask(planner, mask, (batch, heads, queries, keys))
     nr = width(current())
     block = min(queries, 32 * current().rows)
     room = -(-keys // nr) * nr * (depth + block)
@@ -212,14 +213,20 @@ def _unit_rows(planner: Planner, physical: Physical) -> Physical:
     return row_major_place(planner, physical)
 
 
-def _mask(planner: Planner, mask: Value | None, shape: tuple[int, ...]) -> tuple[Any, list[int]]:
+def attention_mask(
+    planner: Planner, mask: Value | None, shape: tuple[int, ...]
+) -> tuple[Any, list[int]]:
     """A mask's address and its strides for batch, head and query; broadcast ones are 0."""
     if mask is None:
         return 0, [0, 0, 0]
     physical = planner.place(mask)
+    sizes, strides, offset = physical.layout
+    more = 4 - len(sizes)
+    layout = Layout((1,) * more + sizes, (0,) * more + strides, offset)
+    physical = Physical(physical.buffer, layout, physical.dtype)
     if physical.layout.shape[-1] != shape[-1] or physical.layout.strides[-1] != 1:
         full = planner.fresh(contiguous((*physical.layout.shape[:-1], shape[-1])))
         walk(planner, ("identity", ("in", 0)), [physical], full, "copy")
         physical = full
-    sizes = zip(physical.layout.shape[:3], physical.layout.strides[:3], strict=True)
-    return physical.ref(), [0 if size == 1 else stride for size, stride in sizes]
+    pairs = zip(physical.layout.shape[:3], physical.layout.strides[:3], strict=True)
+    return physical.ref(), [0 if size == 1 else stride for size, stride in pairs]
