@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.compiler.again import caller
+from pellucid.compiler.decompositions import spell_out, spell_out_norms
 from pellucid.compiler.expressions import as_expression, inline
 from pellucid.compiler.graph import Graph, Node, Value
 from pellucid.compiler.widen import widen_bfloat16
@@ -343,10 +344,13 @@ def fuse_elementwise(graph: Graph) -> None:
 
 PASSES: list[tuple[str, Callable[[Graph], None]]] = [
     ("drop what nobody reads", drop_dead),
+    ("spell out", spell_out),
     ("fold constants", fold_constants),
     ("compute bfloat16 in float32", widen_bfloat16),
     ("drop views and copies in the same shape", drop_identities),
     ("fold batch norm into convolution", fold_batch_norm),
+    ("spell out other batch norm", spell_out_norms),
+    ("fold constants", fold_constants),
     ("fuse epilogues", fuse_epilogues),
     ("follow weights that change", follow_weights),
     ("simpler operators", decompose),

@@ -137,6 +137,19 @@ def lower_max_pool(planner: Planner, node: Node) -> Physical | None:
     return _pool(planner, node, "max", window, 0)
 
 
+@rule("average_windows")
+def lower_average_pool(planner: Planner, node: Node) -> Physical | None:
+    x, window, size, with_padding, divisor = node.args
+    if len(x.shape) != 4 or x.dtype is not float32 or divisor is not None:
+        return None
+    whole = [(n + 2 * p - (k - 1) - 1) // s + 1 for n, k, s, p in zip(
+        x.shape[2:], window.kernel, window.stride, window.padding, strict=True)]  # fmt: skip
+    if tuple(whole) != tuple(size) and with_padding:  # windows that end outside of the padding
+        return None
+    count = window.kernel[0] * window.kernel[1] if with_padding else 0
+    return _pool(planner, node, "mean", window, count)
+
+
 def _pool(planner: Planner, node: Node, how: str, window: Any, divisor: int) -> Physical:
     n, c, h, w = node.args[0].shape
     place = images(planner, node.args[0])
