@@ -92,8 +92,33 @@ def test_element_types():
     assert convert(torch.tensor([0.0, 0.5, 1.0]), torch.uint8).tolist() == [0, 127, 255]
     assert convert(x, torch.int16).tolist() == [0, 127 * 128, 255 * 128]
     assert convert(convert(x, torch.int16), torch.uint8).tolist() == x.tolist()
-    with pytest.raises(RuntimeError, match="cannot be performed safely"):
-        convert(torch.rand(2), torch.int64)
+    for kind in (torch.float32, torch.float64):
+        with pytest.raises(RuntimeError, match="cannot be performed safely"):
+            convert(torch.rand(2, dtype=kind), torch.int64)
+    with pytest.warns(UserWarning, match="Anti-alias option is always applied"):
+        transforms.Resize(4, antialias=False)(Image.fromarray(picture()))
+
+
+def test_padding_of_pillow_images():
+    image = Image.fromarray(picture())
+    pad = transforms.functional.pad
+    with pytest.raises(ValueError, match="does not match the number of channels"):
+        pad(image, 2, fill=(1, 2))
+    with pytest.raises(ValueError, match="a 1, 2, or 4 element tuple, not a 3 element"):
+        transforms.Pad((1, 2, 3))
+    cut = pad(image, (-1, 2, 3, -3), padding_mode="symmetric")
+    assert cut.size == (16 + 2, 12 - 1)
+    assert np.array_equal(np.asarray(cut)[2:, :15], picture()[:9, 1:])
+    few = image.convert("P")
+    assert pad(few, 1, padding_mode="edge").getpalette() == few.getpalette()
+
+
+def test_sixteen_bits_stay():
+    pixels = np.arange(6, dtype=np.int16).reshape(2, 3) * 1000
+    for given in (pixels, torch.from_numpy(pixels)):
+        image = transforms.functional.to_pil_image(given)
+        assert image.mode == "I;16"
+        assert np.array_equal(transforms.functional.pil_to_tensor(image).numpy()[0], pixels)
 
 
 # -- samples of several parts
@@ -175,6 +200,19 @@ def test_gradients_flow_through_tensors():
         (ValueError, "should be between", lambda: transforms.ColorJitter(hue=0.7)),
         (ValueError, "must be non negative", lambda: transforms.ColorJitter(brightness=-1)),
         (ValueError, "odd and positive", lambda: transforms.GaussianBlur(4)),
+        (ValueError, "list of two integers", lambda: transforms.GaussianBlur([3, 3, 3])),
+        (ValueError, "it must be positive", lambda: transforms.GaussianBlur(3, -1.0)),
+        (ValueError, "list/tuple with length 2", lambda: transforms.GaussianBlur(3, [1, 2, 3])),
+        (
+            TypeError,
+            "sigma should be either float",
+            lambda: transforms.functional.gaussian_blur(image_of("float"), 3, "wide"),
+        ),
+        (
+            TypeError,
+            "kernel_size should be int",
+            lambda: transforms.functional.gaussian_blur(image_of("float"), "3"),
+        ),
         (TypeError, "before RandomErasing", lambda: transforms.RandomErasing()(image_of("pillow"))),
         (
             ValueError,

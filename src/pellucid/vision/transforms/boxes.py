@@ -155,6 +155,7 @@ def _affine(
         frame = _four(ops.tensor([[0.0, 0.0, float(width), float(height)]], dtype=points.dtype))
         moved = frame @ turned[0].to(points.dtype) + turned[1].to(points.dtype)
         found = found - moved.amin((0, 1))
+        # The size of the turned image; torchvision's canvas may be a pixel off its own image.
         canvas = expanded_size(matrix, height, width)
     return _bent(boxes, _around(found), canvas)
 

@@ -287,16 +287,23 @@ class GaussianBlur(Transform):
         self, kernel_size: int | Sequence[int], sigma: float | Sequence[float] = (0.1, 2.0)
     ) -> None:
         super().__init__()
-        sizes = [kernel_size] * 2 if isinstance(kernel_size, int) else list(kernel_size)
+        sizes = [kernel_size] * 2 if isinstance(kernel_size, int) else kernel_size
+        if not isinstance(sizes, (list, tuple)) or len(sizes) not in (1, 2):
+            raise ValueError("Kernel size should be a tuple/list of two integers")
+        sizes = list(sizes) * 2 if len(sizes) == 1 else list(sizes)
         if any(size <= 0 or size % 2 == 0 for size in sizes):
             raise ValueError("Kernel size value should be an odd and positive number.")
-        bounds = (sigma, sigma) if isinstance(sigma, (int, float)) else tuple(sigma)
+        if isinstance(sigma, (int, float)) and sigma <= 0:
+            raise ValueError("If sigma is a single number, it must be positive.")
+        bounds = (sigma, sigma) if isinstance(sigma, (int, float)) else sigma
+        if not isinstance(bounds, (list, tuple)) or len(bounds) != 2:
+            raise ValueError("sigma should be a single number or a list/tuple with length 2.")
         if not 0.0 < bounds[0] <= bounds[1]:
             raise ValueError(
                 f"sigma values should be positive and of the form (min, max). Got {sigma}"
             )
         self.kernel_size = tuple(sizes)
-        self.sigma = bounds
+        self.sigma = tuple(bounds)
 
     @staticmethod
     def get_params(sigma_min: float, sigma_max: float) -> float:

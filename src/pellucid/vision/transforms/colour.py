@@ -314,18 +314,26 @@ def gaussian_blur(
 ) -> Any:
     """Blurred with a Gaussian window of (width, height) and standard deviations (x, y)."""
     require_image(img)
+    if not isinstance(kernel_size, (int, list, tuple)):
+        raise TypeError(
+            f"kernel_size should be int or a sequence of integers. Got {type(kernel_size)}"
+        )
     sizes = [kernel_size] * 2 if isinstance(kernel_size, int) else list(kernel_size)
-    sizes = sizes * 2 if len(sizes) == 1 else sizes
     if len(sizes) != 2:
         raise ValueError(f"If kernel_size is a sequence its length should be 2. Got {len(sizes)}")
     if any(size % 2 == 0 or size < 0 for size in sizes):
         raise ValueError(f"kernel_size should have odd and positive integers. Got {sizes}")
     if sigma is None:
         spread = [size * 0.15 + 0.35 for size in sizes]
+    elif isinstance(sigma, (int, float)):
+        spread = [float(sigma)] * 2
+    elif isinstance(sigma, (list, tuple)):
+        spread = [float(value) for value in sigma] * (2 if len(sigma) == 1 else 1)
     else:
-        spread = [float(sigma)] * 2 if isinstance(sigma, (int, float)) else list(sigma)
-        spread = spread * 2 if len(spread) == 1 else spread
-    if len(spread) != 2 or min(spread) <= 0.0:
+        raise TypeError(f"sigma should be either float or sequence of floats. Got {type(sigma)}")
+    if len(spread) != 2:
+        raise ValueError(f"If sigma is a sequence, its length should be 2. Got {len(spread)}")
+    if min(spread) <= 0.0:
         raise ValueError(f"sigma should have positive values. Got {spread}")
     if not isinstance(img, Tensor):
         return to_pil_image(gaussian_blur(pil_to_tensor(img), sizes, spread), mode=img.mode)

@@ -154,7 +154,8 @@ def _from_array(array: np.ndarray, mode: str | None) -> Any:
     if expected is None:
         raise TypeError(f"Input type {array.dtype} is not supported")
     image = pillow().fromarray(array[:, :, 0] if channels == 1 else array)
-    if mode is None or image.mode == mode:
+    mode = mode or expected
+    if image.mode == mode:
         return image
     return pillow().frombytes(mode, image.size, array.tobytes())
 
@@ -173,7 +174,8 @@ def convert_image_dtype(image: Tensor, dtype: dtype = float32) -> Tensor:
     if image.is_floating_point():
         if dtype.is_floating_point:
             return image.to(dtype)
-        if image.dtype.name == "float32" and dtype.name in ("int32", "int64"):
+        wide = {"float32": ("int32", "int64"), "float64": ("int64",)}
+        if dtype.name in wide.get(image.dtype.name, ()):
             raise RuntimeError(
                 f"The cast from {image.dtype} to {dtype} cannot be performed safely."
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -82,6 +83,12 @@ def resize(
     if min(new_height, new_width) < 1:
         raise ValueError(f"height and width must be > 0, got {new_height} and {new_width}")
     if not isinstance(img, Tensor):
+        if antialias is False:
+            warnings.warn(
+                "Anti-alias option is always applied for PIL Image input. Argument antialias is "
+                "ignored.",
+                stacklevel=3,
+            )
         if (new_height, new_width) == (height, width):
             return img
         return img.resize((new_width, new_height), PILLOW[mode])
@@ -227,17 +234,20 @@ def _mirrored(cells: int, before: int, after: int) -> Tensor:
 
 
 def _pad_pillow(img: Any, around: tuple[int, ...], fill: Any, mode: str) -> Any:
+    palette = img.getpalette() if img.mode == "P" else None
     if mode == "constant":
-        if isinstance(fill, list):
-            fill = tuple(fill)
-        if isinstance(fill, (int, float)) and len(img.getbands()) > 1:
-            fill = (int(fill),) * len(img.getbands())
-        return pillow("ImageOps").expand(img, border=around, fill=fill)
-    left, top, right, bottom = around
-    widths = [(top, bottom), (left, right), (0, 0)][: 3 if len(img.getbands()) > 1 else 2]
-    kind: Any = mode  # NumPy has the same names
-    array = np.pad(np.asarray(img), widths, mode=kind)
-    return pillow().fromarray(array)
+        found = pillow("ImageOps").expand(img, border=around, fill=colour_of(img, fill))
+    else:
+        left, top, right, bottom = (max(-side, 0) for side in around)
+        if any((left, top, right, bottom)):  # negative padding cuts
+            img = img.crop((left, top, img.width - right, img.height - bottom))
+        left, top, right, bottom = (max(side, 0) for side in around)
+        widths = [(top, bottom), (left, right), (0, 0)][: 3 if len(img.getbands()) > 1 else 2]
+        kind: Any = mode  # NumPy has the same names
+        found = pillow().fromarray(np.pad(np.asarray(img), widths, mode=kind))
+    if palette is not None:
+        found.putpalette(palette)
+    return found
 
 
 @by_kind

@@ -174,6 +174,7 @@ class Pad(Transform):
         self, padding: geometry.Size, fill: Any = 0, padding_mode: str = "constant"
     ) -> None:
         super().__init__()
+        geometry.sides_of(padding)
         self.padding = padding
         self.fill = fill
         self.padding_mode = padding_mode
