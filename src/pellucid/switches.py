@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from pellucid.tensor.device import CPU, device, require_cpu
+from pellucid.tensor.device import CPU, chosen, device, placed
 from pellucid.tensor.tensor import Tensor
 
 
@@ -102,13 +102,15 @@ def is_warn_always_enabled() -> bool:
 
 
 def set_default_device(device: Any) -> None:
-    """Accept the CPU (and None); RuntimeError for any other device."""
-    require_cpu(device)
+    """Where factories make tensors from now on if no device is named: the CPU (also for None), or
+    "meta"; RuntimeError for any other device.
+    """
+    chosen.stack = (*chosen.stack[1:], CPU if device is None else placed(device))
 
 
 def get_default_device() -> device:
-    """The CPU."""
-    return CPU
+    """Where factories make tensors if no device is named."""
+    return placed(None)
 
 
 def typename(obj: Any, /) -> str:

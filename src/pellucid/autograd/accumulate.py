@@ -68,5 +68,5 @@ def _copy_like(variable: Tensor, grad: Tensor) -> Tensor:
     like = variable._layout
     if not like.is_non_overlapping_and_dense:
         like = contiguous(like.shape)
-    fresh = arithmetic.empty_strided(like.shape, like.strides, dtype=grad.dtype)
+    fresh = arithmetic.new_empty_strided(grad, like.shape, like.strides)
     return arithmetic.copy_(fresh, grad)

@@ -22,6 +22,7 @@ from pellucid.autograd.saved import FREED, PACKED, RELEASED, SavedOutput, SavedT
 from pellucid.autograd.saved import hooks as saving
 from pellucid.tensor.dtype import FLOATING, dtype
 from pellucid.tensor.levels import interpreter, levels
+from pellucid.tensor.meta import counted
 from pellucid.tensor.tensor import Tensor
 
 _sequence = itertools.count()
@@ -203,6 +204,8 @@ class Recorded(Node):
             given = [values[want] for want in formula.wants]
             if levels.stack:
                 found = interpreter.formula(formula, given)
+            elif counted.living and any(g is not None and g._storage.meta for g in grads):
+                found = counted.formula(formula.function, given)
             else:
                 found = formula.function(*given)
             if type(places) is int:

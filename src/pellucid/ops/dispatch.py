@@ -14,6 +14,7 @@ from typing import Any
 from pellucid.autograd.modes import state
 from pellucid.autograd.node import record, wants_grad
 from pellucid.autograd.views import INFERENCE_VIEW, MULTI_VIEW, NO_GRAD_VIEW
+from pellucid.ops import meta
 from pellucid.ops.autocast import cast_call, current, policy
 from pellucid.ops.inplace import make_inplace, write_outputs
 from pellucid.ops.overloads import guarded, reader
@@ -21,6 +22,7 @@ from pellucid.ops.spec import Gradient, OpSpec, OutRule, describe, registry
 from pellucid.tensor.events import Event, listeners, take_reason
 from pellucid.tensor.layout import Layout, NoView
 from pellucid.tensor.levels import UNTOUCHED, NeedsDataError, interpreter, levels
+from pellucid.tensor.meta import counted
 from pellucid.tensor.storage import Storage
 from pellucid.tensor.tensor import Tensor, make
 
@@ -86,7 +88,11 @@ def heard(
         if found is not UNTOUCHED:
             return found
     start = perf_counter()
-    result = call()
+    if counted.living and meta.concerns(args, kwargs):
+        meta.check(spec.name, args, kwargs)
+        result = meta.run(spec, args, kwargs) if spec.kind == "fresh" else call()
+    else:
+        result = call()
     seconds = perf_counter() - start
     outputs: tuple[Tensor, ...]
     if isinstance(result, Tensor):
@@ -144,6 +150,7 @@ def operator(
     aliases: Sequence[str] = (),
     backward_name: str = "",
     fields: Sequence[str] = (),
+    infer: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Describe an operator whose body computes fresh tensors from its arguments' `_array`s."""
 
@@ -159,6 +166,7 @@ def operator(
             aliases=aliases,
             backward_name=backward_name,
             fields=fields,
+            infer=infer,
         )
         renamed = _other_names(spec)
         takes_input = bool(spec.parameters) and spec.parameters[0] == "input"

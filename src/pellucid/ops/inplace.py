@@ -174,6 +174,8 @@ def before_write(
         return None
     if any(spec.parameters[0] in rule.wants for rule in spec.gradient):
         layout = self._layout
+        if self._storage.meta:
+            return _dated(self._twin(), self)
         old = make(Storage(0), layout, self.dtype)
         old._array = self._array.copy(order="K")
         old._storage = Storage.adopt(old._array)
@@ -181,6 +183,11 @@ def before_write(
         old._layout = Layout(layout.shape, strides, 0)
     else:
         old = self._twin()
+    return _dated(old, self)
+
+
+def _dated(old: Tensor, self: Tensor) -> Tensor:
+    """`old` at the place on the tape where `self` is."""
     old._grad_fn = current_grad_fn(self)
     old._output_nr = self._output_nr
     old._requires_grad = old._grad_fn is not None

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.autograd.views import check_write
+from pellucid.ops import meta
 from pellucid.tensor.tensor import Tensor, make_array
 
 
@@ -18,6 +19,8 @@ def write_through(
     copied back. As in PyTorch, all but `copy_` go this way.
     """
     check_write(self)
+    if self._storage.meta:
+        return meta.write(write, self, args, kwargs)
     resolved = self.clone()
     write(resolved, *args, **kwargs)
     return self.copy_(resolved)

@@ -11,11 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
+from pellucid.ops import meta
 from pellucid.ops.arguments import type_name
 from pellucid.ops.parameter import Convert, Place, plain
 from pellucid.ops.signature import Annotated, Signature
 from pellucid.ops.spec import OpSpec, table
-from pellucid.tensor.tensor import Tensor, no_memory
+from pellucid.tensor.meta import counted
+from pellucid.tensor.refusals import no_memory
+from pellucid.tensor.tensor import Tensor
 
 
 @functools.cache
@@ -220,6 +223,8 @@ def guarded(call: Callable[..., Any], reader: Reader) -> Callable[..., Any]:
     def guard(*args: Any, **kwargs: Any) -> Any:
         given, named = read(args, kwargs)
         try:
+            if counted.living:
+                return meta.composed(call, given, named)
             return call(*given, **named)
         except Exception as failure:
             reader.explain(args, kwargs, failure)

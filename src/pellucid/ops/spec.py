@@ -57,7 +57,8 @@ class OpSpec:
     the name of its `*args` if it has one, `fields` the names of its outputs if they are a named
     tuple. `writes` is the in-place form's direct way to compute, if the family has one. `measured`
     are the parameters whose layout (not the data, so a later write does not matter) a formula asks
-    for: `input_layout` for `input`.
+    for: `input_layout` for `input`. `infer` gives the result without data of arguments without
+    data, where the body would be long about it (`ops/meta.py`).
     """
 
     name: str
@@ -75,6 +76,7 @@ class OpSpec:
     defaults: dict[str, Any] = field(default_factory=dict)
     fields: tuple[str, ...] = ()
     measured: tuple[str, ...] = ()
+    infer: Callable[..., Any] | None = None
 
     @property
     def public(self) -> list[str]:
@@ -338,6 +340,7 @@ def describe(
     aliases: Sequence[str] = (),
     backward_name: str = "",
     fields: Sequence[str] = (),
+    infer: Callable[..., Any] | None = None,
 ) -> OpSpec:
     """Build the description of `body` from its signature and what the decorator was told."""
     own = name or body.__name__
@@ -362,6 +365,7 @@ def describe(
         variadic=variadic,
         defaults=defaults,
         fields=tuple(fields),
+        infer=infer,
         measured=tuple(p for p in parameters if any(p + "_layout" in rule.wants for rule in rules)),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from pellucid.tensor.layout_rules import MemoryFormat
@@ -13,7 +14,8 @@ _TYPES = (
 
 
 class device:
-    """Where a tensor lives. Pellucid computes on "cpu"; other devices can be named, not used."""
+    """Where a tensor lives. Pellucid computes on "cpu"; tensors on "meta" have no data; other
+    devices can be named, not used. In a `with` block: where factories make tensors."""
 
     __slots__ = ("index", "type")
     type: str
@@ -62,14 +64,33 @@ class device:
         return device, (str(self),)
 
     def __enter__(self) -> device:
-        require_cpu(self)
+        found = placed(self)
+        chosen.stack = (*chosen.stack, found)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        return None
+        chosen.stack = chosen.stack[:-1]
 
 
+class _Chosen(threading.local):
+    """Where this thread's factories make tensors if no device is named: the last one counts."""
+
+    stack: tuple[device, ...] = ()
+
+
+chosen = _Chosen()
 CPU = device("cpu")
+META = device("meta")
+"""Where tensors without data are: `tensor/meta.py`."""
+
+
+def placed(where: device | str | int | None) -> device:
+    """Where a factory makes its tensor: META, or CPU. Errors as `require_cpu`."""
+    if where is None:
+        return chosen.stack[-1] if chosen.stack else CPU
+    if where is META or where == "meta" or (isinstance(where, device) and where.type == "meta"):
+        return META
+    return require_cpu(where)
 
 
 def require_cpu(where: device | str | int | None) -> device:

@@ -31,6 +31,11 @@ class LazyStorage(Storage):
         """The storage that owns the bytes."""
         return self._base
 
+    @property
+    def meta(self) -> bool:  # type: ignore[override]
+        """Whether the bytes are only counted."""
+        return self._base.meta
+
     def read(self, array: np.ndarray) -> np.ndarray:
         """What the elements `array`, as they lie in memory, are read as: fresh and read-only."""
         if self.conjugated:

@@ -237,6 +237,25 @@ def represent(
     return _with_notes(text, notes, len(prefix))
 
 
+def represent_without_data(
+    shape: tuple[int, ...],
+    kind: dtype,
+    *,
+    name: str = "tensor",
+    grad_fn: str | None = None,
+    requires_grad: bool = False,
+) -> str:
+    """`tensor(..., device='meta', size=(2, 3))`."""
+    notes = ["device='meta'", f"size={shape}"]
+    if kind is not default.floating:
+        notes.append(f"dtype={kind}")
+    if grad_fn is not None:
+        notes.append(f"grad_fn=<{grad_fn}>")
+    elif requires_grad:
+        notes.append("requires_grad=True")
+    return _with_notes(f"{name}(...", notes, len(name) + 1)
+
+
 def _with_notes(text: str, notes: list[str], indent: int) -> str:
     """Append the notes, each on the line of the last if it fits."""
     used = len(text) - text.rfind("\n") + 1

@@ -115,6 +115,8 @@ class Storage:
 
     lazy: bool = False
     """Whether the bytes are read conjugated or negated (`lazy_storage.LazyStorage`)."""
+    meta: bool = False
+    """Whether the bytes are only counted (`meta.MetaStorage`)."""
     conjugated: bool = False
     negated: bool = False
 

@@ -7,7 +7,7 @@ The class is born here without operators: `pellucid.ops` attaches the methods it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from operator import attrgetter
 from operator import index as to_index
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pellucid.tensor import layout as layouts
-from pellucid.tensor.device import CPU, contiguous_format, device, memory_format, strided
+from pellucid.tensor.device import CPU, META, contiguous_format, device, memory_format, strided
 from pellucid.tensor.dtype import dtype, from_numpy_dtype
 from pellucid.tensor.layout import Layout, contiguous
-from pellucid.tensor.printing import represent
+from pellucid.tensor.printing import represent, represent_without_data
+from pellucid.tensor.refusals import no_memory, no_number
 from pellucid.tensor.size import Size
 from pellucid.tensor.storage import Storage
 
@@ -161,23 +162,32 @@ class Tensor(Methods):
 
     def data_ptr(self) -> int:
         """The address of the first element (0 for tensors without elements)."""
-        if not self._layout.numel:
+        if not self._layout.numel or self._storage.meta:
             return 0
         return self._storage.address + self._layout.offset * self.dtype.itemsize
 
     @property
     def device(self) -> device:
-        """Always the CPU."""
-        return CPU
+        """The CPU, or "meta" for a tensor without data."""
+        return META if self._storage.meta else CPU
+
+    @property
+    def is_meta(self) -> bool:
+        """Whether the tensor has no data."""
+        return self._storage.meta
+
+    @property
+    def is_cpu(self) -> bool:
+        """Whether the tensor has its data in memory."""
+        return not self._storage.meta
 
     @property
     def layout(self) -> Any:
         """`torch.strided`."""
         return strided
 
-    is_cuda = is_sparse = is_quantized = is_meta = is_mkldnn = is_mps = is_xpu = is_nested = _NO
+    is_cuda = is_sparse = is_quantized = is_mkldnn = is_mps = is_xpu = is_nested = _NO
     is_sparse_csr = is_vulkan = is_ipu = is_xla = is_mtia = is_maia = _NO
-    is_cpu = property(lambda self: True)
 
     @property
     def names(self) -> tuple[None, ...]:
@@ -253,6 +263,8 @@ class Tensor(Methods):
             raise RuntimeError(
                 f"a Tensor with {self._layout.numel} elements cannot be converted to Scalar"
             )
+        if self._storage.meta:
+            raise no_number()
         value = self._array.item()
         return value if isinstance(value, (bool, int, float, complex)) else float(value)
 
@@ -271,6 +283,12 @@ class Tensor(Methods):
             )
         if self.dtype.name == "bfloat16":
             raise TypeError("Got unsupported ScalarType BFloat16")
+        if self._storage.meta:
+            raise TypeError(
+                "can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy the "
+                "tensor to host memory first.\n  It has no data that could be copied: "
+                "torch.empty_like(x, device='cpu') has memory to be filled."
+            )
         if self._storage.lazy:
             return self._resolved_numpy(force)
         return self._array.view()
@@ -310,6 +328,8 @@ class Tensor(Methods):
             if count == 0:
                 raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
             raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
+        if self._storage.meta:
+            raise no_number()
         return bool(self._array.item())
 
     def __float__(self) -> float:
@@ -347,6 +367,14 @@ class Tensor(Methods):
         except RuntimeError:  # a view that was made or written in no_grad mode
             grad_fn = "Invalid"
         cls = type(self)
+        if self._storage.meta:
+            return represent_without_data(
+                self._layout.shape,
+                self.dtype,
+                name="tensor" if cls.__dict__.get("_plain") else cls.__name__,
+                grad_fn=grad_fn,
+                requires_grad=self._requires_grad,
+            )
         return represent(
             self._array,
             self.dtype,
@@ -357,7 +385,7 @@ class Tensor(Methods):
         )
 
     def __format__(self, spec: str) -> str:
-        if self._layout.shape == () and type(self) is Tensor:
+        if self._layout.shape == () and type(self) is Tensor and not self._storage.meta:
             return self.item().__format__(spec)
         return object.__format__(self, spec)
 
@@ -410,17 +438,6 @@ def empty(layout: Layout, dtype: dtype) -> Tensor:
     t._layout = layout
     t._dtype = dtype
     return t
-
-
-def no_memory(shape: Sequence[int], nbytes: int) -> RuntimeError:
-    """The refusal of memory for a tensor of this shape, as PyTorch's allocator says it."""
-    if nbytes >= 1 << 63:
-        return RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)}")
-    return RuntimeError(
-        "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate "
-        f"memory: you tried to allocate {nbytes} bytes. Error code 12 (Cannot allocate memory)\n"
-        f"  A tensor of shape {tuple(shape)} needs {nbytes / 2**30:,.1f} GiB."
-    )
 
 
 def adopt(array: np.ndarray, own: dtype | None = None) -> Tensor:

@@ -84,13 +84,13 @@ class ConversionMixin:
                 options["dtype"] = dtype
             if memory_format is not None and tensor.dim() in (4, 5):
                 options["memory_format"] = memory_format
-            return tensor.to(**options)
+            return _kept(tensor.to, options)
 
         return self._apply(convert)
 
     def cpu(self) -> Self:
         """The module itself: its tensors are in the CPU's memory already."""
-        return self._apply(lambda t: t.cpu())
+        return self._apply(lambda t: _kept(t.cpu, {}))
 
     def cuda(self, device: Any = None) -> Self:
         """Ask every tensor for `cuda(device)`, which says why there is none here."""
@@ -123,6 +123,18 @@ class ConversionMixin:
     def share_memory(self) -> Self:
         """Ask every tensor for memory that other processes can see; see `Tensor.share_memory_`."""
         return self._apply(lambda t: t.share_memory_())
+
+
+def _kept(convert: Callable[..., Tensor], options: dict[str, Any]) -> Tensor:
+    """A tensor converted; the refusal of one without data says what a module does instead."""
+    try:
+        return convert(**options)
+    except NotImplementedError as error:
+        first, _, rest = str(error).partition("\n")
+        raise NotImplementedError(
+            f"{first} Please use torch.nn.Module.to_empty() instead of torch.nn.Module.to() when "
+            f"moving module from meta to a different device.\n{rest}"
+        ) from None
 
 
 def parse_to(*args: Any, **kwargs: Any) -> tuple[Any, DType | None, bool, Any]:

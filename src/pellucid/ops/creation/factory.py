@@ -11,17 +11,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypedDict
 
+import numpy as np
+
 from pellucid.autograd.modes import state
 from pellucid.ops.arguments import sizes
 from pellucid.ops.inplace import refuse_overlap, resize, scalar_type
 from pellucid.ops.memory.memory import layout_in
+from pellucid.tensor.device import META, chosen, layout_kind, placed, strided
 from pellucid.tensor.device import device as Device
-from pellucid.tensor.device import layout_kind, require_cpu, strided
 from pellucid.tensor.device import memory_format as MemoryFormat
 from pellucid.tensor.dtype import bool_, complex128, default, float64, int64
 from pellucid.tensor.dtype import dtype as DType
 from pellucid.tensor.events import Event, before_writes, listeners, tell_before_write
 from pellucid.tensor.layout import Layout, contiguous
+from pellucid.tensor.meta import let_go, without_data
 from pellucid.tensor.tensor import Tensor, empty
 
 
@@ -75,7 +78,7 @@ def check_options(name: str, options: Options) -> None:
         raise TypeError(
             f"{name}(): argument 'requires_grad' must be bool, not {type(wants_grad).__name__}"
         )
-    require_cpu(options.get("device"))
+    placed(options.get("device"))
     layout = options.get("layout")
     if layout is not None and layout is not strided:
         raise RuntimeError(
@@ -133,7 +136,30 @@ def place(
     layout = contiguous(check_shape(shape))
     if memory_format is not None:
         layout = layout_in(memory_format, layout)
-    return empty(layout, d) if out is None else fit(out, layout)
+    return blank(layout, d, options) if out is None else fit(out, layout)
+
+
+def blank(layout: Layout, kind: DType, options: Options) -> Tensor:
+    """Memory to be filled; for a tensor that shall have no data one element that stands for all,
+    until `finish` lets go of it.
+    """
+    if not without(options):
+        return empty(layout, kind)
+    result = without_data(layout, kind)
+    element = np.zeros((), kind.numpy)
+    result._array = np.lib.stride_tricks.as_strided(
+        element, layout.shape, (0,) * len(layout.shape), writeable=True
+    )
+    return result
+
+
+def without(options: Options | None) -> bool:
+    """Whether the factory's tensor shall have no data."""
+    if options is None:
+        return False
+    if options.get("device") is not None:
+        return placed(options["device"]) is META
+    return bool(chosen.stack) and chosen.stack[-1] is META
 
 
 def fit(out: Tensor, layout: Layout) -> Tensor:
@@ -162,6 +188,10 @@ def finish(
     """What every factory does last: mark the tensor, tell whoever listens, return it. `again` makes
     one more, for factories that draw.
     """
+    if out._storage.meta:
+        out.__dict__.pop("_array", None)
+    elif without(options):
+        let_go(out)
     if options and options.get("requires_grad"):
         if out.dtype.category < 2:
             raise RuntimeError(

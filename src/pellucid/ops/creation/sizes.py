@@ -13,6 +13,7 @@ from pellucid.autograd.node import wants_grad
 from pellucid.ops.arguments import integer, integers, wrong_type
 from pellucid.ops.creation.factory import (
     Options,
+    blank,
     check_options,
     check_shape,
     finish,
@@ -120,7 +121,7 @@ def empty_strided(size: Any, stride: Any, **options: Unpack[Options]) -> Tensor:
     layout = Layout(shape, strides, 0)
     check_options("empty_strided", options)
     kind = read_dtype("empty_strided", options.get("dtype"), None, default.floating)
-    memory = allocate(contiguous((layout.span,)), kind)._storage
+    memory = blank(contiguous((layout.span,)), kind, options)._storage
     return finish("empty_strided", make(memory, layout, kind), options)
 
 
@@ -158,7 +159,9 @@ def _place_like(name: str, input: Any, format: MemoryFormat | None, options: Opt
     if options:
         check_options(name, options)
         kind = read_dtype(name, options.get("dtype"), None, kind)
-    return allocate(layout_in(format, input._layout), kind)
+    if options.get("device") is None:
+        options["device"] = input.device
+    return blank(layout_in(format, input._layout), kind, options)
 
 
 def _like(name: str, value: int | None) -> Callable[..., Tensor]:
@@ -202,6 +205,8 @@ def _new(name: str, make: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def method(self: Tensor, *args: Any, **options: Any) -> Tensor:
         if options.get("dtype") is None:
             options["dtype"] = self.dtype
+        if options.get("device") is None:
+            options["device"] = self.device
         made = make(*args, **options)
         return every(self, made) if levels.stack else made
 

@@ -22,6 +22,7 @@ from pellucid.ops.quiet import quiet, restore
 from pellucid.ops.spec import OpSpec
 from pellucid.tensor.dtype import FLOATING, REDUCED, bool_, default, dtype, float32
 from pellucid.tensor.layout import Layout, contiguous, elementwise_layout
+from pellucid.tensor.meta import counted, without_data
 from pellucid.tensor.promotion import combine, number_dtype
 from pellucid.tensor.tensor import Tensor, adopt, empty
 
@@ -160,6 +161,8 @@ class Row:
         """The result in fresh memory, not recorded."""
         d, work, answer = self.types(operands)
         layout = layout_of(operands, self.layout)
+        if counted.living and any(isinstance(v, Tensor) and v._storage.meta for v in operands):
+            return without_data(layout, answer)
         if self.direct or self.inner(work) is not work or not layout.is_row_major:
             out = empty(layout, answer)
             self.evaluate(operands, settings, (d, work, answer), out._array)

@@ -8,15 +8,17 @@ from __future__ import annotations
 from typing import Any
 
 from pellucid.ops.arguments import type_name
-from pellucid.ops.dispatch import composite
-from pellucid.ops.memory.memory import cast, clone
+from pellucid.ops.dispatch import composite, operator
+from pellucid.ops.memory.memory import cast, clone, layout_in
 from pellucid.ops.spec import registry
 from pellucid.tensor import dtype as dtypes
+from pellucid.tensor.device import META, placed, preserve_format, require_cpu
 from pellucid.tensor.device import device as Device
 from pellucid.tensor.device import memory_format as MemoryFormat
-from pellucid.tensor.device import preserve_format, require_cpu
 from pellucid.tensor.dtype import dtype as DType
 from pellucid.tensor.events import because, listeners
+from pellucid.tensor.meta import without_data
+from pellucid.tensor.refusals import no_data
 from pellucid.tensor.tensor import Tensor
 
 
@@ -67,7 +69,7 @@ def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     CPU are refused.
     """
     dtype, copy = kwargs.get("dtype"), kwargs.get("copy", False)
-    require_cpu(kwargs.get("device"))
+    where = input.device if kwargs.get("device") is None else placed(kwargs["device"])
     if "other" in kwargs:
         args = (kwargs["other"], *args)
     flags = []
@@ -75,11 +77,11 @@ def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if isinstance(value, DType):
             dtype = value
         elif isinstance(value, Tensor):
-            dtype = value.dtype
+            dtype, where = value.dtype, value.device
         elif isinstance(value, (str, Device)) or (
             isinstance(value, int) and not isinstance(value, bool)
         ):
-            require_cpu(value)
+            where = placed(value)
         elif isinstance(value, bool):
             flags.append(value)
         elif isinstance(value, type) and value in _PYTHON_TYPES:
@@ -92,7 +94,22 @@ def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             )
     if len(flags) > 1:
         copy = flags[1]
+    if where is not input.device:
+        input = _moved(input, where)
     return convert(input, dtype, copy, kwargs.get("memory_format"))
+
+
+def _moved(input: Tensor, where: Device) -> Tensor:
+    """The tensor without its data. Raises: NotImplementedError for one that has none to give."""
+    if where is not META:
+        raise no_data()
+    return give_up(input)
+
+
+@operator(where="internal", backward_name="ToCopyBackward0", gradient={"input": lambda grad: grad})
+def give_up(input: Tensor) -> Tensor:
+    """A tensor without data, laid out as a copy of `input` would be."""
+    return without_data(layout_in(preserve_format, input._layout), input.dtype)
 
 
 def _add_conversions() -> None:
@@ -140,7 +157,9 @@ _add_conversions()
 
 @composite(where="Tensor")
 def cpu(input: Tensor, memory_format: MemoryFormat = preserve_format) -> Tensor:
-    """The tensor itself: it lives on the CPU."""
+    """The tensor itself: it lives on the CPU. Raises: NotImplementedError if it has no data."""
+    if input._storage.meta:
+        raise no_data()
     return input
 
 

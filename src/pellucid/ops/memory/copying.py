@@ -17,6 +17,7 @@ import numpy as np
 from pellucid.tensor.dtype import dtype
 from pellucid.tensor.layout import Layout
 from pellucid.tensor.lazy_storage import LazyStorage, read_as
+from pellucid.tensor.meta import MetaStorage
 from pellucid.tensor.storage import Storage
 from pellucid.tensor.tensor import Tensor, make
 
@@ -44,6 +45,8 @@ def deepcopy_storage(storage: Storage, memo: dict[Any, Any]) -> Storage:
     `deepcopy`.
     """
     copies = memo.setdefault("pellucid.storages", {})
+    if storage.meta:
+        return copies.setdefault(id(storage), storage.alias())
     key = id(storage.buffer)
     if key not in copies:
         fresh = Storage(storage.nbytes())
@@ -64,7 +67,8 @@ def _deepcopy(self: Tensor, memo: dict[Any, Any]) -> Tensor:
         )
     if id(self) in memo:
         return memo[id(self)]
-    source = self.detach().clone() if self._storage.lazy else self
+    resolved = self._storage.lazy and not self._storage.meta
+    source = self.detach().clone() if resolved else self
     made = make(deepcopy_storage(source._storage, memo), source._layout, self.dtype)
     if type(self) is not Tensor:
         made.__class__ = type(self)
@@ -126,6 +130,9 @@ def _reduce_storage(storage: Storage) -> tuple[Any, ...]:
 # Pickle alone calls this, with the protocol as an integer.
 Tensor.__reduce_ex__ = _reduce  # type: ignore[method-assign, assignment]
 copyreg.pickle(Storage, _reduce_storage)
+
+
+copyreg.pickle(MetaStorage, lambda storage: (MetaStorage, (storage.nbytes(),)))
 
 
 def rebuild_lazily(base: Storage, conjugated: bool, negated: bool) -> Storage:

@@ -43,6 +43,7 @@ from pellucid.tensor.layout import (
 )
 from pellucid.tensor.lazy_storage import read_as
 from pellucid.tensor.levels import UNTOUCHED, Batched, interpreter, levels, wrap
+from pellucid.tensor.meta import without_data
 from pellucid.tensor.storage import Storage
 from pellucid.tensor.tensor import Tensor, empty, make
 
@@ -62,7 +63,17 @@ def layout_in(format: MemoryFormat | None, layout: Layout) -> Layout:
     return maker(layout.shape)
 
 
-@operator(gradient={"input": lambda grad: grad})
+def _without_data(
+    input: Tensor, dtype: DType | None = None, memory_format: MemoryFormat | None = None
+) -> Tensor:
+    """What `clone` and `cast` give of a tensor without data."""
+    return without_data(layout_in(memory_format, input._layout), dtype or input.dtype)
+
+
+@operator(
+    gradient={"input": lambda grad: grad},
+    infer=lambda input, memory_format=None: _without_data(input, None, memory_format),
+)
 def clone(input: Tensor, *, memory_format: MemoryFormat | None = None) -> Tensor:
     """A copy. With `preserve_format` dense tensors keep their order of strides.
 
@@ -78,6 +89,7 @@ def clone(input: Tensor, *, memory_format: MemoryFormat | None = None) -> Tensor
     name="cast",
     backward_name="ToCopyBackward0",
     gradient={"input": lambda grad: grad},
+    infer=_without_data,
 )
 def cast(input: Tensor, dtype: DType, memory_format: MemoryFormat | None = None) -> Tensor:
     """A copy in another dtype; floats are cut towards zero when they become integers."""
@@ -185,6 +197,9 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
             fits = False
         if not fits:
             layouts.expand(src._layout, shape)  # raises, naming the dimension
+    if self._storage.meta:
+        after_write(_COPY, self, old, (src,), {})
+        return self
     source = src._array
     if self._storage.lazy:
         put(self, np.broadcast_to(source, shape))

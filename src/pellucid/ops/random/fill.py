@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.autograd.views import check_write
 from pellucid.ops.api import F
 from pellucid.ops.arguments import integer, wrong_type
 from pellucid.ops.inplace import after_write, before_write, tell_write
@@ -80,6 +81,10 @@ def _writes(spec: OpSpec, fill: Callable[..., None]) -> Callable[..., Tensor]:
     name = spec.name + "_"
 
     def written(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if self._storage.meta:
+            check_write(self)
+            self._storage.version += 1
+            return self
         if self._storage.lazy:
             return write_through(write, self, args, kwargs)
         start = perf_counter() if listeners else 0.0

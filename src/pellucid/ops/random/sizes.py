@@ -24,6 +24,7 @@ from pellucid.ops.creation.factory import (
     fit,
     read_dtype,
     read_sizes,
+    without,
 )
 from pellucid.ops.dispatch import composite
 from pellucid.ops.memory.memory import layout_in
@@ -31,6 +32,7 @@ from pellucid.tensor.device import memory_format as MemoryFormat
 from pellucid.tensor.dtype import default, dtype, int64
 from pellucid.tensor.layout import contiguous
 from pellucid.tensor.levels import levels, sampled
+from pellucid.tensor.meta import without_data
 from pellucid.tensor.random.distributions import fill_in_memory_order, normal, uniform
 from pellucid.tensor.random.generator import Generator, default_generator
 from pellucid.tensor.random.integers import integers as random_integers
@@ -68,6 +70,8 @@ def drawn(
     layout = contiguous(check_shape(shape))
     if levels.stack:
         return _drawn_inside(name, sample, shape, kind, generator, out, options)
+    if out is None and without(options):
+        return finish(name, without_data(layout, kind), options)
     samples = sample(stream(name, generator), layout.numel, kind)
     if out is None:
         again = functools.partial(drawn, name, sample, shape, kind, generator, None, options)
@@ -106,6 +110,10 @@ def drawn_like(
     kind = read_dtype(name, options.get("dtype"), None, input.dtype)
     if levels.stack:
         return _drawn_inside(name, sample, input._layout.shape, kind, generator, None, options)
+    if options.get("device") is None:
+        options["device"] = input.device
+    if without(options):
+        return finish(name, without_data(layout_in(format, input._layout), kind), options)
     result = empty(layout_in(format, input._layout), kind)
     layout = result._layout
     if sample is normal and not layout.is_contiguous("contiguous_format"):
