@@ -27,7 +27,14 @@ from pellucid.tensor.tensor import Tensor, make
 
 _DEPEND = frozenset(
     ("nonzero", "unique2", "unique_dim", "unique_consecutive", "masked_select", "bincount", "equal")
-    + ("repeat_interleave", "_repeat_interleave", "histogramdd", "segment_reduce")
+    + (
+        "repeat_interleave",
+        "_repeat_interleave",
+        "histogramdd",
+        "segment_reduce",
+        "lstsq",
+        "linalg_lstsq",
+    )
 )
 """Operators that cannot tell the size of their result, or the result itself, without numbers."""
 _BY_KEYS = ("index", "index_put")
@@ -100,11 +107,11 @@ def stand_in(tensor: Tensor, spec: OpSpec | None = None) -> Tensor:
     memory = Storage.adopt(np.zeros(span, kind.numpy))
     result = make(memory, layout, kind)
     family = spec.body.__module__ if spec is not None else ""
-    if family.endswith(_REGULAR) and tensor.dim() > 1 and layout.numel:
+    if ".random" in family or (family.endswith(_REGULAR) and kind.category == INTEGER):
+        result._array[...] = 1  # a probability; a pivot
+    elif family.endswith(_REGULAR) and tensor.dim() > 1 and layout.numel:
         for place in range(min(layout.shape[-2:])):
             result._array[..., place, place] = 1
-    elif ".random" in family or (family.endswith(_REGULAR) and kind.category == INTEGER):
-        result._array[...] = 1
     return result
 
 
