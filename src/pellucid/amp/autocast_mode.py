@@ -97,7 +97,7 @@ def as_it_was() -> Callable[[], AbstractContextManager[None]]:
 def custom_fwd(
     fwd: Callable[..., Any] | None = None,
     *,
-    device_type: str = "cuda",
+    device_type: str,
     cast_inputs: dtype | None = None,
 ) -> Callable[..., Any]:
     """Decorate the `forward` of an `autograd.Function`, so that autocast is for it what it says.
@@ -128,9 +128,7 @@ def custom_fwd(
     return forward
 
 
-def custom_bwd(
-    bwd: Callable[..., Any] | None = None, *, device_type: str = "cuda"
-) -> Callable[..., Any]:
+def custom_bwd(bwd: Callable[..., Any] | None = None, *, device_type: str) -> Callable[..., Any]:
     """Decorate the `backward` of such a `Function`: autocast is for it what it was for
     `forward`.
     """

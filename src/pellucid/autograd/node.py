@@ -137,19 +137,19 @@ class Node:
     def release(self) -> None:
         """Let go of everything saved."""
 
-    def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call `hook(grad_inputs, grad_outputs)` after this node ran; what it returns replaces the
+    def register_hook(self, fn: Callable[..., Any]) -> RemovableHandle:
+        """Call `fn(grad_inputs, grad_outputs)` after this node ran; what it returns replaces the
         gradients of the inputs.
         """
         if self.hooks is None:
             self.hooks = OrderedDict()
-        return add_hook(self.hooks, hook)
+        return add_hook(self.hooks, fn)
 
-    def register_prehook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call `hook(grad_outputs)` before this node runs; what it returns replaces them."""
+    def register_prehook(self, fn: Callable[..., Any]) -> RemovableHandle:
+        """Call `fn(grad_outputs)` before this node runs; what it returns replaces them."""
         if self.prehooks is None:
             self.prehooks = OrderedDict()
-        return add_hook(self.prehooks, hook)
+        return add_hook(self.prehooks, fn)
 
     def __call__(self, *grads: Tensor | None) -> Any:
         """Run this node alone, hooks included."""

@@ -93,14 +93,14 @@ class MixtureSameFamily(Distribution):
         between = (self._weights() * (components.mean - self._pad(self.mean)).pow(2.0)).sum(axis)
         return within + between
 
-    def cdf(self, value: Tensor) -> Tensor:
-        found = self._component_distribution.cdf(self._pad(value))
+    def cdf(self, x: Tensor) -> Tensor:
+        found = self._component_distribution.cdf(self._pad(x))
         return (found * self._mixture_distribution.probs).sum(-1)
 
-    def log_prob(self, value: Tensor) -> Tensor:
+    def log_prob(self, x: Tensor) -> Tensor:
         if self._validate_args:
-            self._validate_sample(value)
-        found = self._component_distribution.log_prob(self._pad(value))
+            self._validate_sample(x)
+        found = self._component_distribution.log_prob(self._pad(x))
         return F.logsumexp(found + F.log_softmax(self._mixture_distribution.logits, -1), -1)
 
     def sample(self, sample_shape: Shape = ()) -> Tensor:

@@ -7,8 +7,9 @@ of windows for harmonic analysis with the discrete Fourier transform" (1978).
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypedDict, Unpack
 
 import pellucid as torch
@@ -38,6 +39,19 @@ class Settings(TypedDict, total=False):
     requires_grad: bool
 
 
+def _factory(window: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Show the keywords of a factory in the signature."""
+    shown = inspect.signature(window)
+    kept = [p for p in shown.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    defaults = {"dtype": None, "layout": torch.strided, "device": None, "requires_grad": False}
+    kept += [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+        for name, default in defaults.items()
+    ]
+    window.__signature__ = shown.replace(parameters=kept)  # type: ignore[attr-defined]
+    return window
+
+
 def _checked(name: str, M: int, settings: Settings) -> Settings:
     """The keywords with the dtype filled in, after the checks that all windows share."""
     kind = settings.get("dtype") or torch.get_default_dtype()
@@ -56,6 +70,7 @@ def _period(M: int, sym: bool) -> int:
     return M - 1 if sym else M
 
 
+@_factory
 def exponential(
     M: int,
     *,
@@ -79,6 +94,7 @@ def exponential(
     return torch.exp(-torch.abs(k))
 
 
+@_factory
 def cosine(M: int, *, sym: bool = True, **settings: Unpack[Settings]) -> Tensor:
     """`sin(pi (n + 1/2) / M)`, the sine window."""
     settings = _checked("cosine", M, settings)
@@ -88,6 +104,7 @@ def cosine(M: int, *, sym: bool = True, **settings: Unpack[Settings]) -> Tensor:
     return torch.sin(torch.linspace(0.5 * step, (0.5 + (M - 1)) * step, M, **settings))
 
 
+@_factory
 def gaussian(M: int, *, std: float = 1.0, sym: bool = True, **settings: Unpack[Settings]) -> Tensor:
     """`exp(-(n / std)^2 / 2)`, n counted from the middle."""
     settings = _checked("gaussian", M, settings)
@@ -101,6 +118,7 @@ def gaussian(M: int, *, std: float = 1.0, sym: bool = True, **settings: Unpack[S
     return torch.exp(-(k**2))
 
 
+@_factory
 def kaiser(M: int, *, beta: float = 12.0, sym: bool = True, **settings: Unpack[Settings]) -> Tensor:
     """`I0(beta sqrt(1 - x^2)) / I0(beta)`, x from -1 to 1 (Kaiser 1974)."""
     settings = _checked("kaiser", M, settings)
@@ -114,6 +132,7 @@ def kaiser(M: int, *, beta: float = 12.0, sym: bool = True, **settings: Unpack[S
     return torch.i0(torch.sqrt(width * width - torch.pow(k, 2))) / torch.i0(width)
 
 
+@_factory
 def bartlett(M: int, *, sym: bool = True, **settings: Unpack[Settings]) -> Tensor:
     """`1 - |x|`, x from -1 to 1: a triangle."""
     settings = _checked("bartlett", M, settings)
@@ -123,6 +142,7 @@ def bartlett(M: int, *, sym: bool = True, **settings: Unpack[Settings]) -> Tenso
     return 1 - torch.abs(torch.linspace(-1, end, M, **settings))
 
 
+@_factory
 def general_cosine(
     M: int, *, a: Iterable[float], sym: bool = True, **settings: Unpack[Settings]
 ) -> Tensor:
@@ -140,6 +160,7 @@ def general_cosine(
     return (weights.unsqueeze(-1) * torch.cos(i.unsqueeze(-1) * k)).sum(0)
 
 
+@_factory
 def general_hamming(
     M: int, *, alpha: float = 0.54, sym: bool = True, **settings: Unpack[Settings]
 ) -> Tensor:
@@ -147,22 +168,26 @@ def general_hamming(
     return general_cosine(M, a=[alpha, 1.0 - alpha], sym=sym, **settings)
 
 
+@_factory
 def hamming(M: int, *, sym: bool = True, **settings: Unpack[Settings]) -> Tensor:
     """`general_hamming` with 0.54: does not reach 0."""
     return general_hamming(M, sym=sym, **settings)
 
 
+@_factory
 def hann(M: int, *, sym: bool = True, **settings: Unpack[Settings]) -> Tensor:
     """`general_hamming` with 0.5: a raised cosine."""
     return general_hamming(M, alpha=0.5, sym=sym, **settings)
 
 
+@_factory
 def blackman(M: int, *, sym: bool = True, **settings: Unpack[Settings]) -> Tensor:
     """Three cosines with the weights 0.42, 0.5, 0.08."""
     settings = _checked("blackman", M, settings)
     return general_cosine(M, a=[0.42, 0.5, 0.08], sym=sym, **settings)
 
 
+@_factory
 def nuttall(M: int, *, sym: bool = True, **settings: Unpack[Settings]) -> Tensor:
     """Four cosines whose side lobes are lowest (Nuttall 1981)."""
     weights = [0.3635819, 0.4891775, 0.1365995, 0.0106411]

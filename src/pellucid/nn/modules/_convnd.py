@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -222,6 +223,12 @@ class _LazyConvXdMixin(LazyModuleMixin):
     transposed: bool
     kernel_size: tuple[int, ...]
     _dimensions: int
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        full = inspect.signature(cls.cls_to_become)  # type: ignore[arg-type]
+        known = [p for name, p in full.parameters.items() if name != "in_channels"]
+        cls.__signature__ = full.replace(parameters=known)  # type: ignore[attr-defined]
 
     def __init__(self, out_channels: int, kernel_size: Any, *args: Any, **kwargs: Any) -> None:
         names = ["stride", "padding", "dilation", "groups", "bias", "padding_mode"]

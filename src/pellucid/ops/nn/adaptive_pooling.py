@@ -242,7 +242,7 @@ def _public(count: int) -> None:
         return (out, indices) if return_indices else out
 
     def adaptive_max_pool_with_indices(
-        input: Tensor, output_size: Any, return_indices: bool = True
+        input: Tensor, output_size: Any, return_indices: bool = False
     ) -> Any:
         return _adaptive_max_pool(largest, count, input, output_size)
 

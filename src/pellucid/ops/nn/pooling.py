@@ -302,7 +302,7 @@ def _public(count: int) -> None:
         padding: Any = 0,
         dilation: Any = 1,
         ceil_mode: bool = False,
-        return_indices: bool = True,
+        return_indices: bool = False,
     ) -> Any:
         arguments = (kernel_size, stride, padding, dilation)
         return _max_pool(largest, count, input, arguments, ceil_mode, True)

@@ -347,7 +347,7 @@ def _public_fractional(count: int) -> None:
         kernel_size: Any,
         output_size: Any = None,
         output_ratio: Any = None,
-        return_indices: bool = True,
+        return_indices: bool = False,
         _random_samples: Tensor | None = None,
     ) -> Any:
         return _fractional(count, input, kernel_size, output_size, output_ratio, _random_samples)
