@@ -277,3 +277,15 @@ def test_the_gradient_of_weights_by_winograds_way(case):
     out = np.full((k, c, 3, 3), np.nan, np.float32)
     eager.weight_gradient_of(grad, x, out, (1, 1), (pad, pad), (1, 1), 1)
     close(out, exact, 5e-6)
+
+
+def test_the_rational_tanh_is_within_five_units_in_the_last_place():
+    x = np.concatenate([np.linspace(-12, 12, 40001), np.logspace(-8, 1, 4001)]).astype(np.float32)
+    out, table = np.empty_like(x), np.array([0, 1, 1], np.int64)
+    kernel = pointwise(expression=("tanh_rational", ("in", 0)), kinds="v", rank=0)
+    run(kernel, out, x.size, 1, table, x)
+    exact = np.tanh(x.astype(np.float64))
+    assert (np.abs(out - exact) <= 5 * np.spacing(np.abs(exact).astype(np.float32))).all()
+    odd = np.array([np.nan, np.inf, -np.inf] * 6, np.float32)
+    run(kernel, out, odd.size, 1, table, odd)
+    assert np.isnan(out[0]) and abs(out[1] - 1) < 1e-6 and abs(out[2] + 1) < 1e-6

@@ -30,3 +30,22 @@ def test_batches_are_taken_across_epochs_up_to_a_smaller_one():
     assert batches.take(9).tolist() == [[6]]
     assert batches.take(1).tolist() == [[0, 1, 2]]
     assert Batches(torch.arange(6), batch_size=3).take(3).tolist()[2] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("seeded", [False, True])
+@pytest.mark.parametrize("size", [2, 6, 9])
+def test_many_epochs_at_once_draw_as_many_seeds(size, seeded):
+    data = torch.arange(6)
+    ends = []
+    for native in (False, True):
+        torch.manual_seed(1)
+        generator = torch.Generator().manual_seed(3) if seeded else None
+        loader = DataLoader(TensorDataset(data), batch_size=size, generator=generator)
+        epochs = 4
+        steps = epochs * len(loader)
+        if native:
+            found = Batches(loader).take(steps).tolist()
+        else:
+            found = [batch.tolist() for _ in range(epochs) for (batch,) in loader]
+        ends.append((found, torch.rand(3, generator=generator).tolist()))
+    assert ends[0] == ends[1]

@@ -9,7 +9,8 @@ from typing import Any, Generic, TypeVar
 
 from pellucid import ops
 from pellucid.tensor.dtype import float64, int64
-from pellucid.tensor.random.generator import Generator
+from pellucid.tensor.random.generator import Generator, default_generator
+from pellucid.tensor.random.integers import INT64_MAX
 from pellucid.tensor.tensor import Tensor
 
 __all__ = [
@@ -29,8 +30,9 @@ _PIECE = 32
 
 
 def draw_seed(generator: Generator | None = None) -> int:
-    """A seed: 63 random bits, from `generator` or the default one."""
-    return int(ops.empty((), dtype=int64).random_(generator=generator).item())
+    """A seed: 63 random bits, from `generator` or the default one, as `random_` draws them."""
+    source = default_generator if generator is None else generator
+    return int(source.words64(1)[0]) & INT64_MAX
 
 
 def _check_positive(name: str, value: Any) -> None:

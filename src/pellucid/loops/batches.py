@@ -14,9 +14,11 @@ from pellucid.data.sampler import BatchSampler, RandomSampler, SequentialSampler
 from pellucid.kernels import pool
 from pellucid.kernels.loops.order import permute, permute_seeded
 from pellucid.tensor.dtype import int64
-from pellucid.tensor.random.generator import Generator
+from pellucid.tensor.random.generator import Generator, default_generator
 from pellucid.tensor.tensor import Tensor, from_numpy
 
+_TABLE = 1 << 20
+"""Indices that are drawn at a time, at most."""
 _LONG = 1 << 20
 """Rows from which on `torch.randperm` itself draws the order."""
 
@@ -50,7 +52,8 @@ class Batches:
     def take(self, most: int) -> np.ndarray:
         """Indices (batches, rows) of at most `most` batches of one size."""
         found: list[np.ndarray] = []
-        left = most
+        size = getattr(self.loader.batch_sampler, "batch_size", 1)
+        left = max(min(most, _TABLE // min(size, len(self.tensors[0]))), 1)
         while left:
             if not len(self._rest):
                 if self._tail is not None:
@@ -58,15 +61,17 @@ class Batches:
                         tail, self._tail = self._tail, None
                         return tail
                     break
-                self._epoch()
+                self._epoch(left)
                 continue
             part, self._rest = self._rest[:left], self._rest[left:]
             found.append(part)
             left -= len(part)
         return found[0] if len(found) == 1 else np.concatenate(found)
 
-    def _epoch(self) -> None:
-        """Draw what a new iterator of the loader draws, and the epoch's order."""
+    def _epoch(self, wanted: int) -> None:
+        """Draw what a new iterator of the loader draws, and the epoch's order; of rows in their own
+        order as many epochs as have the batches that are wanted.
+        """
         loader = self.loader
         sampler: Any = loader.batch_sampler
         self._end()
@@ -83,10 +88,16 @@ class Batches:
                 self._tail = groups.pop()[None]
             self._rest = np.stack(groups)
             return
-        size = sampler.batch_size
+        size = min(sampler.batch_size, len(order)) if not sampler.drop_last else sampler.batch_size
         whole = len(order) // size
         self._rest = order[: whole * size].reshape(whole, size)
-        if whole * size < len(order) and not sampler.drop_last:
+        again = -(-wanted // whole) - 1 if whole else 0
+        left_over = whole * size < len(order) and not sampler.drop_last
+        if isinstance(sampler.sampler, SequentialSampler) and again and not left_over:
+            source = default_generator if loader.generator is None else loader.generator
+            source.words64(again)  # the seeds of these epochs
+            self._rest = np.tile(self._rest, (again + 1, 1))
+        if left_over:
             self._tail = order[whole * size :][None]
         elif not whole:
             raise ValueError(

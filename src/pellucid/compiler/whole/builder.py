@@ -263,7 +263,7 @@ class Builder:
                 self.map([IDENTITY], [copy], [place])
             self.places[value].buffer.last = 1 << 30
         program.room = -(-arrange(self.buffers) // 64) * 16
-        program.steps = tuple(_settled(step) for step in self.steps)
+        program.steps = tuple(_quick(_settled(step)) for step in self.steps)
         for value, place in self.places.items():
             if place.layout.is_row_major:
                 program.values[value] = place.buffer.offset // 4 + place.layout.offset
@@ -400,6 +400,13 @@ def _joined(
     return tuple(size for size, _ in dims), [
         tuple(steps[i] for _, steps in dims) for i in range(len(strides))
     ]
+
+
+def _quick(item: Any) -> Any:
+    """Functions that loops compute in a quicker way, exact to some units in the last place."""
+    if isinstance(item, tuple):
+        return tuple(_quick(each) for each in item)
+    return "tanh_rational" if item == "tanh" else item
 
 
 def _settled(item: Any) -> Any:

@@ -41,10 +41,11 @@ def permute_seeded(b: KernelBuilder) -> None:
         mixed = b.binary("xor", last, b.binary("shift_right", last, 30))
         b.store(b.binary("and", mixed * 1812433253 + i, _LOW32), arg.state, i)
     with b.loop("block", 0, b.ceil_div(arg.n, _SIZE)) as block, b.loop("i", 0, _SIZE) as i:
-        one = b.load(arg.state, (i + 1) % _SIZE, I64)
+        one = b.load(arg.state, b.select(i < _SIZE - 1, i + 1, 0), I64)
         high = b.binary("and", b.load(arg.state, i, I64), 0x80000000)
         y = b.binary("or", high, b.binary("and", one, 0x7FFFFFFF))
-        far = b.load(arg.state, (i + _APART) % _SIZE, I64)
+        apart = b.select(i < _SIZE - _APART, i + _APART, i - (_SIZE - _APART))
+        far = b.load(arg.state, apart, I64)
         odd = b.binary("and", y, 1) * 0x9908B0DF
         twisted = b.binary("xor", b.binary("xor", far, b.binary("shift_right", y, 1)), odd)
         b.store(twisted, arg.state, i)
