@@ -70,3 +70,14 @@ def test_sweeps_of_nothing_are_refused():
         compile_sweep([], data=points())
     with pytest.raises(TypeError, match="takes functions, not int"):
         compile_sweep([3], data=points())
+
+
+def test_bits_of_a_model_do_not_depend_on_the_others():
+    data = points(20, (3, 2))
+    found = []
+    for seeds in ([7], [3, 7], [*range(8, 25), 7]):
+        members = [member(seed) for seed in seeds]
+        compile_sweep([m[3] for m in members], data=data, batch_size=6)(12)
+        model = members[seeds.index(7)][0]
+        found.append([p.detach().numpy().tobytes() for p in model.parameters()])
+    assert found[0] == found[1] == found[2]

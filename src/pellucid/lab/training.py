@@ -14,6 +14,7 @@ import numpy as np
 
 from pellucid import func
 from pellucid.autograd.modes import no_grad
+from pellucid.lab import loops
 from pellucid.lab.networks import Ensemble, activation_of
 from pellucid.ops.api import F
 from pellucid.optim import SGD, Adam
@@ -148,6 +149,34 @@ def _descent(
     rate = learning_rate if learning_rate is not None else {"adam": 1e-2, "sgd": 5e-2}[optimiser]
     if rate <= 0:
         raise ValueError(f"a learning rate is positive, not {rate}")
+    every = max(1, steps // RECORDS)
+    losses: list[np.ndarray]
+    if loops.suits(ensemble, steps, batch, dropout):
+        losses, at = loops.descend(ensemble, x, y, optimiser, rate, steps, every, progress)
+    else:
+        losses, at = _by_steps(
+            ensemble, x, y, optimiser, rate, steps, batch, dropout, seed, every, progress
+        )
+    with no_grad():
+        losses.append((ensemble(x) - y).square().mean(-1).numpy().copy())
+    at.append(steps)
+    return np.array(losses), np.array(at)
+
+
+def _by_steps(
+    ensemble: Ensemble,
+    x: Tensor,
+    y: Tensor,
+    optimiser: str,
+    rate: float,
+    steps: int,
+    batch: int | None,
+    dropout: float,
+    seed: int,
+    every: int,
+    progress: Callable[[float], None],
+) -> tuple[list[np.ndarray], list[int]]:
+    """Steps one by one, all networks together."""
     parameters = ensemble.parameters
     chosen = (
         Adam(parameters, lr=rate) if optimiser == "adam" else SGD(parameters, lr=rate, momentum=0.9)
@@ -155,8 +184,8 @@ def _descent(
     random = np.random.default_rng(seed)
     if dropout:
         manual_seed(seed)
-    losses, at = [], []
-    every = max(1, steps // RECORDS)
+    losses: list[np.ndarray] = []
+    at: list[int] = []
     for step in range(steps):
         for group in chosen.param_groups:
             group["lr"] = rate * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * step / steps)))
@@ -172,10 +201,7 @@ def _descent(
             losses.append(errors.detach().numpy().copy())
             at.append(step)
             progress((step + 1) / steps)
-    with no_grad():
-        losses.append((ensemble(x) - y).square().mean(-1).numpy().copy())
-    at.append(steps)
-    return np.array(losses), np.array(at)
+    return losses, at
 
 
 def _levenberg(

@@ -37,7 +37,9 @@ class NativeStep:
     one is another.
     """
 
-    def __init__(self, models: Sequence[StepGraph], data: Sequence[Tensor], rows: int) -> None:
+    def __init__(
+        self, models: Sequence[StepGraph], data: Sequence[Tensor], rows: int, sweep: bool = False
+    ) -> None:
         self.models = list(models)
         first = self.models[0]
         for each in self.models:
@@ -60,7 +62,7 @@ class NativeStep:
 
         wide = current().lanes
         self.lanes = 0
-        if len(self.models) > 1 and wide > 1:
+        if sweep and wide > 1:  # of one model too: its bits do not depend on the others
             program = built(wide)
             if 4 * wide * program.room <= _CACHE:
                 self.lanes = wide

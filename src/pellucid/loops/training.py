@@ -131,7 +131,7 @@ class TrainingLoop:
                 "and optimizer.step() itself"
             )
         try:
-            self.native[rows] = NativeStep(traced, self.batches.tensors, rows)
+            self.native[rows] = NativeStep(traced, self.batches.tensors, rows, self.sweep)
         except NotSteady:
             return
         except NotWhole as reason:
@@ -204,8 +204,8 @@ def compile_sweep(
     Returns:
         A callable: `losses = loop(steps)`, (steps, models). Sixteen models (as many as a vector has
         floats) are trained at once, one in each lane, and the groups of sixteen are shared out to
-        the threads; models too large for that are shared out one by one. Each model becomes what
-        it would alone, up to rounding.
+        the threads; models too large for that are shared out one by one. What a model becomes
+        does not depend on the others; by `compile_loop` it becomes the same up to rounding.
 
     Raises: TypeError, ValueError for no steps, or data that are no rows of tensors.
     """
