@@ -121,7 +121,8 @@ def fit_networks(
     shape = "-".join(map(str, widths))
     fit = Fit(
         "network", f"{shape} {activation}", members[best].parameters, training.seconds,
-        members[best], spread=tuple(errors), losses=training.losses, model=members[best],
+        members[best], spread=tuple(errors), seeds=chosen, losses=training.losses,
+        steps=training.steps, model=members[best],
     ).measured(target)  # fmt: skip
     return fit, ensemble, training
 

@@ -51,8 +51,13 @@ def draw(axes: Any, figure: Figure) -> None:
     axes.grid(True, alpha=0.25, linewidth=0.6)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    if 1 <= len(figure.series) <= 9:
+    if 1 <= len(figure.series) <= 3:
         axes.legend(fontsize=7, framealpha=0.7, edgecolor="none")
+    elif 4 <= len(figure.series) <= 9:  # below: inside they would cover the lines
+        axes.legend(
+            fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.17),
+            ncols=2 if max(len(series.name) for series in figure.series) > 14 else 4,
+        )  # fmt: skip
 
 
 def _plain_ticks(axes: Any, x: np.ndarray) -> None:
@@ -207,11 +212,9 @@ def figures_of(comparison: Comparison) -> list[Figure]:
             kept = [(network.parameters, each) for each in network.spread if np.isfinite(each)]
         if kept:
             sizes.line(family, *zip(*kept, strict=True))
-    losses = Figure("mean squared error of each seed", "record", "loss", log_y=True)
-    for number, column in enumerate(np.asarray(network.losses).T):
-        losses.line(
-            f"seed {number}", np.arange(len(column)), np.maximum(column, 1e-30), marked=False
-        )
-    spread = Figure("sup error of each seed, sorted", "seed", "sup error", log_y=True)
+    losses = Figure("mean squared error of each seed", "step", "loss", log_y=True)
+    for seed, column in zip(network.seeds, np.asarray(network.losses).T, strict=True):
+        losses.line(f"seed {seed}", network.steps, np.maximum(column, 1e-30), marked=False)
+    spread = Figure("sup error of each seed, sorted", "rank", "sup error", log_y=True)
     spread.line("networks", np.arange(len(network.spread)), sorted(network.spread))
     return [fits, units, errors, sizes, losses, spread]

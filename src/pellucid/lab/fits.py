@@ -19,7 +19,8 @@ class Fit:
     """An approximation of a target: what it is, how large, how good.
 
     `evaluate` takes points `(n,)` or `(n, dimension)` and returns `(n,)`. `spread` are the sup
-    errors of all seeds, if several were trained. `note` says what went wrong, if something did.
+    errors of all `seeds`, if several were trained, `losses` `(records, seeds)` their mean squared
+    errors at `steps`. `note` says what went wrong, if something did.
     """
 
     family: str
@@ -30,7 +31,9 @@ class Fit:
     sup: float = float("nan")
     l2: float = float("nan")
     spread: tuple[float, ...] = ()
+    seeds: tuple[int, ...] = ()
     losses: np.ndarray | None = field(default=None, repr=False)
+    steps: np.ndarray | None = field(default=None, repr=False)
     model: Any = field(default=None, repr=False)
     note: str = ""
 
@@ -53,6 +56,7 @@ class Fit:
             "seconds": round(self.seconds, 4),
             "sup": self.sup,
             "l2": self.l2,
+            "seeds": list(self.seeds),
             "spread": list(self.spread),
             "note": self.note,
         }

@@ -66,8 +66,9 @@ class OverRay:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **started)
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
             raise SweepError(
-                f"there is no Ray at {address}: {str(error).strip().splitlines()[0]}. "
-                "`ray start --head` starts one, and --ray local needs none"
+                f"Ray at {address} could not be joined: {str(error).strip().splitlines()[0]}. "
+                "Ray and Python must have the same versions here and there, and a cluster with "
+                "authentication wants its token here too (RAY_AUTH_MODE, RAY_AUTH_TOKEN)"
             ) from None
         self.size = int(ray.cluster_resources().get("CPU", 1))
         self._most = IN_FLIGHT if workers is None or address == "local" else workers
