@@ -351,3 +351,33 @@ def test_the_residual_stream_of_a_transformer_is_not_rounded():
     rounding = float((x.bfloat16().double() - x.double()).norm() / x.double().norm())
     assert float((found.double() - exact).norm() / exact.norm()) < 3 * rounding
     assert "residual" in str(compiled)
+
+
+class Alike(nn.Module):
+    """Layers that read one value: some can be one product, some can not."""
+
+    def __init__(self, n):
+        super().__init__()
+        self.a, self.b, self.c = (nn.Linear(20, n, bias=bias) for bias in (True, False, True))
+        self.other, self.gate, self.last = nn.Linear(20, n + 1), nn.Linear(20, n), nn.Linear(n, 4)
+
+    def forward(self, x):
+        a, b = self.a(x), self.b(x)
+        gated = F.silu(self.gate(x)) * a
+        return self.last(b), a.reshape(-1), self.c(x), self.other(x), self.last(gated), b[..., 1:]
+
+
+@pytest.mark.parametrize("precision", LIMITS)
+@pytest.mark.parametrize("n", [5, 32, 38])
+def test_layers_that_read_one_value_are_one_product(precision, n):
+    torch.manual_seed(0)
+    model, x = Alike(n).eval(), torch.randn(3, 7, 20)
+    compiled = torch.compile(model, precision=precision)
+    with torch.no_grad():
+        compiled(x)
+        found = compiled(x)
+        exact = model.double()(x.double())
+    for one, other in zip(found, exact, strict=True):
+        assert error(one, other) < 2 * LOOSE[precision]
+    assert f"21x{3 * n}x20" in str(compiled)  # a, b and c
+    assert labels(compiled).count(f"linear {SHORT[precision]}") == 4

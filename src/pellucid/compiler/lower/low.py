@@ -6,12 +6,13 @@ rounded once, by a step of their own, when the first product asks for them (`pla
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from pellucid.compiler.graph import Node, Value
+from pellucid.compiler.lower.alike import layers_with
 from pellucid.compiler.lower.images import images, label, work
 from pellucid.compiler.lower.products import bias_ref, flat_rows, row_step, suffix
 from pellucid.compiler.lower.rows import normalised, normalises
@@ -181,25 +182,34 @@ def _round(
 
 
 def outputs(
-    planner: Planner, value: Value, layout: Layout, spread: bool = False
+    planner: Planner, values: Sequence[Value], layout: Layout, spread: bool = False
 ) -> tuple[str, Any, Any, int]:
-    """In what a step writes a value, the addresses of both forms, and elements between rows of the
-    one in bf16: with `spread`, not a multiple of a page apart.
+    """In what a step writes values, which lie side by side in `layout`; the addresses of both
+    forms, and elements between rows of the one in bf16: with `spread`, not a multiple of a page
+    apart.
     """
-    out = wanted(planner, value)
+    kinds = {wanted(planner, value) for value in values}
+    out = kinds.pop() if len(kinds) == 1 else "both"
     refs: list[Any] = [0, 0]
     row = layout.shape[-1] if layout.shape else 1
     if out != "bf16":
-        place = planner.places[value] = planner.fresh(layout)
-        refs[0] = place.ref()
+        refs[0] = side_by_side(planner.places, values, planner.fresh(layout))
     if out != "f32":
         if spread and row % PAIR == 0:
             row = PAIR * spread_words(row // PAIR)
             strides = contiguous((*layout.shape[:-1], row)).strides
             layout = Layout(layout.shape, strides, 0)
-        low = planner.low[value] = planner.fresh(layout, bfloat16)
-        refs[1] = low.ref()
+        refs[1] = side_by_side(planner.low, values, planner.fresh(layout, bfloat16))
     return out, refs[0], refs[1], row
+
+
+def side_by_side(places: dict[Value, Physical], values: Sequence[Value], whole: Physical) -> Ref:
+    for number, value in enumerate(values):
+        places[value] = whole
+        if len(values) > 1:
+            layout = Layout(value.shape, whole.layout.strides, number * value.shape[-1])
+            places[value] = Physical(whole.buffer, layout, whole.dtype)
+    return whole.ref()
 
 
 def _residual(planner: Planner, value: Value | None, layout: Layout) -> tuple[str, Any, int]:
@@ -212,46 +222,38 @@ def _residual(planner: Planner, value: Value | None, layout: Layout) -> tuple[st
     return "f32", None, 0
 
 
-def weights_of(node: Node) -> tuple[np.ndarray, Any]:
-    """A linear layer's W^T (k, n) and its bias, or the right operand of a product."""
-    _, weight, *rest = node.args
-    array: np.ndarray = weight.traced.detach()._array
-    if name_of(node) == "mm":
-        return array, None
-    return array.T, rest[0] if rest else node.settings.get("bias")
-
-
 @low_rule("bfloat16", "linear", "mm")
 def lower_linear(planner: Planner, node: Node) -> bool:
     """x W^T + bias, + residual, activation."""
+    if node.out in planner.places or node.out in planner.low:  # with a layer before it
+        return True
     if not takes_low(node):
         return False
-    x = node.args[0]
-    weights, bias = weights_of(node)
-    k, n = weights.shape
-    a, m, lda = low_matrix(planner, x)
+    layers = layers_with(planner, node, takes_low)
+    k, n = layers.sizes
+    a, m, lda = low_matrix(planner, node.args[0])
     steps = -(-k // PAIR)
     packed = planner.packed(
-        node.args[1], ("bf16", name_of(node)), lambda: paired(linear_panels(weights), k)
+        layers.weight, ("bf16", name_of(node)), lambda: paired(linear_panels(layers.weights()), k)
     )
     residual = node.extra.get("residual")
-    layout = contiguous(node.out.shape)
+    layout = contiguous((*node.out.shape[:-1], n))
     kind, more, ldr = _residual(planner, residual, layout)
     if residual is not None and more is None:
         found, _, ldr = flat_rows(planner, planner.place(residual))
         more = found.ref()
     else:
         ldr = n
-    out, c, low, ldl = outputs(planner, node.out, layout, True)
+    out, c, low, ldl = outputs(planner, layers.outs, layout, True)
     kernel = gemm_low(
-        kind="bf16", out=out, bias=bias is not None, residual=kind,
+        kind="bf16", out=out, bias=layers.biased, residual=kind,
         activation=node.extra.get("activation", ""),
     )  # fmt: skip
     mc, nc = blocks_low(m, -(-n // width(current())), steps, planner.threads)
     planner.step(
         f"{name_of(node)} bf16" + suffix(node), kernel,
-        [a.ref(), packed, c, low, bias_ref(planner, bias), more, m, n, steps, lda, n, ldl, ldr, mc,
-         nc, 0, 0, 0, 0],
+        [a.ref(), packed, c, low, layers.bias(planner, bias_ref), more, m, n, steps, lda, n, ldl,
+         ldr, mc, nc, 0, 0, 0, 0],
         f"{m}x{n}x{k}", 2.0 * m * n * k, 2.0 * (m * k + n * k) + 4.0 * m * n,
     )  # fmt: skip
     return True
@@ -282,7 +284,7 @@ def lower_convolution(planner: Planner, node: Node) -> bool:
     packed = planner.packed(
         weight, ("bf16 windows", plan.form), lambda: paired(*plan.panels(w, PAIR))
     )
-    out, c_ref, low, _ = outputs(planner, node.out, layout)
+    out, c_ref, low, _ = outputs(planner, [node.out], layout)
     scratch = planner.buffer(4 * plan.scratch)
     settings = {"bias": bias is not None, "residual": kind,
                 "activation": node.extra.get("activation", "")}  # fmt: skip
@@ -307,7 +309,7 @@ def _winograd(
     u = planner.packed(
         weight, ("bf16 winograd", plan.m), lambda: paired(winograd_weights(w, plan.m), g.c)
     )
-    out, c_ref, low, _ = outputs(planner, node.out, channels_last(node.out.shape))
+    out, c_ref, low, _ = outputs(planner, [node.out], channels_last(node.out.shape))
     settings = {"bias": bias is not None, "residual": kind,
                 "activation": node.extra.get("activation", "")}  # fmt: skip
     extras = (bias_ref(planner, bias), residual)
@@ -345,7 +347,7 @@ def lower_layer_norm(planner: Planner, node: Node) -> bool:
     """Layer norm for products, which read its result in bf16."""
     if not normalises(node) or wanted(planner, node.out) == "f32":
         return False
-    normalised(planner, node, *outputs(planner, node.out, contiguous(node.out.shape), True))
+    normalised(planner, node, *outputs(planner, [node.out], contiguous(node.out.shape), True))
     return True
 
 

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from pellucid.compiler.graph import Node, Value
+from pellucid.compiler.lower.alike import layers_with
 from pellucid.compiler.lower.images import images, label, work
-from pellucid.compiler.lower.low import takes_low, weights_of
+from pellucid.compiler.lower.low import side_by_side, takes_low
 from pellucid.compiler.lower.products import bias_ref, flat_rows, suffix
 from pellucid.compiler.lower.rules import low_rule
 from pellucid.compiler.passes import name_of
@@ -102,14 +103,17 @@ def _packed(
 @low_rule("int8", "linear", "mm")
 def lower_linear(planner: Planner, node: Node) -> bool:
     """x W^T + bias, + residual, activation."""
+    if node.out in planner.places:  # with a layer before it
+        return True
     if not _fits(node):
         return False
-    weights, bias = weights_of(node)
-    k, n = weights.shape
+    layers = layers_with(planner, node, _fits)
+    k, n = layers.sizes
     a = _bytes(planner, node.args[0], "rows")
     packed = _packed(
-        planner, node.args[1], ("int8", name_of(node)), lambda: (linear_panels(weights), k)
-    )
+        planner, layers.weight, ("int8", name_of(node)),
+        lambda: (linear_panels(layers.weights()), k),
+    )  # fmt: skip
     steps, m = -(-k // FOUR), a.rows
     residual = node.extra.get("residual")
     more: Any = 0
@@ -117,15 +121,17 @@ def lower_linear(planner: Planner, node: Node) -> bool:
     if residual is not None:
         found, _, ldr = flat_rows(planner, planner.place(residual))
         more = found.ref()
-    out = planner.places[node.out] = planner.fresh(contiguous(node.out.shape))
+    out = side_by_side(
+        planner.places, layers.outs, planner.fresh(contiguous((*node.out.shape[:-1], n)))
+    )
     kernel = gemm_low(
-        kind="i8", bias=bias is not None, residual="f32" if residual is not None else "",
+        kind="i8", bias=layers.biased, residual="f32" if residual is not None else "",
         activation=node.extra.get("activation", ""),
     )  # fmt: skip
     mc, nc = blocks_low(m, -(-n // width(current())), steps, planner.threads)
     planner.step(
         f"{name_of(node)} int8" + suffix(node), kernel,
-        [a.place, packed[0], out.ref(), 0, bias_ref(planner, bias), more,
+        [a.place, packed[0], out, 0, layers.bias(planner, bias_ref), more,
          m, n, steps, a.words, n, 0, ldr, mc, nc, a.scale, a.zero,
          *packed[1:]],
         f"{m}x{n}x{k}", 2.0 * m * n * k, 1.0 * (m * k + n * k) + 4.0 * m * n,
