@@ -28,6 +28,24 @@ def test_other_seeds_give_the_same_verdict(name, seed):
     assert json.loads(json.dumps(outcome.as_json(), default=float))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "seed", "target", "verdict"),
+    [
+        ("basis_functions", 5000, "exp(x)*sin(5*x)", "holds with conditions"),
+        ("four_units", 5000, None, "holds with conditions"),
+        ("four_units", 0, "cos(2*pi*x)", "holds with conditions"),
+        ("nested_sines", 5000, None, "does not hold"),
+        ("costs_of_depth", 5000, "exp(x)", "holds with conditions"),
+    ],
+)
+def test_trained_networks_give_the_same_verdict_again(name, seed, target, verdict):
+    (experiment,) = chosen([name])
+    other = None if target is None else target_of(target)
+    outcome = experiment.measure(Settings(quick=True, seed=seed, target=other))
+    assert outcome.verdict == verdict, outcome.why
+
+
 @pytest.mark.parametrize(
     ("name", "target", "verdict"),
     [
