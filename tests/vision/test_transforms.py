@@ -200,6 +200,16 @@ def test_gradients_flow_through_tensors():
         (ValueError, "should be between", lambda: transforms.ColorJitter(hue=0.7)),
         (ValueError, "must be non negative", lambda: transforms.ColorJitter(brightness=-1)),
         (ValueError, "odd and positive", lambda: transforms.GaussianBlur(4)),
+        (TypeError, "a sequence or a number", lambda: transforms.RandomRotation(0, fill={})),
+        (TypeError, "a sequence or a number", lambda: transforms.RandomPerspective(fill="red")),
+        (
+            ValueError,
+            "scale should be a sequence of",
+            lambda: transforms.RandomAffine(0, scale=[1]),
+        ),
+        (ValueError, "2 or 4", lambda: transforms.RandomAffine(0, shear=[1, 2, 3])),
+        (TypeError, "alpha should be float", lambda: transforms.ElasticTransform(alpha=True)),
+        (ValueError, "sigma is a sequence", lambda: transforms.ElasticTransform(sigma=[1, 2, 3])),
         (ValueError, "list of two integers", lambda: transforms.GaussianBlur([3, 3, 3])),
         (ValueError, "it must be positive", lambda: transforms.GaussianBlur(3, -1.0)),
         (ValueError, "list/tuple with length 2", lambda: transforms.GaussianBlur(3, [1, 2, 3])),
@@ -242,4 +252,7 @@ def test_printing():
     assert repr(made) == (
         "Compose(\n    Resize(size=4, interpolation=bilinear, max_size=None, antialias=True)\n"
         "    ToTensor()\n)"
+    )
+    assert repr(transforms.RandomAffine(5, scale=(1, 2), interpolation=2)) == (
+        "RandomAffine(degrees=[-5.0, 5.0], scale=(1, 2), interpolation=bilinear)"
     )

@@ -131,6 +131,15 @@ def dimensions_of_sample(flat: list[Any]) -> tuple[int, int, int]:
     return int(shapes[0][0]), int(shapes[0][1]), int(shapes[0][2])
 
 
+def checked_fill(fill: Any) -> Any:
+    """A fill of a transform: a number, one for each channel, or a dict of types. TypeError else."""
+    if fill is None:
+        return 0
+    if not isinstance(fill, (int, float, tuple, list, dict)) or fill == {}:
+        raise TypeError(f"Fill should be either a sequence or a number, or a dict. Got {fill!r}")
+    return fill
+
+
 def fill_for(fill: Any, part: Any) -> Any:
     """The colour for this part: `fill`, or what a dict of types says ("others" for the rest)."""
     if not isinstance(fill, dict):

@@ -8,7 +8,7 @@ from typing import Any
 
 from pellucid import ops
 from pellucid.vision.transforms import colour, conversion, geometry, warp
-from pellucid.vision.transforms.base import Transform, fill_for
+from pellucid.vision.transforms.base import Transform, checked_fill, fill_for
 from pellucid.vision.transforms.chance import below, uniform
 from pellucid.vision.transforms.interpolation import InterpolationMode, mode_of
 
@@ -152,7 +152,7 @@ class RandomRotation(Transform):
         self.interpolation = mode_of(interpolation)
         self.expand = expand
         self.center = center
-        self.fill = fill
+        self.fill = checked_fill(fill)
 
     @staticmethod
     def get_params(degrees: Sequence[float]) -> float:
@@ -188,6 +188,9 @@ class RandomAffine(Transform):
     ) -> None:
         super().__init__()
         self.degrees = _degrees("degrees", degrees)
+        for name, given in (("translate", translate), ("scale", scale)):
+            if given is not None and len(given) != 2:
+                raise ValueError(f"{name} should be a sequence of length 2.")
         if translate is not None and not all(0.0 <= t <= 1.0 for t in translate):
             raise ValueError("translation values should be between 0 and 1")
         if scale is not None and not all(s > 0 for s in scale):
@@ -196,10 +199,12 @@ class RandomAffine(Transform):
         self.scale = scale
         if shear is None or isinstance(shear, (int, float)) or len(shear) == 2:
             self.shear = None if shear is None else list(_degrees("shear", shear))
-        else:
+        elif len(shear) == 4:
             self.shear = [float(value) for value in shear]
+        else:
+            raise ValueError(f"shear should be a number or a sequence of 2 or 4. Got {shear}")
         self.interpolation = mode_of(interpolation)
-        self.fill = fill
+        self.fill = checked_fill(fill)
         self.center = center
 
     @staticmethod
@@ -238,6 +243,17 @@ class RandomAffine(Transform):
             image, angle, moved, scale, shear, self.interpolation, fill, self.center
         )
 
+    def __repr__(self) -> str:
+        words = [f"degrees={list(self.degrees)}"]
+        for name in ("translate", "scale", "shear"):
+            value = getattr(self, name)
+            words += [] if value is None else [f"{name}={value}"]
+        if self.interpolation is not InterpolationMode.NEAREST:
+            words.append(f"interpolation={self.interpolation.value}")
+        words += [f"fill={self.fill}"] if self.fill != 0 else []
+        words += [] if self.center is None else [f"center={self.center}"]
+        return f"{type(self).__name__}({', '.join(words)})"
+
 
 class RandomPerspective(Transform):
     """Seen from elsewhere with probability `p`: each corner moves inwards by up to
@@ -256,7 +272,7 @@ class RandomPerspective(Transform):
         self.distortion_scale = distortion_scale
         self.p = p
         self.interpolation = mode_of(interpolation)
-        self.fill = fill
+        self.fill = checked_fill(fill)
 
     @staticmethod
     def get_params(
@@ -304,7 +320,7 @@ class ElasticTransform(Transform):
         self.alpha = _two("alpha", alpha)
         self.sigma = _two("sigma", sigma)
         self.interpolation = mode_of(interpolation)
-        self.fill = fill
+        self.fill = checked_fill(fill)
 
     @staticmethod
     def get_params(alpha: Sequence[float], sigma: Sequence[float], size: Sequence[int]) -> Any:
@@ -333,7 +349,14 @@ class ElasticTransform(Transform):
 
 
 def _two(name: str, value: float | Sequence[float]) -> list[float]:
-    values = [value] if isinstance(value, (int, float)) else list(value)
+    values = [value] * 2 if isinstance(value, (int, float)) else value
+    if isinstance(value, bool) or not isinstance(values, (list, tuple)):
+        raise TypeError(f"{name} should be float or a sequence of floats. Got {type(value)}")
     if len(values) not in (1, 2):
-        raise ValueError(f"{name} should be a number or a sequence of one or two, got {value}")
+        raise ValueError(
+            f"{name} is a sequence its length should be one of 2 or 1. Got {len(values)}"
+        )
+    for each in values:
+        if isinstance(each, bool) or not isinstance(each, (int, float)):
+            raise TypeError(f"{name} should be a sequence of floats. Got {type(each)}")
     return [float(values[0]), float(values[-1])]
