@@ -24,6 +24,7 @@ SUITES = (
     "bench.contractions",
 )
 """The modules that describe benchmarks."""
+_WIDE = 240
 
 
 def load() -> None:
@@ -73,6 +74,8 @@ def main(
         if path is not None and not path.absolute().parent.is_dir():
             raise typer.BadParameter(f"there is no folder {path.absolute().parent}")
     console = Console()
+    if not console.is_terminal:  # a file or a pipe has no edge
+        console = Console(width=_WIDE)
     facts = machine.facts(peers.PACKAGES)
     console.print(table.machine_lines(facts, threads))
     done: list[results.Result] = []
