@@ -211,6 +211,36 @@ def test_changed_parameters_are_noticed():
         torch.testing.assert_close(compiled(x), model(x))
 
 
+def test_settings_of_modules_are_noticed():
+    class Scale(nn.Module):
+        factor, steps = 2.0, (1, 2)
+
+        def __init__(self):
+            super().__init__()
+            self.factor = 3.0
+            self.inner = nn.LeakyReLU(0.1)
+
+        def forward(self, x):
+            self.seen = x
+            return self.inner(x) * self.factor
+
+    model = Scale().eval()
+    compiled = compile(model)
+    x = torch.randn(5)
+    with torch.no_grad():
+        for _ in range(2):
+            assert torch.equal(compiled(x), model(x))
+        first = next(iter(compiled.plans.values()))
+        model.inner.negative_slope = 0.5
+        assert torch.equal(compiled(x), model(x))
+        compiled.factor = 4.0
+        assert torch.equal(compiled(x), model(x)) and model.factor == 4.0
+        second = next(iter(compiled.plans.values()))
+        model.seen = None
+        assert torch.equal(compiled(x), model(x))
+        assert second is next(iter(compiled.plans.values())) is not first
+
+
 def test_the_training_mode_is_part_of_the_plan():
     model = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5))
     compiled, x = compile(model), torch.ones(1, 4)

@@ -17,9 +17,13 @@ from pellucid.compiler.view import plans_text
 from pellucid.config import debug_windows
 from pellucid.kernels import pool
 from pellucid.tensor.dtype import float32
+from pellucid.tensor.events import settings
 from pellucid.tensor.layout import Layout, contiguous
 from pellucid.tensor.storage import Storage
 from pellucid.tensor.tensor import Tensor, empty, make
+
+_PLAIN = (int, float, bool, complex, str, bytes, tuple, type(None))
+"""Attributes of modules that a plan depends on: numbers, names, sizes."""
 
 
 class Specialised:
@@ -44,6 +48,13 @@ class Specialised:
             for table in (module._parameters, module._buffers, module._modules)
             for name, held in table.items()
         ]
+        self.settings = [
+            (vars(module), name, value)
+            for module in modules
+            for name, value in vars(module).items()
+            if name != "training" and type(value) in _PLAIN
+        ]
+        self.settings_version = settings.version
         self.guards = [
             (v.traced, v.traced._storage, v.traced._storage.version)
             for v in self.graph.captured if v not in changed
@@ -56,6 +67,10 @@ class Specialised:
         """Whether everything captured is as it was, and modules hold what they held."""
         if not all([table.get(name) is held for table, name, held in self.attributes]):
             return False
+        if settings.version != self.settings_version:
+            if not all([table.get(name, table) == value for table, name, value in self.settings]):
+                return False
+            self.settings_version = settings.version
         return all([
             tensor._storage is storage and storage.version == version
             for tensor, storage, version in self.guards

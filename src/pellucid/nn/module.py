@@ -15,6 +15,7 @@ from pellucid.nn._module.state import StateMixin
 from pellucid.nn._module.tree import TreeMixin
 from pellucid.nn.hooks import GLOBAL, Hooks
 from pellucid.nn.parameter import Buffer, Parameter
+from pellucid.tensor.events import settings
 from pellucid.tensor.tensor import Tensor
 
 _EMPTY_HOOKS = (
@@ -202,6 +203,7 @@ class Module(TreeMixin, CallMixin, StateMixin, ConversionMixin):
             self._set_buffer(name, value)
         else:
             super().__setattr__(name, value)
+            settings.version += 1
 
     def _forget(self, name: str, *places: dict[str, Any]) -> None:
         """Take `name` out of `places`, so that it lives in one place only."""

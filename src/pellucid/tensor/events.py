@@ -129,6 +129,15 @@ def tell_before_write(target: Any) -> None:
         each(target)
 
 
+class _Settings:
+    version = 0
+
+
+settings = _Settings()
+"""`version` counts how often an attribute of a module was set that is neither tensor nor module:
+plans depend on them.
+"""
+
 _pending = [""]
 
 
