@@ -326,3 +326,27 @@ def test_a_model_and_an_optimiser_may_be_arguments():
         chosen = optim.SGD(model.parameters(), 0.1)
         runs.append([function(model, chosen, torch.ones(3, 4)).item() for _ in range(4)])
     assert runs[0] == pytest.approx(runs[1]) and len(set(runs[0])) == 4
+
+
+def test_gradients_add_up_over_calls_until_they_are_dropped_outside():
+    runs = []
+    for kind in (lambda f: f, compile):
+        torch.manual_seed(0)
+        model = nn.Linear(4, 2)
+        chosen = optim.Adam(model.parameters(), 0.1)
+
+        def gather(x, model=model):
+            loss = model(x).square().mean()
+            loss.backward()
+            return loss
+
+        function = kind(gather)
+        for number in range(13):
+            function(torch.full((3, 4), float(number)))
+            if number % 3 == 2:
+                chosen.step()
+                chosen.zero_grad(set_to_none=number % 2 == 0)
+        runs.append([*model.parameters(), *[p.grad for p in model.parameters()]])
+    assert len(function._training.steps) == 2
+    for mine, wanted in zip(runs[1], runs[0], strict=True):
+        torch.testing.assert_close(mine, wanted, rtol=1e-5, atol=1e-6)

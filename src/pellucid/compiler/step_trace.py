@@ -57,6 +57,8 @@ class StepGraph:
     host: list[Any] = field(default_factory=list)
     grads: list[tuple[Tensor, bool]] = field(default_factory=list)
     before: list[tuple[Tensor, bool]] = field(default_factory=list)
+    held: list[tuple[Tensor, Value]] = field(default_factory=list)
+    """Leaves whose `grad` of before the step is read or added to: inputs after the others."""
     keeps: bool = True
     backward: bool = False
     mark: int = 0
@@ -79,6 +81,7 @@ class StepTracer(Tracer):
         super().__init__()
         self.leaves = {id(leaf): leaf for leaf in leaves}
         self.before = {id(leaf): leaf._grad for leaf in leaves}
+        self.held: list[tuple[Tensor, Value]] = []
         self.host: list[Any] = []
         self.keeps = True
         self.backward = False
@@ -91,6 +94,19 @@ class StepTracer(Tracer):
         self.roots: dict[int, int] = {}
         """By the storage that owns the bytes: the one through which this step looks at them."""
         self.thread = threading.get_ident()
+
+    def run(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any],
+        tensors: list[Tensor],
+    ) -> Any:  # fmt: skip
+        """Run the function, listening; gradients that leaves have already are known."""
+        given = {id(tensor) for tensor in tensors}
+        for leaf in self.leaves.values():
+            before = leaf._grad
+            if before is not None and id(before) not in given | self.values.keys():
+                value = Value(tuple(before.shape), before.dtype, before)
+                self.held.append((leaf, self.enter(before, value)))
+        return super().run(function, args, kwargs, tensors)
 
     def listen(self, call: Callable[[], Any]) -> Any:
         """Listen to operators and to actions."""
@@ -312,6 +328,9 @@ class StepTracer(Tracer):
                 outputs.append(now)
                 grads.append((leaf, True))
         graph = self.graph(outputs)
+        read = {v for node in graph.nodes for v in node.inputs()} | graph.kept()
+        held = [(leaf, value) for leaf, value in self.held if value in read]
+        graph.inputs = [*graph.inputs, *[value for _, value in held]]
         if self.unheard and self.keeps:
             used = {v for node in graph.nodes for v in node.inputs()} | graph.kept()
             for value in self.unheard:
@@ -322,7 +341,9 @@ class StepTracer(Tracer):
                         "ever\n  Make it outside and give it as an argument."
                     )
         before = [(leaf, self.before[key] is None) for key, leaf in self.leaves.items()]
-        return StepGraph(graph, result, self.host, grads, before, self.keeps, self.backward)
+        return StepGraph(
+            graph, result, self.host, grads, before, held, self.keeps, self.backward
+        )  # fmt: skip
 
 
 def _root(storage: Storage) -> Storage:

@@ -261,6 +261,7 @@ class SpecialisedStep:
         self.rules = [item for item in step.host if hasattr(item, "rule")]
         self.planned = PlannedGraph(step.graph, step.result, modules, exact, self.rules)
         self.host, self.before = step.host, step.before
+        self.held = [leaf for leaf, _ in step.held]
         self.leaves = [leaf for leaf, given in step.grads if given]
         self.without = [leaf for leaf, given in step.grads if not given]
         self.grads: dict[int, tuple[Tensor, int]] = {}
@@ -288,7 +289,8 @@ class SpecialisedStep:
             if kept is not None:
                 ready[number] = kept
         with no_grad():
-            outputs = planned.run(tensors, ready)
+            grads: list[Tensor] = [leaf._grad for leaf in self.held]  # type: ignore[misc]
+            outputs = planned.run([*tensors, *grads], ready)
         for leaf in self.without:
             leaf._grad = None
         for number, leaf in enumerate(self.leaves, planned.count):

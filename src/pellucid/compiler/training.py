@@ -128,9 +128,9 @@ class TrainingCalls:
     def _plan(self, step: StepGraph) -> Planned:
         if step.backward and not step.wanted:
             return SpecialisedStep(step, self.modules, self.exact)
-        if step.wanted and not step.host and not any(v.traced._requires_grad and v in
-                                                     step.graph.inputs
-                                                     for v, _ in step.graph.mutated):  # fmt: skip
+        inputs = set(step.graph.inputs)
+        writes = any(v in inputs and v.traced._requires_grad for v, _ in step.graph.mutated)
+        if step.wanted and not (step.held or step.host or writes):
             pair = Pair(step, self.modules, self.exact)
             if pair.possible:
                 return pair

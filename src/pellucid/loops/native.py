@@ -51,7 +51,7 @@ class NativeStep:
         logged = graph.outputs[: self.returned]
         if any(v.numel != 1 for v in logged):
             raise NotWhole("the step returns more than single numbers")
-        gathered = _gathered(graph, data, rows)
+        gathered = _gathered(first, data)
         run_passes(graph)
         self.ahead = [Ahead(each.host) for each in self.models]
         places = self.ahead[0].places
@@ -87,6 +87,7 @@ class NativeStep:
         return all(
             all(rule.holds() for rule in ahead.rules)
             and all((leaf._grad is None) is none for leaf, none in step.before)
+            and all(leaf._grad is value.traced for leaf, value in step.held)
             for step, ahead in zip(self.models, self.ahead, strict=True)
         )
 
@@ -192,16 +193,17 @@ def _beside(tables: list[np.ndarray], groups: int, wide: int) -> np.ndarray:
     return out
 
 
-def _gathered(graph: Any, data: Sequence[Tensor], rows: int) -> dict[Any, tuple[int, int]]:
-    """Inputs of the graph as rows of the data."""
-    if len(graph.inputs) != len(data):
+def _gathered(step: StepGraph, data: Sequence[Tensor]) -> dict[Value, tuple[int, int]]:
+    """Inputs of the graph as rows of the data; gradients of before the step are state."""
+    graph = step.graph
+    batch = graph.inputs[: len(graph.inputs) - len(step.held)]
+    if len(batch) != len(data):
         raise NotWhole("the step takes other things than the batch")
     if any(tensor.dtype not in (float32, int64) for tensor in data):
         raise NotWhole("data are of another type than float32 and int64")
-    changed = {old for old, _ in graph.mutated}
-    if changed & set(graph.inputs):
+    if any(old in batch for old, _ in graph.mutated):
         raise NotWhole("the step writes to its batch")
-    return {value: (number, 0) for number, value in enumerate(graph.inputs)}
+    return {value: (number, 0) for number, value in enumerate(batch)}
 
 
 def _check_classes(program: Program, data: Sequence[Tensor]) -> None:
