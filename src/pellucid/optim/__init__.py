@@ -19,6 +19,7 @@ from pellucid.optim.radam import RAdam as RAdam
 from pellucid.optim.rmsprop import RMSprop as RMSprop
 from pellucid.optim.rprop import Rprop as Rprop
 from pellucid.optim.sgd import SGD as SGD
+from pellucid.optim.sparse_adam import SparseAdam as SparseAdam
 
 __all__ = [
     "ASGD",
@@ -36,6 +37,7 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Rprop",
+    "SparseAdam",
     "lr_scheduler",
     "swa_utils",
 ]
