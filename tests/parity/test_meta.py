@@ -19,7 +19,6 @@ REFUSED = {
     r"nn\.functional\.scaled_dot_product_attention": "Looks at a mask for rows without any key.",
     r"unravel_index": "Computes on arrays.",
     r"index_put": "A mask as a key is looked at: how many places it names is not known.",
-    r"nn\.functional\.one_hot": "Looks whether the classes are in range.",
     r"repeat_interleave": "Looks at the repeats even where the size of the result is given.",
 }
 """What PyTorch infers and Pellucid refuses, with the reason."""

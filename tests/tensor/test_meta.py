@@ -87,6 +87,8 @@ f.where(m > 0, m, m)
 m.topk(2)
 f.nn.functional.dropout(m)
 f.nn.functional.softmax(m, 1)
+f.nn.functional.one_hot(m.long(), 4)
+f.nn.functional.one_hot(m.long())
 f.nn.Linear(3, 4, device="meta")(m)
 f.nn.Conv2d(3, 4, 3, device="meta")(f.empty(1, 3, 8, 8, device="meta")).shape
 f.nn.Linear(3, 4, device="meta").to("cpu")

@@ -12,6 +12,8 @@ from pellucid.ops.nn.support import finished, require_tensor, working
 from pellucid.ops.spec import NoGradient
 from pellucid.tensor.dtype import int32, int64
 from pellucid.tensor.layout import contiguous
+from pellucid.tensor.meta import without_data
+from pellucid.tensor.refusals import no_number
 from pellucid.tensor.tensor import Tensor, empty
 
 
@@ -142,14 +144,32 @@ def embedding(
     return rows(weight, input, padding, scale_grad_by_freq, sparse)
 
 
-@operator(where="nn.functional", gradient=NoGradient("takes indices"))
-def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
-    """int64 (*, C): one at each class index, else zero; C is the largest index plus one if -1."""
+def _require_long(tensor: Tensor) -> None:
     if tensor.dtype is not int64:
         raise RuntimeError(
             "one_hot is only applicable to index tensor of type LongTensor.\n"
             f"  The indices are {scalar_type(tensor.dtype)}: use .long()."
         )
+
+
+def _one_hot_without_data(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """What `one_hot` gives of indices without data, if it is told how many classes there are."""
+    _require_long(tensor)
+    if num_classes == -1:
+        raise no_number()
+    if num_classes < 1:
+        raise RuntimeError("num_classes should be positive")
+    return without_data(contiguous((*tensor._layout.shape, num_classes)), int64)
+
+
+@operator(
+    where="nn.functional",
+    gradient=NoGradient("takes indices"),
+    infer=_one_hot_without_data,
+)
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """int64 (*, C): one at each class index, else zero; C is the largest index plus one if -1."""
+    _require_long(tensor)
     array = tensor._array
     if not array.size:
         if num_classes <= 0:
