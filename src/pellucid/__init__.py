@@ -118,6 +118,7 @@ if TYPE_CHECKING:  # what a type checker cannot see: names that come from tables
     from pellucid.random import set_rng_state as set_rng_state
     from pellucid.serialization import load as load
     from pellucid.serialization import save as save
+    from pellucid.switches import _assert as _assert
     from pellucid.switches import (
         are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled,
     )
@@ -253,7 +254,7 @@ _LATE = {
             "is_deterministic_algorithms_warn_only_enabled is_vulkan_available "
             "is_warn_always_enabled "
             "set_default_device set_deterministic_debug_mode set_float32_matmul_precision "
-            "set_flush_denormal set_warn_always typename use_deterministic_algorithms"
+            "set_flush_denormal set_warn_always typename use_deterministic_algorithms _assert"
         ),
         "func": "vmap",
         "compiler": "compile load_compiled",

@@ -5,8 +5,10 @@ refused.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlparse as urlparse  # programs take it from here
 
 from pellucid.serialization import load as _load
 
@@ -20,6 +22,8 @@ __all__ = [
     "set_dir",
 ]
 
+HASH_REGEX = re.compile(r"-([a-f0-9]*)\.")
+"""Finds the hash in a name like `resnet18-f37072fd.pth`."""
 _chosen: dict[str, str] = {}
 
 

@@ -138,3 +138,9 @@ def compiled_with_cxx11_abi() -> bool:
     here.
     """
     return True
+
+
+def _assert(condition: Any, message: Any) -> None:
+    """`assert condition, message` as a function, for tracers. Raises: AssertionError."""
+    if not condition:
+        raise AssertionError(message)

@@ -222,7 +222,11 @@ def test_the_command_prints_json(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("x = = 1\n", "program.py:1: not Python"), (None, "program.py: No such file")],
+    [
+        ("x = = 1\n", "program.py:1: not Python"),
+        ("x = 1\0\n", "program.py:1: not Python"),
+        (None, "program.py: No such file"),
+    ],
 )
 def test_what_cannot_be_read_ends_with_2(tmp_path, text, words):
     if text is not None:

@@ -91,8 +91,21 @@ def test_a_tensor_stands_for_a_setting():
         lambda e, x: x.half(memory_format=1),
         lambda e, x: x.int(memory_format=e.preserve_format),
         lambda e, x: e.histogram(x)[0],
+        lambda e, x: x.type(e.tensor([1])),
+        lambda e, x: x.type(int),
+        lambda e, x: e._assert(x.ndim == 2, f"expected 2D, got {x.ndim}D"),
+        lambda e, x: [x, e._assert(x.ndim == 1, "never")][0],
+        lambda e, x: x.type(e.LongTensor),
     ],
 )
 def test_calls_that_once_differed(call):
     theirs, ours = (outcome(lambda e=e: call(e, e.tensor([1.0, -2.0]))) for e in (torch, pellucid))
     assert ours == theirs
+
+
+def test_formats_that_are_none():
+    x = pellucid.ones(2)
+    with pytest.raises(ValueError, match="is_contiguous: no memory format 3; there are"):
+        x.is_contiguous(3)
+    with pytest.raises(TypeError, match=r"set_\(\) received an invalid .* got \(list\)"):
+        x.set_([1])

@@ -26,7 +26,7 @@ def read_program(script: Path) -> Survey:
     except OSError as error:
         print(f"pellucid check: {script}: {error.strerror}", file=sys.stderr)
     except SyntaxError as error:
-        place = f"{error.filename}:{error.lineno}"
+        place = f"{error.filename or script}:{error.lineno or 1}"
         print(f"pellucid check: {place}: not Python: {error.msg}", file=sys.stderr)
     raise typer.Exit(2)
 

@@ -186,4 +186,9 @@ def type_(input: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
             if dtype == f"torch.{each.tensor_type}":
                 return convert(input, each)
         raise ValueError(f"invalid type: '{dtype}'")
-    return convert(input, getattr(dtype, "dtype", dtype))
+    wanted = getattr(dtype, "dtype", dtype) if isinstance(dtype, type) else dtype
+    if not isinstance(wanted, DType):
+        if isinstance(dtype, type):
+            raise ValueError(f"invalid type: '{dtype.__name__}'")
+        raise TypeError("dtype must be a type, str, or dtype object")
+    return convert(input, wanted)

@@ -363,7 +363,12 @@ def set_(
                 storage_offset,
             )
     else:
-        storage = source
+        storage = getattr(source, "_untyped_storage", source)
+        if not isinstance(storage, Storage):
+            raise TypeError(
+                "set_() received an invalid combination of arguments - got "
+                f"({type_name(source)}), but expected a Tensor or a storage"
+            )
         shape = tuple(size) if size is not None else (storage.nbytes() // input.dtype.itemsize,)
         layout = Layout(
             shape,
