@@ -10,6 +10,7 @@ import torch as pytorch
 import pellucid as torch
 from pellucid import models, nn
 from pellucid.io import safetensors
+from pellucid.models._utils import IntermediateLayerGetter
 from pellucid.models.weights import Weights
 
 REFERENCE = json.loads((Path(__file__).parent / "data" / "resnet.json").read_text())["models"]
@@ -181,6 +182,18 @@ def test_the_transform_of_published_weights():
         assert 0 <= shown.min().item() <= shown.max().item() <= 1 + 1e-6
     assert "resize_size=[232]" in repr(preset)
     assert models.ResNet50_Weights.DEFAULT.transforms(crop_size=64)(image).shape[-1] == 64
+
+
+def test_several_layers_at_once():
+    body = IntermediateLayerGetter(small(), {"layer1": "fine", "layer3": "coarse"})
+    found = body(torch.rand(2, 3, 64, 64))
+    assert {name: tuple(x.shape[1:]) for name, x in found.items()} == {
+        "fine": (64, 16, 16),
+        "coarse": (256, 4, 4),
+    }
+    assert "layer4" not in body
+    with pytest.raises(ValueError, match=r"not present in model: layer5\n  Its layers are conv1,"):
+        IntermediateLayerGetter(small(), {"layer5": "x"})
 
 
 def test_models_by_name():
