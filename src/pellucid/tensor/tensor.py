@@ -154,7 +154,7 @@ class Tensor(Methods):
 
     def is_contiguous(self, memory_format: memory_format = contiguous_format) -> bool:
         """Whether the elements lie in memory in the order of `memory_format` without gaps."""
-        return self._layout.is_contiguous(getattr(memory_format, "name", memory_format))
+        return self._layout.is_contiguous(getattr(memory_format, "name", memory_format))  # type: ignore[arg-type]
 
     def untyped_storage(self) -> Storage:
         """The bytes this tensor looks at, shared with all its views."""
