@@ -156,3 +156,13 @@ def test_attention(causal: bool, masked: str) -> None:
         )  # fmt: skip
 
     both(run, q / 3, k / 3, v)
+
+
+@pytest.mark.parametrize("shape", [(1 << 20,), (300, 4099), (2, 3, 250001)])
+def test_sums(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "num_threads", lambda: 2)
+    x = numbers(1, *shape) + 1
+    both(lambda t, x: x[0].sum(-1)[None], x)
+    both(lambda t, x: x[0].mean()[None] + x[0].transpose(0, -1).sum(), x)
+    exact = x.astype(np.float64).sum()
+    assert abs(float(pellucid.from_numpy(x).sum()) - exact) <= 1e-6 * np.abs(x).sum()

@@ -13,7 +13,7 @@ from pellucid.kernels.row_gradients import (
     softmax_scaled,
     softmax_slope,
 )
-from pellucid.kernels.rows import softmax
+from pellucid.kernels.rows import RUN, softmax, sum_runs
 
 
 def _at(x: np.ndarray | None) -> int:
@@ -33,6 +33,15 @@ def softmax_rows_slope(
     rows, n = grad.shape
     kernel = softmax_slope(logarithm=logarithm)
     pool.run(kernel, _at(grad), _at(output), _at(out), rows, n)
+
+
+def sums(x: np.ndarray) -> np.ndarray:
+    """The sum of each row, (R,), pairwise from runs on."""
+    rows, n = x.shape
+    found = np.empty((rows, -(-n // RUN)), np.float32)
+    pool.run(sum_runs(), _at(x), _at(found), rows, n)
+    total: np.ndarray = np.add.reduce(found, -1)
+    return total
 
 
 def logsumexp(x: np.ndarray, out: np.ndarray) -> None:

@@ -152,6 +152,34 @@ def layer_norm(
         over_vectors(b, arg.n, put)
 
 
+RUN = 1024
+"""Elements that are added up in float32, a sixteenth of them to each other one by one."""
+
+
+@kernel("x: ptr, out: ptr, rows: i64, n: i64")
+def sum_runs(b: KernelBuilder) -> None:
+    """Sums of runs of RUN elements of contiguous rows x (rows, n), into out (rows, n / RUN)."""
+    b.begin()
+    arg, side = b.arg, 4
+    runs = b.ceil_div(arg.n, RUN)
+    start, stop = b.share(arg.rows * runs)
+    zero = b.broadcast(b.constant(0.0, F32), b.lanes)
+    with b.loop("item", start, stop) as item:
+        first = item % runs * RUN
+        x = b.offset(arg.x, item // runs * arg.n + first)
+        count = b.minimum(arg.n - first, RUN)
+        sums = [b.register(zero, "sum") for _ in range(side)]
+        whole = count // (side * b.lanes) * (side * b.lanes)
+        with b.loop("i", 0, whole, side * b.lanes) as i:
+            for j, total in enumerate(sums):
+                b.set(total, b.get(total) + b.load(x, i + j * b.lanes, b.f32))
+        with b.loop("i", whole, count, b.lanes) as i:
+            mask = b.tail_mask(count - i, b.f32)
+            b.set(sums[0], b.get(sums[0]) + b.load(x, i, b.f32, mask))
+        pairs = [b.get(sums[i]) + b.get(sums[i + 2]) for i in range(2)]
+        b.store(b.reduce("add", pairs[0] + pairs[1]), arg.out, item)
+
+
 @kernel("x: ptr, out: ptr, outer: i64, n: i64, inner: i64, factor: f32")
 def sum_middle(b: KernelBuilder) -> None:
     """x (outer, n, inner) summed over n, times `factor`, into out (outer, inner)."""

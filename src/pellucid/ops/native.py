@@ -140,6 +140,11 @@ def attends(query: np.ndarray, key: np.ndarray, value: np.ndarray, out: np.ndarr
     )  # fmt: skip
 
 
+def sums(array: np.ndarray) -> bool:
+    """Whether kernels sum the innermost axis: large rows, for which a second thread pays."""
+    return array.size >= ELEMENTS and num_threads() > 1 and takes_rows(array)
+
+
 def normalises(*arrays: np.ndarray | None) -> bool:
     """Whether arrays (N, C, L) are normalised by kernels: planes of at least a vector, in order."""
     given = [array for array in arrays if array is not None]
