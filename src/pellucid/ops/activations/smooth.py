@@ -16,7 +16,6 @@ from pellucid.ops.activations.straight import (
     BOTH,
     PLAIN,
     SLOPE,
-    kept_layout,
     name_in_place,
 )
 from pellucid.ops.api import F
@@ -29,6 +28,7 @@ from pellucid.ops.elementwise.refusals import COMPLEX, EXACT, kernel
 from pellucid.ops.elementwise.row import Row
 from pellucid.ops.numerics import activations as formulas
 from pellucid.ops.spec import registry
+from pellucid.tensor.layout import contiguous
 from pellucid.tensor.tensor import Tensor, empty
 
 
@@ -294,11 +294,11 @@ def softplus(input: Any, out: Any, beta: float = 1, threshold: float = 20) -> No
     gradient={"input": lambda grad, input: grad * F.sigmoid(-input)},
 )
 def logsigmoid(input: Tensor) -> Tensor:
-    """log(sigmoid(x)), without overflow. Row-major unless `input` is dense in another order."""
+    """log(sigmoid(x)), without overflow; row-major."""
     error = kernel("log_sigmoid_cpu", *EXACT, COMPLEX)(input.dtype)
     if error is not None:
         raise error
-    out = empty(kept_layout(input._layout), input.dtype)
+    out = empty(contiguous(input._layout.shape), input.dtype)
     log_sigmoid_row.evaluate((input,), {}, (input.dtype,) * 3, out._array)
     return out
 
