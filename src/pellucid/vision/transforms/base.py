@@ -65,6 +65,8 @@ class Transform(Module):
         self.check_inputs(flat)
         chosen = self._chosen(flat)
         if not any(chosen):
+            if isinstance(sample, TVTensor):
+                return sample  # it says that it is something else
             if len(flat) == 1 and flat[0] is sample:
                 return self.transform(sample, self.make_params([sample]))
             return self.without(sample)

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from pellucid import ops
 from pellucid.nn.module import Module
 from pellucid.tensor.dtype import dtype
 from pellucid.tensor.tensor import Tensor
+from pellucid.vision.pillow import is_pillow
 from pellucid.vision.transforms import colour, conversion, geometry
-from pellucid.vision.transforms.base import Transform, fill_for
+from pellucid.vision.transforms.base import (
+    Transform,
+    fill_for,
+    is_picture,
+    is_pure_tensor,
+    leaves,
+)
 from pellucid.vision.transforms.interpolation import InterpolationMode, mode_of
+from pellucid.vision.tv_tensors import Image, TVTensor, Video, plain, wrap
 
 
 class Compose:
@@ -33,31 +44,49 @@ class Compose:
         return "\n".join([f"{type(self).__name__}(", *lines, ")"])
 
 
-class ToTensor:
-    """A Pillow image or an array (H, W, C) as a tensor (C, H, W); bytes become 0 to 1."""
+class _Conversion(Transform):
+    """From one representation of images to another; a sample that has no other is handed on."""
 
-    def __call__(self, pic: Any) -> Tensor:
-        return conversion.to_tensor(pic)
+    def without(self, sample: Any) -> Any:
+        if any(is_picture(part) for part in leaves(sample)):
+            return sample
+        if isinstance(sample, (dict, tuple)):
+            return super().without(sample)
+        return self.change(sample, None)  # which says what it takes
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
 
-class PILToTensor(ToTensor):
+class ToTensor(_Conversion):
+    """A Pillow image or an array (H, W, C) as a tensor (C, H, W); bytes become 0 to 1."""
+
+    transformed = (is_pillow, np.ndarray)
+
+    def change(self, image: Any, drawn: Any) -> Any:
+        return conversion.to_tensor(image)
+
+
+class PILToTensor(_Conversion):
     """A Pillow image as a tensor (C, H, W) with the same numbers."""
 
-    def __call__(self, pic: Any) -> Tensor:
-        return conversion.pil_to_tensor(pic)
+    transformed = (is_pillow,)
+
+    def change(self, image: Any, drawn: Any) -> Any:
+        return conversion.pil_to_tensor(image)
 
 
-class ToPILImage:
+class ToPILImage(_Conversion):
     """A tensor (C, H, W) or an array (H, W, C) as a Pillow image."""
 
+    transformed = (is_pure_tensor, Image, np.ndarray)
+
     def __init__(self, mode: str | None = None) -> None:
+        super().__init__()
         self.mode = mode
 
-    def __call__(self, pic: Any) -> Any:
-        return conversion.to_pil_image(pic, self.mode)
+    def change(self, image: Any, drawn: Any) -> Any:
+        return conversion.to_pil_image(image, self.mode)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({'' if self.mode is None else f'mode={self.mode}'})"
@@ -74,8 +103,13 @@ class ConvertImageDtype(Transform):
         return conversion.convert_image_dtype(image, self.dtype)
 
 
-class ToImage(Transform):
-    """A Pillow image, an array (H, W, C) or a tensor as a tensor (C, H, W), values unchanged."""
+class ToImage(_Conversion):
+    """A Pillow image, an array (H, W, C) or a plain tensor as `tv_tensors.Image` (C, H, W).
+
+    The values stay, and so do the parts that already say what they are.
+    """
+
+    transformed = (is_pure_tensor, is_pillow, np.ndarray)
 
     def change(self, image: Any, drawn: Any) -> Any:
         return conversion.to_image(image)
@@ -218,8 +252,14 @@ class Lambda:
         return f"{type(self).__name__}()"
 
 
-class LinearTransformation(Module):
-    """(x - mean) · matrix of a flattened tensor (…, C, H, W): whitening."""
+class LinearTransformation(Transform):
+    """(x - mean) · matrix of a flattened tensor (…, C, H, W): whitening.
+
+    Raises: ValueError where the matrix does not fit the vector, or the image; TypeError for Pillow
+        images.
+    """
+
+    transformed = (is_pure_tensor, Image, Video)
 
     def __init__(self, transformation_matrix: Tensor, mean_vector: Tensor) -> None:
         super().__init__()
@@ -234,10 +274,24 @@ class LinearTransformation(Module):
         self.transformation_matrix = transformation_matrix
         self.mean_vector = mean_vector
 
-    def forward(self, tensor: Tensor) -> Tensor:
-        flat = tensor.reshape(-1, len(self.mean_vector)) - self.mean_vector
-        result: Tensor = ops.mm(flat, self.transformation_matrix).reshape(tensor.shape)
-        return result
+    def check_inputs(self, flat_inputs: list[Any]) -> None:
+        if any(is_pillow(part) for part in flat_inputs):
+            raise TypeError(
+                "LinearTransformation does not work on PIL Images: put ToImage() before it"
+            )
+
+    def change(self, image: Any, drawn: Any) -> Any:
+        values = plain(image) if isinstance(image, TVTensor) else image
+        length = len(self.mean_vector)
+        if math.prod(values.shape[-3:]) != length:
+            raise ValueError(
+                "Input tensor and transformation matrix have incompatible shape. "
+                f"{' x '.join(map(str, values.shape[-3:]))} != {length}"
+            )
+        flat = values.reshape(math.prod(values.shape[:-3]), length) - self.mean_vector
+        matrix = self.transformation_matrix.to(flat.dtype)
+        result: Tensor = ops.mm(flat, matrix).reshape(values.shape)
+        return wrap(result, like=image) if isinstance(image, TVTensor) else result
 
 
 class RandomApply(Module):

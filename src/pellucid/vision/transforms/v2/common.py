@@ -10,7 +10,13 @@ from pellucid.nn.module import Module
 from pellucid.tensor.dtype import dtype as element_type
 from pellucid.tensor.tensor import Tensor
 from pellucid.vision.transforms import chance_geometry, conversion, geometry
-from pellucid.vision.transforms.base import Transform, fill_for, is_picture, size_of_sample
+from pellucid.vision.transforms.base import (
+    Transform,
+    fill_for,
+    is_picture,
+    is_pure_tensor,
+    size_of_sample,
+)
 from pellucid.vision.transforms.chance import below
 from pellucid.vision.transforms.kinds import by_kind
 from pellucid.vision.tv_tensors import TVTensor, Video, plain
@@ -27,7 +33,7 @@ def uniform_temporal_subsample(inpt: Any, num_samples: int) -> Any:
 class UniformTemporalSubsample(Transform):
     """`functional.uniform_temporal_subsample` as a transform."""
 
-    transformed = (Video, Tensor)
+    transformed = (is_pure_tensor, Video)
 
     def __init__(self, num_samples: int) -> None:
         super().__init__()

@@ -1,0 +1,86 @@
+"""What conversions leave alone: boxes, masks and labels beside the image of a sample."""
+
+import numpy as np
+import pytest
+
+import pellucid as torch
+from pellucid.vision import tv_tensors
+from pellucid.vision.transforms import v2
+
+PilImage = pytest.importorskip("PIL.Image", reason="needs Pillow")
+
+
+def sample(image):
+    boxes = tv_tensors.BoundingBoxes([[0, 0, 2, 2]], format="XYXY", canvas_size=(4, 5))
+    masks = tv_tensors.Mask(torch.zeros(1, 4, 5))
+    return {"image": image, "boxes": boxes, "masks": masks, "labels": torch.tensor([3])}
+
+
+PIXELS = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
+
+
+def pure():
+    return torch.from_numpy(PIXELS.transpose(2, 0, 1).copy())
+
+
+def rest_is_kept(out, given):
+    assert all(out[name] is given[name] for name in ("boxes", "masks", "labels"))
+
+
+@pytest.mark.parametrize("make", [lambda: PilImage.fromarray(PIXELS), pure], ids=["pillow", "pure"])
+def test_to_image_makes_images_of_images_only(make):
+    given = sample(make())
+    out = v2.ToImage()(given)
+    assert type(out["image"]) is tv_tensors.Image
+    assert np.array_equal(out["image"].numpy().transpose(1, 2, 0), PIXELS)
+    rest_is_kept(out, given)
+    again = v2.ToImage()(out)
+    assert again["image"] is out["image"]
+    assert v2.ToImage()(given["boxes"]) is given["boxes"]
+
+
+def test_arrays_are_images():
+    given = {**sample(PIXELS), "labels": 3}
+    for transform in (v2.ToImage(), v2.ToTensor(), v2.ToPILImage()):
+        out = transform(given)
+        rest_is_kept(out, given)
+        found = out["image"]
+        shape = np.asarray(found).shape if isinstance(found, PilImage.Image) else found.shape
+        assert tuple(shape) == ((4, 5, 3) if isinstance(found, PilImage.Image) else (3, 4, 5))
+
+
+def test_pillow_and_back():
+    given = sample(PilImage.fromarray(PIXELS))
+    out = v2.PILToTensor()(given)
+    assert type(out["image"]) is torch.Tensor
+    assert out["image"].tolist() == pure().tolist()
+    rest_is_kept(out, given)
+    back = v2.ToPILImage()(out)
+    assert back["image"].tobytes() == given["image"].tobytes()
+    rest_is_kept(back, given)
+    assert v2.ToPILImage()(sample(tv_tensors.Image(pure())))["image"].size == (5, 4)
+    with pytest.raises(TypeError, match="no image among the inputs"):
+        v2.PILToTensor()({"labels": 3, "name": "a"})
+
+
+def test_whitening():
+    image = tv_tensors.Image(torch.arange(6.0).reshape(1, 2, 3))
+    given = sample(image)
+    out = v2.LinearTransformation(2 * torch.eye(6), torch.ones(6))(given)
+    assert type(out["image"]) is tv_tensors.Image
+    assert out["image"].tolist() == (2 * (image - 1)).tolist()
+    rest_is_kept(out, given)
+    batch = v2.LinearTransformation(torch.eye(6), torch.zeros(6))(torch.rand(0, 1, 2, 3))
+    assert tuple(batch.shape) == (0, 1, 2, 3)
+    with pytest.raises(ValueError, match=r"incompatible shape. 1 x 2 x 3 != 4"):
+        v2.LinearTransformation(torch.eye(4), torch.zeros(4))(image)
+    with pytest.raises(TypeError, match="put ToImage"):
+        v2.LinearTransformation(torch.eye(4), torch.zeros(4))(PilImage.new("L", (2, 2)))
+
+
+def test_frames_are_taken_of_videos_only():
+    given = sample(tv_tensors.Video(torch.arange(5.0).reshape(5, 1, 1, 1)))
+    out = v2.UniformTemporalSubsample(3)(given)
+    assert out["image"].flatten().tolist() == [0, 2, 4]
+    rest_is_kept(out, given)
+    assert v2.UniformTemporalSubsample(3)(given["masks"]) is given["masks"]
