@@ -141,6 +141,30 @@ def test_deepcopy_of_a_computed_tensor_is_refused():
         copy.deepcopy(x)
 
 
+def described(engine):
+    """A class of tensors that declares attributes, one of them with a default."""
+
+    class Described(engine.Tensor):
+        unit: str
+        scale = 1
+
+    return Described
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy], ids=["copy", "deepcopy"])
+def test_copies_keep_what_a_class_declares(copied):
+    # PyTorch refuses deepcopy of a class without a new_empty of its own.
+    for engine in (pellucid, torch) if copied is copy.copy else (pellucid,):
+        value = engine.ones(2).as_subclass(described(engine))
+        value.unit, value.scale, value.tag = "m", 3, [1]
+        again = copied(value)
+        assert type(again) is type(value)
+        assert (again.unit, again.scale, again.tag) == ("m", 3, [1])
+        assert again.tolist() == [1.0, 1.0]
+        again[0] = 5.0
+        assert (value[0].item() == 5.0) == (copied is copy.copy)
+
+
 def test_deepcopy_of_a_class_keeps_the_class():
     class Named(pellucid.Tensor):
         pass

@@ -1,6 +1,7 @@
 """Tensors that say what they are, and how their type chooses what a transform does."""
 
 import copy
+import pickle
 from collections import OrderedDict, defaultdict
 
 import numpy as np
@@ -48,6 +49,36 @@ def test_operators_give_plain_tensors_and_four_keep_the_kind():
     assert type(tv_tensors.wrap(torch.rand(1, 2, 2), like=tv_tensors.Image(torch.rand(2, 2)))) is (
         tv_tensors.Image
     )
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))],
+    ids=["copy", "deepcopy", "pickle"],
+)
+def test_copies_know_what_boxes_know(copied):
+    found = boxes(format="XYWH", clamping_mode="hard")
+    found.source = ["a"]
+    again = copied(found)
+    assert type(again) is tv_tensors.BoundingBoxes
+    assert again.format is tv_tensors.BoundingBoxFormat.XYWH
+    assert (again.canvas_size, again.clamping_mode, again.source) == ((8, 10), "hard", ["a"])
+    assert again.tolist() == found.tolist()
+
+
+class OneSample(torch.utils.data.Dataset):
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, place):
+        return boxes(format="CXCYWH", clamping_mode=None)
+
+
+def test_boxes_come_whole_from_a_worker():
+    (found,) = torch.utils.data.DataLoader(OneSample(), batch_size=None, num_workers=1)
+    assert type(found) is tv_tensors.BoundingBoxes
+    assert found.format is tv_tensors.BoundingBoxFormat.CXCYWH
+    assert (found.canvas_size, found.clamping_mode) == ((8, 10), None)
 
 
 def test_gradients_pass_through_the_kind():

@@ -7,12 +7,14 @@ gives it back.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from enum import Enum
 from typing import Any, Self
 
 from pellucid import ops
 from pellucid.ops.arguments import type_name
+from pellucid.ops.memory.copying import user_attributes
 from pellucid.tensor.dtype import dtype as element_type
 from pellucid.tensor.tensor import Tensor
 from pellucid.vision.pillow import is_pillow, pixels
@@ -72,6 +74,8 @@ class TVTensor(Tensor):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         copied = self.detach().clone()
+        for name, value in user_attributes(self).items():
+            setattr(copied, name, copy.deepcopy(value, memo))
         return copied.requires_grad_() if self.requires_grad else copied
 
     def _words(self, **known: Any) -> str:

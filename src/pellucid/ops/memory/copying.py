@@ -23,17 +23,19 @@ from pellucid.tensor.tensor import Tensor, make
 
 
 @functools.cache
-def _fields(cls: type) -> frozenset[str]:
-    """The names that belong to a class of tensors itself."""
+def _fields() -> frozenset[str]:
+    """The names that belong to every tensor itself; what a class derived from it adds is a
+    program's.
+    """
     names: set[str] = set()
-    for base in cls.__mro__:
+    for base in Tensor.__mro__:
         names.update(base.__dict__, inspect.get_annotations(base))
     return frozenset(names)
 
 
 def user_attributes(tensor: Tensor) -> dict[str, Any]:
     """What a program put on a tensor (`x.name = "weights"`), without the tensor's own fields."""
-    own = _fields(type(tensor))  # type: ignore[arg-type]  # a class can be hashed
+    own = _fields()
     return {name: value for name, value in vars(tensor).items() if name not in own}
 
 
