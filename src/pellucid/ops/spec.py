@@ -152,7 +152,10 @@ class _Late:
 
     def __get__(self, tensor: Any, kind: type) -> Any:
         registry.read(self.family)  # puts the method in this one's place
-        return getattr(kind if tensor is None else tensor, self.name)
+        method = registry.ready("Tensor")[self.name]
+        if Tensor.__dict__.get(self.name) is self:  # put back by who had patched it
+            setattr(Tensor, self.name, method)
+        return method.__get__(tensor, kind)
 
 
 class Registry:
@@ -272,7 +275,9 @@ class Registry:
             raise TypeError(f"{place}.{name} is described twice")
         names[name] = call
         if place == "Tensor":
-            setattr(Tensor, name, call)
+            held = Tensor.__dict__.get(name)
+            if name not in self._late.get(place, ()) or isinstance(held, _Late):
+                setattr(Tensor, name, call)  # a late method that somebody patched stays patched
             if name in self.twins:
                 self.put("torch", name, self.twins[name](call))
         elif place in _HOMES and call.__module__.startswith(_WORKSHOP):
