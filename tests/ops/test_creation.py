@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -230,3 +232,36 @@ def test_made_in_inference_mode_they_are_inference_tensors():
     with pellucid.inference_mode():
         assert pellucid.zeros(2).is_inference()
         assert pellucid.rand(2).is_inference()
+
+
+TOO_LARGE = {
+    "full of one": lambda lib, kind: lib.full((1, 1), 1e39, dtype=kind),
+    "full of two": lambda lib, kind: lib.full((2,), 1e39, dtype=kind),
+    "full of none": lambda lib, kind: lib.full((0,), 1e39, dtype=kind),
+    "full without data": lambda lib, kind: lib.full((2,), 1e39, dtype=kind, device="meta").dtype,
+    "full_like": lambda lib, kind: lib.full_like(lib.zeros(3, dtype=kind), -1e39),
+    "new_full": lambda lib, kind: lib.zeros(3, dtype=kind).new_full((2,), 1e39),
+    "fill_ of one": lambda lib, kind: lib.zeros(1, dtype=kind).fill_(1e39),
+    "fill_ of three": lambda lib, kind: lib.zeros(3, dtype=kind).fill_(-1e39),
+    "fill_ with infinity": lambda lib, kind: lib.zeros(3, dtype=kind).fill_(-math.inf),
+    "between largest and infinity": lambda lib, kind: lib.full((2,), 65510.0, dtype=kind),
+    "assignment": lambda lib, kind: assigned(lib.zeros(3, dtype=kind), slice(0, 2), 1e39),
+}
+
+
+def assigned(x, index, value):
+    x[index] = value
+    return x
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+@pytest.mark.parametrize("make", TOO_LARGE.values(), ids=TOO_LARGE)
+def test_too_large_for_half_precision(make, kind):
+    """One element is infinite, several are refused."""
+    told = []
+    for lib in (torch, pellucid):
+        try:
+            told.append(str(make(lib, getattr(lib, kind))))
+        except RuntimeError as error:
+            told.append(repr(error))
+    assert told[0] == told[1]

@@ -184,6 +184,88 @@ def test_nothing_is_drawn_from_the_generator():
     assert pellucid.equal(before, pellucid.get_rng_state())
 
 
+def test_the_generators_do_not_move_while_stand_ins_draw(monkeypatch):
+    """Another thread that draws meanwhile gets numbers of its own: nothing is put back."""
+    given = pellucid.Generator()
+    before = given.get_state()
+
+    def touched(self, *state):
+        raise AssertionError("a generator that others draw from was read or set")
+
+    m = pellucid.empty(4, device="meta")
+    for name in ("words", "set_state", "get_state", "random"):
+        whole = getattr(type(given), name)
+
+        def watched(self, *args, whole=whole):
+            if self is given or self is pellucid.default_generator:
+                touched(self)
+            return whole(self, *args)
+
+        monkeypatch.setattr(type(given), name, watched)
+    m.normal_()
+    m.normal_(generator=given)
+    pellucid.bernoulli(m, generator=given)
+    pellucid.multinomial(m, 2)
+    pellucid.nn.functional.dropout(m, 0.5)
+    monkeypatch.undo()
+    assert pellucid.equal(before, given.get_state())
+
+
+BESIDE = {
+    "cov": lambda lib, x: lib.cov(x),
+    "corrcoef": lambda lib, x: lib.corrcoef(x),
+    "dropout": lambda lib, x: lib.nn.functional.dropout(x, 1.0),
+    "dropout1d": lambda lib, x: lib.nn.functional.dropout1d(x, 1.0),
+    "quantile": lambda lib, x: x.quantile(0.3),
+    "nanquantile": lambda lib, x: x.nanquantile(0.3),
+    "pinv": lambda lib, x: lib.linalg.pinv(x),
+    "matrix_power": lambda lib, x: lib.matrix_power(x, 0),
+    "matrix_rank": lambda lib, x: lib.linalg.matrix_rank(x),
+    "vander": lambda lib, x: lib.vander(x[0]),
+    "mvlgamma": lambda lib, x: lib.mvlgamma(x + 3, 2),
+    "householder_product": lambda lib, x: lib.linalg.householder_product(x, x[0]),
+    "new_zeros": lambda lib, x: x.new_zeros(2),
+    "zeros_like": lambda lib, x: lib.zeros_like(x),
+    "full": lambda lib, x: lib.full((2,), x[0, 0]),
+}
+
+
+@pytest.mark.parametrize("program", BESIDE.values(), ids=BESIDE)
+def test_operators_on_data_compute_whatever_device_is_chosen(program):
+    found = []
+    for lib in (pellucid, torch):
+        x = lib.tensor([[1.0, 2, 3], [3, 4, 5], [2, 2, 9]])
+        with lib.device("meta"):
+            found.append(program(lib, x))
+    ours, theirs = found
+    assert str(ours.device) == str(theirs.device)
+    if not ours.is_meta:
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_large_factories_write_nothing():
+    """A stride of 0 makes it possible to write these numbers, but it would take years."""
+    for make in (pellucid.zeros, pellucid.ones):
+        assert make(2**17, 2**17, 2**17, device="meta").numel() == 2**51
+    m = pellucid.full((2**25, 2**25), 3, device="meta")
+    assert pellucid.zeros_like(m).is_meta and pellucid.full_like(m, 2.0).is_meta
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+def test_optimizers_step(name):
+    versions = []
+    for lib in (pellucid, torch):
+        layer = lib.nn.Linear(3, 2, device="meta")
+        optimizer = getattr(lib.optim, name)(layer.parameters(), lr=0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            layer(lib.empty(5, 3, device="meta")).sum().backward()
+            optimizer.step()
+        versions.append(layer.weight._version)
+        assert layer.weight.is_meta
+    assert versions[0] == versions[1] > 2
+
+
 def test_files_do_not_pretend_to_hold_data(tmp_path):
     with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor; no data!"):
         pellucid.save({"w": pellucid.empty(2, device="meta")}, tmp_path / "w.pt")

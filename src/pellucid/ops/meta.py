@@ -21,7 +21,7 @@ from pellucid.ops.spec import OpSpec, registry
 from pellucid.tensor.device import CPU, META, chosen
 from pellucid.tensor.dtype import FLOATING, INTEGER, bool_, uint8
 from pellucid.tensor.meta import counted, let_go
-from pellucid.tensor.random.generator import Generator, default_generator
+from pellucid.tensor.random.generator import Generator, drawing_elsewhere
 from pellucid.tensor.storage import Storage
 from pellucid.tensor.tensor import Tensor, make
 
@@ -37,6 +37,21 @@ _DEPEND = frozenset(
     )
 )
 """Operators that cannot tell the size of their result, or the result itself, without numbers."""
+_FACTORIES = frozenset(
+    f"torch.{name}"
+    for name in [
+        "tensor",
+        "as_tensor",
+        "asarray",
+        "scalar_tensor",
+        "full",
+        "arange",
+        "range",
+        "linspace",
+        "logspace",
+    ]
+)
+"""What makes a tensor on the chosen device, also out of tensors."""
 _BY_KEYS = ("index", "index_put")
 """Operators whose second argument are keys, among which masks may be."""
 
@@ -52,11 +67,6 @@ def tensors(values: Any) -> Iterator[Tensor]:
             yield value
         elif isinstance(value, (list, tuple)):
             yield from tensors(value)
-
-
-def among(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
-    """Whether one of the arguments has no data."""
-    return any(t._storage.meta for t in tensors((*args, *kwargs.values())))
 
 
 def concerns(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
@@ -118,31 +128,20 @@ def stand_in(tensor: Tensor, spec: OpSpec | None = None) -> Tensor:
 def _replaced(values: Any, spec: OpSpec | None) -> Any:
     if isinstance(values, Tensor):
         return stand_in(values, spec)
+    if isinstance(values, Generator):  # what stand-ins draw is not missing from it afterwards
+        return Generator()
     if type(values) in (list, tuple):
         return type(values)(_replaced(value, spec) for value in values)
     return values
 
 
 @contextmanager
-def _undrawn(kwargs: Mapping[str, Any]) -> Iterator[None]:
-    """What is drawn inside is not missing from the generators afterwards."""
-    given = kwargs.get("generator")
-    generators = [default_generator, *([given] if isinstance(given, Generator) else [])]
-    states = [generator.get_state() for generator in generators]
-    try:
-        yield
-    finally:
-        for generator, before in zip(generators, states, strict=True):
-            generator.set_state(before)
-
-
-@contextmanager
-def _aside(kwargs: Mapping[str, Any]) -> Iterator[None]:
+def _aside() -> Iterator[None]:
     """Nothing is recorded, multiplied or drawn in earnest inside."""
     recording = state.grad
     state.grad = False
     try:
-        with CPU, sketching(), _undrawn(kwargs), np.errstate(all="ignore"):
+        with CPU, sketching(), drawing_elsewhere(), np.errstate(all="ignore"):
             yield
     finally:
         state.grad = recording
@@ -153,7 +152,7 @@ def run(spec: OpSpec, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     if spec.infer is not None:
         result = spec.infer(*args, **kwargs)
     else:
-        with _aside(kwargs):
+        with _aside():
             result = spec.body(
                 *[_replaced(value, spec) for value in args],
                 **{key: _replaced(value, spec) for key, value in kwargs.items()},
@@ -168,13 +167,21 @@ def run(spec: OpSpec, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     return result
 
 
-def composed(call: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """An operator made of others: what it makes on its way has no data either, if it was given
-    something without.
+def composed(
+    name: str, call: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Any:
+    """An operator made of others: what it makes on its way is where its tensors are, whatever the
+    device that a program has chosen for what it makes itself.
     """
-    if not among(args, kwargs):
+    given = list(tensors((*args, *kwargs.values())))
+    if not given:
         return call(*args, **kwargs)
-    with META:
+    if any(t._storage.meta for t in given):
+        with META:
+            return call(*args, **kwargs)
+    if not chosen.stack or chosen.stack[-1] is CPU or name in _FACTORIES:
+        return call(*args, **kwargs)
+    with CPU:
         return call(*args, **kwargs)
 
 
@@ -185,7 +192,7 @@ def formula(function: Callable[..., Any], given: Sequence[Any]) -> Any:
     if state.grad:
         with META:
             return function(*given)
-    with _aside({}):
+    with _aside():
         found = function(*[_replaced(value, None) for value in given])
     _emptied(found)
     return found
@@ -214,7 +221,7 @@ def write(
     wanted (as the out-of-place operator, copied back).
     """
     check(form.__name__, (self, *args), kwargs)
-    with _aside(kwargs):
+    with _aside():
         form(
             stand_in(self),
             *[_replaced(value, None) for value in args],

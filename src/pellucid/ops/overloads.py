@@ -16,6 +16,7 @@ from pellucid.ops.arguments import type_name
 from pellucid.ops.parameter import Convert, Place, plain
 from pellucid.ops.signature import Annotated, Signature
 from pellucid.ops.spec import OpSpec, table
+from pellucid.tensor.device import chosen
 from pellucid.tensor.meta import counted
 from pellucid.tensor.refusals import no_memory
 from pellucid.tensor.tensor import Tensor
@@ -223,8 +224,8 @@ def guarded(call: Callable[..., Any], reader: Reader) -> Callable[..., Any]:
     def guard(*args: Any, **kwargs: Any) -> Any:
         given, named = read(args, kwargs)
         try:
-            if counted.living:
-                return meta.composed(call, given, named)
+            if counted.living or chosen.stack:
+                return meta.composed(reader.name, call, given, named)
             return call(*given, **named)
         except Exception as failure:
             reader.explain(args, kwargs, failure)

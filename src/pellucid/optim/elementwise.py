@@ -122,7 +122,12 @@ class ElementwiseOptimizer(Optimizer):
                 continue
             state = self._state_of(param, group)
             kind = param.dtype
-            if by_operators or kind not in _BY_RULE or grad.dtype is not kind:
+            if (
+                by_operators
+                or kind not in _BY_RULE
+                or grad.dtype is not kind
+                or param._storage.meta
+            ):
                 self._update_by_operators(param, grad, state, group)
                 if observers:
                     tell_action(Action(name, self, reason=f"{kind} parameters by operators"))

@@ -23,7 +23,7 @@ from pellucid.tensor.layout import (
     normalize_dim,
 )
 from pellucid.tensor.random.distributions import uniform
-from pellucid.tensor.random.generator import Generator, default_generator
+from pellucid.tensor.random.generator import Generator, current_generator
 from pellucid.tensor.tensor import Tensor, adopt, empty
 
 
@@ -212,7 +212,7 @@ def _randomly_leaky(
         raise RuntimeError("Lower bound should be less than or equal to the upper bound")
     if not training:
         return F.nn.leaky_relu(input, (lower + upper) / 2, inplace)
-    noise = _slopes(input, lower, upper, generator or default_generator)
+    noise = _slopes(input, lower, upper, generator or current_generator())
     return input.mul_(noise) if inplace else _rrelu(input, noise)
 
 

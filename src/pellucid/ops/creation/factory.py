@@ -153,6 +153,12 @@ def blank(layout: Layout, kind: DType, options: Options) -> Tensor:
     return result
 
 
+def fill(result: Tensor, value: Any) -> None:
+    """Write `value` to every element, if there are any to write to."""
+    if not result._storage.meta:
+        result._array.fill(value)
+
+
 def without(options: Options | None) -> bool:
     """Whether the factory's tensor shall have no data."""
     if options is None:

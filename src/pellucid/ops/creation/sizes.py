@@ -16,6 +16,7 @@ from pellucid.ops.creation.factory import (
     blank,
     check_options,
     check_shape,
+    fill,
     finish,
     place,
     read_dtype,
@@ -40,7 +41,7 @@ def _filled(name: str, value: int) -> Callable[..., Tensor]:
         if not value and min(shape, default=0) < 0:
             raise RuntimeError(f"zeros: Dimension size must be non-negative.\n  Got {list(shape)}.")
         result = place(name, shape, None, out, options)
-        result._array.fill(value)
+        fill(result, value)
         return finish(name, result, options)
 
     make.__name__ = make.__qualname__ = name
@@ -82,6 +83,12 @@ def fill_number(name: str, position: int, value: Any) -> Any:
     raise wrong_type(name, "fill_value", position, "Number", value)
 
 
+def _write(result: Tensor, value: Any) -> None:
+    if not result._storage.meta:
+        alone = result._layout.numel == 1
+        result._array.fill(as_scalar(value, result.dtype, saturate=alone))
+
+
 @composite(where="torch")
 def full(
     size: Any, fill_value: Any, *, out: Tensor | None = None, **options: Unpack[Options]
@@ -94,7 +101,7 @@ def full(
     value = fill_number("full", 2, fill_value)
     shape = integers("full", "size", 1, size)
     result = place("full", shape, number_dtype(value), out, options)
-    result._array.fill(as_scalar(value, result.dtype, saturate=True))
+    _write(result, value)
     return finish("full", result, options)
 
 
@@ -170,7 +177,7 @@ def _like(name: str, value: int | None) -> Callable[..., Tensor]:
     ) -> Tensor:
         result = _place_like(name, input, memory_format, options)
         if value is not None:
-            result._array.fill(value)
+            fill(result, value)
         result = finish(name, result, options)
         return every(input, result) if levels.stack else result
 
@@ -196,7 +203,7 @@ def full_like(
     """A tensor in the shape, dtype and order of strides of `input`, filled with `fill_value`."""
     value = fill_number("full_like", 2, fill_value)
     result = _place_like("full_like", input, memory_format, options)
-    result._array.fill(as_scalar(value, result.dtype, saturate=True))
+    _write(result, value)
     result = finish("full_like", result, options)
     return every(input, result) if levels.stack else result
 

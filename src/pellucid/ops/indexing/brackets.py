@@ -30,7 +30,7 @@ from pellucid.ops.views.embed import embed, show, shown
 from pellucid.ops.views.parts import select, slice_along
 from pellucid.ops.views.shape import alias
 from pellucid.ops.writing import writer
-from pellucid.tensor.dtype import bool_, from_numpy_dtype, uint8
+from pellucid.tensor.dtype import REDUCED, bool_, from_numpy_dtype, uint8
 from pellucid.tensor.events import listeners
 from pellucid.tensor.layout import Layout, NoView, contiguous
 from pellucid.tensor.layout import view as view_layout
@@ -270,7 +270,12 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
     if keys is not None:
         _put(target, without_cover(keys), value, number)
     elif number:
-        target.fill_(value.item() if isinstance(value, np.generic) else value)
+        scalar = value.item() if isinstance(value, np.generic) else value
+        if (
+            target.dtype in REDUCED
+        ):  # what is too large is infinite in as many elements as there are
+            scalar = adopt(as_scalar(scalar, target.dtype, saturate=True), target.dtype)
+        target.fill_(scalar)
     else:
         _copy_into(target, value)
 

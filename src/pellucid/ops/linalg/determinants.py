@@ -148,7 +148,7 @@ def _tolerance(name: str, value: Any, parameter: str, like: Tensor) -> Tensor:
                 f"{name}: {parameter} tensor of complex type is not supported. Got {value.dtype}"
             )
         return value
-    return F.tensor(float(value), dtype=like.dtype)
+    return F.tensor(float(value), dtype=like.dtype, device=like.device)
 
 
 def _thresholds(name: str, values: Tensor, atol: Any, rtol: Any, m: int, n: int) -> Tensor:
@@ -159,10 +159,10 @@ def _thresholds(name: str, values: Tensor, atol: Any, rtol: Any, m: int, n: int)
     if rtol is not None:
         relative = _tolerance(name, rtol, "rtol", values)
     else:
-        relative = F.tensor(epsilon * max(m, n), dtype=values.dtype)
+        relative = F.tensor(epsilon * max(m, n), dtype=values.dtype, device=values.device)
         if given:
             relative = F.where(absolute > 0, 0.0, relative)
-    largest = values.amax(-1) if values.shape[-1] else F.zeros(values.shape[:-1])
+    largest = values.amax(-1) if values.shape[-1] else values.new_zeros(values.shape[:-1])
     return F.maximum(absolute.to(values.dtype), relative.to(values.dtype) * largest)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from pellucid.ops.api import F
 from pellucid.ops.arguments import wrong_type
-from pellucid.ops.blas import multiply
+from pellucid.ops.blas import multiply, sketch
 from pellucid.ops.dispatch import composite, operator, tracked
 from pellucid.ops.elementwise.arithmetic import conj
 from pellucid.ops.inplace import copy_array, scalar_type
@@ -30,12 +30,20 @@ def product(a: np.ndarray, b: np.ndarray, d: dtype) -> Tensor:
         shape = a.shape[0], b.shape[1]
     else:
         shape = (*broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
+    if sketch.depth:
+        return sketched(shape, d)
     out = empty(contiguous(shape), d)
     if d in REDUCED:
         copy_array(out._array, multiply(a.astype(np.float32), b.astype(np.float32)))
     else:
         multiply(a, b, out._array)
     return out
+
+
+def sketched(shape: tuple[int, ...], d: dtype) -> Tensor:
+    """Zeros in memory that the system does not hand out before somebody writes to it."""
+    sketch.skipped += 1
+    return adopt(np.zeros(shape, d.numpy), d)
 
 
 @operator(
@@ -287,6 +295,8 @@ def affine(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
             f"  linear: the input's last dimension must be in_features, {in_features}."
         )
     check_dtypes("linear", *(t for t in (input, weight, bias) if t is not None))
+    if sketch.depth and (bias is None or bias._layout.shape == (out_features,)):
+        return sketched((*shape[:-1], out_features), input.dtype)
     array = input._array
     if array.ndim != 2:
         array = array.reshape(math.prod(shape[:-1]), in_features)

@@ -7,6 +7,7 @@ did not. Conversions between dtypes stand in `conversion.py`.
 
 from __future__ import annotations
 
+import functools
 from time import perf_counter
 from typing import Any
 
@@ -258,7 +259,9 @@ def fill_(self: Tensor, value: Any) -> Tensor:
     old = before_write(_FILL, self, (value,), {})
     copy_array(
         self._array,
-        value._array if isinstance(value, Tensor) else as_scalar(value, self.dtype, saturate=True),
+        value._array
+        if isinstance(value, Tensor)
+        else as_scalar(value, self.dtype, saturate=self._layout.numel == 1),
     )
     after_write(_FILL, self, old, (value,), {})
     if listeners:
@@ -269,7 +272,8 @@ def fill_(self: Tensor, value: Any) -> Tensor:
 def as_scalar(value: Any, d: DType, saturate: bool = False) -> np.ndarray:
     """A Python number as a 0-dim array of dtype `d`; RuntimeError if it does not fit.
 
-    `saturate`: what is too large for half precision is infinite, as in `fill_` and `full`.
+    `saturate`: what is too large for half precision is infinite, as `fill_` and `full` have it for
+    a single element.
     """
     if isinstance(value, complex) and not d.is_complex:
         if d is dtypes.bool_:
@@ -289,9 +293,15 @@ def as_scalar(value: Any, d: DType, saturate: bool = False) -> np.ndarray:
         found = np.asarray(value).astype(d.numpy)
     if saturate and d in dtypes.REDUCED:
         return found
-    if d.category == dtypes.FLOATING and np.isinf(found) and abs(value) != float("inf"):
+    if d.category == dtypes.FLOATING and largest(d) < abs(value) != float("inf"):
         raise RuntimeError(f"value cannot be converted to type {c_name(d)} without overflow")
     return found
+
+
+@functools.cache
+def largest(d: DType) -> float:
+    """The largest number of a floating dtype."""
+    return float(dtypes.finfo(d).max)
 
 
 def c_name(d: DType) -> str:

@@ -22,7 +22,7 @@ from pellucid.tensor.dtype import dtype
 from pellucid.tensor.layout import Layout, contiguous, empty_like_layout
 from pellucid.tensor.levels import levels, sampled
 from pellucid.tensor.random.distributions import bernoulli, dropout_noise, fill_in_memory_order
-from pellucid.tensor.random.generator import default_generator
+from pellucid.tensor.random.generator import current_generator
 from pellucid.tensor.tensor import Tensor, empty
 
 _SELU_LIMIT = 1.7580993408473766
@@ -82,9 +82,9 @@ def _noise(layout: Layout, d: dtype, p: float, alpha: bool) -> Tensor:
     """What the input is multiplied by; for alpha dropout 1 where it is kept, else 0."""
     noise = empty(layout, d)
     if alpha:
-        drawn = bernoulli(default_generator, layout.numel, d, 1 - p)
+        drawn = bernoulli(current_generator(), layout.numel, d, 1 - p)
     else:
-        drawn = dropout_noise(default_generator, layout.numel, d, p)
+        drawn = dropout_noise(current_generator(), layout.numel, d, p)
     fill_in_memory_order(noise._array, drawn)
     return noise
 

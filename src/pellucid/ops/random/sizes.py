@@ -34,7 +34,7 @@ from pellucid.tensor.layout import contiguous
 from pellucid.tensor.levels import levels, sampled
 from pellucid.tensor.meta import without_data
 from pellucid.tensor.random.distributions import fill_in_memory_order, normal, uniform
-from pellucid.tensor.random.generator import Generator, default_generator
+from pellucid.tensor.random.generator import Generator, current_generator
 from pellucid.tensor.random.integers import integers as random_integers
 from pellucid.tensor.random.integers import randperm as permutation
 from pellucid.tensor.tensor import Tensor, adopt, empty
@@ -46,7 +46,7 @@ Sampler = Callable[[Generator, int, dtype], np.ndarray]
 def stream(name: str, generator: Generator | None) -> Generator:
     """The generator to draw from. Raises TypeError for anything that is none."""
     if generator is None:
-        return default_generator
+        return current_generator()
     if not isinstance(generator, Generator):
         kind = type(generator).__name__
         raise TypeError(f"{name}(): argument 'generator' must be torch.Generator, not {kind}")

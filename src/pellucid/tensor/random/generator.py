@@ -15,6 +15,8 @@ from __future__ import annotations
 import os
 import struct
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -264,3 +266,30 @@ def _unseeded() -> Generator:
 
 default_generator = _unseeded()
 """The generator of every random operator that is not given one; all threads share it."""
+
+
+class _Elsewhere(threading.local):
+    """Where this thread draws instead of the default generator, if anywhere."""
+
+    generator: Generator | None = None
+
+
+_elsewhere = _Elsewhere()
+
+
+def current_generator() -> Generator:
+    """The generator to draw from if none is given."""
+    return _elsewhere.generator or default_generator
+
+
+@contextmanager
+def drawing_elsewhere() -> Iterator[None]:
+    """What this thread draws inside comes from a generator that nobody knows: for results that
+    nobody will see.
+    """
+    outside = _elsewhere.generator
+    _elsewhere.generator = Generator()
+    try:
+        yield
+    finally:
+        _elsewhere.generator = outside
