@@ -1,4 +1,4 @@
-"""What conversions leave alone: boxes, masks and labels beside the image of a sample."""
+"""Samples as dicts: conversions leave boxes, masks and labels alone; there may be no objects."""
 
 import numpy as np
 import pytest
@@ -84,3 +84,44 @@ def test_frames_are_taken_of_videos_only():
     assert out["image"].flatten().tolist() == [0, 2, 4]
     rest_is_kept(out, given)
     assert v2.UniformTemporalSubsample(3)(given["masks"]) is given["masks"]
+
+
+GEOMETRY = {
+    "resize": lambda: v2.Resize((3, 4)),
+    "short": lambda: v2.RandomShortestSize(4),
+    "jitter": lambda: v2.ScaleJitter((8, 8)),
+    "part": lambda: v2.RandomResizedCrop(3),
+    "rotation": lambda: v2.RandomRotation((30, 30), expand=True),
+    "affine": lambda: v2.RandomAffine(20),
+    "perspective": lambda: v2.RandomPerspective(p=1.0),
+    "elastic": lambda: v2.ElasticTransform(sigma=1.0),
+    "pad": lambda: v2.Pad(2),
+    "edge": lambda: v2.Pad(2, padding_mode="edge"),
+    "symmetric": lambda: v2.Pad(2, padding_mode="symmetric"),
+    "centre": lambda: v2.CenterCrop(30),
+    "out": lambda: v2.RandomZoomOut(p=1.0),
+    "flip": lambda: v2.RandomHorizontalFlip(1.0),
+}
+
+
+@pytest.mark.parametrize("kind", [torch.bool, torch.uint8, torch.float32], ids=str)
+@pytest.mark.parametrize("name", GEOMETRY)
+def test_masks_of_no_objects_follow_their_image(name, kind):
+    image = tv_tensors.Image(torch.rand(3, 20, 24))
+    masks = tv_tensors.Mask(torch.zeros(0, 20, 24, dtype=kind))
+    torch.manual_seed(0)
+    out = GEOMETRY[name]()({"image": image, "masks": masks})
+    assert type(out["masks"]) is tv_tensors.Mask
+    assert out["masks"].dtype is kind
+    assert tuple(out["masks"].shape) == (0, *out["image"].shape[-2:])
+
+
+@pytest.mark.parametrize("name", ["resize", "rotation", "affine", "perspective", "pad", "edge"])
+def test_batches_of_no_images(name):
+    assert tuple(GEOMETRY[name]()(torch.rand(2, 0, 3, 20, 24)).shape[:-2]) == (2, 0, 3)
+
+
+def test_bytes_of_no_images():
+    none = torch.zeros(0, 3, 4, 5, dtype=torch.uint8)
+    for done in (v2.functional.equalize(none), v2.functional.jpeg(none, 50)):
+        assert (tuple(done.shape), done.dtype) == ((0, 3, 4, 5), torch.uint8)

@@ -300,6 +300,8 @@ def equalize(img: Any) -> Any:
         return pillow("ImageOps").equalize(img)
     if img.dtype is not uint8:
         raise TypeError(f"Only torch.uint8 image tensors are supported, but found {img.dtype}")
+    if not img.numel():
+        return img.clone()
     planes = img.reshape(-1, *img.shape[-2:])
     done = [pil_to_tensor(equalize(to_pil_image(plane[None]))) for plane in planes]
     return ops.stack(done).reshape(img.shape)

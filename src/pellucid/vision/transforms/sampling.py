@@ -15,7 +15,12 @@ from pellucid.vision.transforms.interpolation import InterpolationMode
 
 def as_floats(image: Tensor) -> tuple[Tensor, bool]:
     """(N, C, H, W) in floating point, and whether it was whole numbers."""
-    batch = image.reshape(-1, *image.shape[-3:]) if image.dim() > 2 else image[None, None]
+    batch = image[None, None]
+    if image.dim() > 2:
+        count, channels = math.prod(image.shape[:-3]), image.shape[-3]
+        if not channels:  # masks of no objects: no images, as kernels take no empty channels
+            count, channels = 0, 1
+        batch = image.reshape(count, channels, *image.shape[-2:])
     whole = not batch.is_floating_point()
     return (batch.to(float32) if whole else batch), whole
 

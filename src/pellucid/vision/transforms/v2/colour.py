@@ -78,12 +78,14 @@ def jpeg(inpt: Any, quality: int) -> Any:
         return pillow().open(stored).convert(inpt.mode)
     if inpt.dtype is not uint8:
         raise TypeError(f"JPEG stores bytes: the tensor must be torch.uint8, not {inpt.dtype}")
+    if not inpt.numel():
+        return inpt.clone()
     channels, height, width = get_dimensions(inpt)
     done = [
         pil_to_tensor(jpeg(to_pil_image(each), quality))
         for each in inpt.reshape(-1, channels, height, width)
     ]
-    return ops.stack(done).reshape(inpt.shape) if done else inpt.clone()
+    return ops.stack(done).reshape(inpt.shape)
 
 
 class GaussianNoise(Transform):
