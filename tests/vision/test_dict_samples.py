@@ -125,3 +125,46 @@ def test_bytes_of_no_images():
     none = torch.zeros(0, 3, 4, 5, dtype=torch.uint8)
     for done in (v2.functional.equalize(none), v2.functional.jpeg(none, 50)):
         assert (tuple(done.shape), done.dtype) == ((0, 3, 4, 5), torch.uint8)
+
+
+def boxes_on(*canvas):
+    return tv_tensors.BoundingBoxes([[0.0, 0, 2, 2]], format="XYXY", canvas_size=canvas)
+
+
+F = v2.functional
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "call"),
+    [
+        (ValueError, "positive, got 0", lambda: F.affine(boxes_on(4, 5), 0, [0, 0], 0, 0)),
+        (ValueError, "positive, got -1", lambda: F.affine(boxes_on(4, 5), 0, [0, 0], -1, 0)),
+        (
+            ValueError,
+            "positive, got nan",
+            lambda: F.affine(torch.rand(1, 4, 5), 0, [0, 0], float("nan"), 0),
+        ),
+        (ValueError, "of length 2", lambda: F.affine(boxes_on(4, 5), 0, [0], 1, 0)),
+        (ValueError, "cannot be inverted", lambda: F.affine(boxes_on(4, 5), 0, [0, 0], 1e200, 0)),
+        (ValueError, "no pixels in 0 x 0", lambda: F.resize(boxes_on(0, 0), [4, 4])),
+        (ValueError, "no pixels in 0 x 5", lambda: F.resize(boxes_on(0, 5), 4)),
+        (ValueError, "no pixels in 0 x 0", lambda: F.resize(boxes_on(0, 0), None, max_size=4)),
+        (ValueError, "no pixels in 0 x 5", lambda: F.resize(torch.rand(3, 0, 5), 4)),
+        (
+            ValueError,
+            "no pixels in 0 x 0",
+            lambda: F.elastic(boxes_on(0, 0), torch.zeros(1, 0, 0, 2)),
+        ),
+        (ValueError, "must be > 0, got 0 and 0", lambda: F.resize(boxes_on(4, 5), [0, 0])),
+        (ValueError, "one above it", lambda: v2.RandomChoice([v2.RGB()], p=[0])),
+        (ValueError, "at least 0", lambda: v2.RandomChoice([v2.RGB(), v2.RGB()], p=[-1, 2])),
+        (ValueError, "at least 0", lambda: v2.RandomChoice([v2.RGB()], p=[float("nan")])),
+        (TypeError, "Compose was called without a sample", lambda: v2.Compose([v2.RGB()])()),
+        (TypeError, "RandomOrder was called without", lambda: v2.RandomOrder([v2.RGB()])()),
+        (TypeError, "RandomApply was called without", lambda: v2.RandomApply([v2.RGB()])()),
+        (TypeError, "RandomChoice was called without", lambda: v2.RandomChoice([v2.RGB()])()),
+    ],
+)
+def test_bad_input_is_explained(error, words, call):
+    with pytest.raises(error, match=words):
+        call()

@@ -143,6 +143,7 @@ def _affine(
     center: Sequence[float] | None = None,
     expand: bool = False,
 ) -> Any:
+    geometry.require_affine(translate, scale)
     height, width = boxes.canvas_size
     about = (width * 0.5, height * 0.5) if center is None else (center[0], center[1])
     matrix = inverse_affine_matrix(about, angle, translate, scale, geometry.shears_of(shear))
@@ -161,9 +162,11 @@ def _affine(
 
 
 def _inverted(matrix: list[float]) -> list[float]:
-    """The map in the other direction."""
+    """The map in the other direction. ValueError where there is none."""
     a, b, c, d, e, f = matrix
     det = a * e - b * d
+    if det == 0:
+        raise ValueError(f"the map {matrix} cannot be inverted, so boxes cannot follow it")
     return [
         e / det,
         -b / det,
@@ -221,6 +224,7 @@ def _elastic(
     boxes: BoundingBoxes, displacement: Tensor, interpolation: Any = None, fill: Any = None
 ) -> Any:
     height, width = boxes.canvas_size
+    geometry.require_pixels(height, width)
     warp.require_displacement(displacement, height, width)
     kind = boxes.dtype if boxes.is_floating_point() else float32
     # An approximation, as torchvision's: the grid minus the displacement for its inverse.

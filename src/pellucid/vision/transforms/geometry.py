@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -35,8 +36,27 @@ def output_size(
 ) -> tuple[int, int]:
     """(height, width) that `size` asks for: one number is the shorter side's, as the other follows.
 
-    Raises: ValueError where `size` and `max_size` contradict each other.
+    Raises: ValueError where `size` and `max_size` contradict each other, or a side is below 1.
     """
+    require_pixels(height, width)
+    new_height, new_width = _output_size(height, width, size, max_size)
+    if min(new_height, new_width) < 1:
+        raise ValueError(f"height and width must be > 0, got {new_height} and {new_width}")
+    return new_height, new_width
+
+
+def require_pixels(height: int, width: int) -> None:
+    """Raises: ValueError for an image, or a canvas of boxes, without pixels."""
+    if min(height, width) < 1:
+        raise ValueError(
+            f"there are no pixels in {height} x {width} (height x width)\n"
+            "  Boxes are of the size that their canvas_size says: canvas_size=(height, width)."
+        )
+
+
+def _output_size(
+    height: int, width: int, size: Size | None, max_size: int | None
+) -> tuple[int, int]:
     if size is None:
         if max_size is None:
             raise ValueError("size can only be None if max_size is an integer")
@@ -80,8 +100,6 @@ def resize(
     mode = mode_of(interpolation)
     _, height, width = get_dimensions(img)
     new_height, new_width = output_size(height, width, size, max_size)
-    if min(new_height, new_width) < 1:
-        raise ValueError(f"height and width must be > 0, got {new_height} and {new_width}")
     if not isinstance(img, Tensor):
         if antialias is False:
             warnings.warn(
@@ -289,6 +307,14 @@ def rotate(
     return read_at(img, affine_grid(matrix, (height, width), size, kind), mode, fill)
 
 
+def require_affine(translate: Sequence[float], scale: float) -> None:
+    """Raises: ValueError unless `scale` is positive and `translate` is (x, y)."""
+    if not 0.0 < scale < math.inf:
+        raise ValueError(f"Argument scale should be positive, got {scale}")
+    if len(translate) != 2:
+        raise ValueError("Argument translate should be a sequence of length 2")
+
+
 @by_kind
 def affine(
     img: Any,
@@ -302,10 +328,7 @@ def affine(
 ) -> Any:
     """Turned clockwise by `angle` degrees, scaled, sheared and moved, around `center`."""
     require_image(img)
-    if scale <= 0.0:
-        raise ValueError("Argument scale should be positive")
-    if len(translate) != 2:
-        raise ValueError("Argument translate should be a sequence of length 2")
+    require_affine(translate, scale)
     mode = mode_of(interpolation)
     sheared = shears_of(shear)
     _, height, width = get_dimensions(img)

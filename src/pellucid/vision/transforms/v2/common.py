@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -134,6 +135,11 @@ class _Container(Transform):
 
     def run(self, chosen: Sequence[Any], inputs: tuple[Any, ...]) -> Any:
         """The inputs through the transforms, one after another."""
+        if not inputs:
+            raise TypeError(
+                f"{type(self).__name__} was called without a sample\n"
+                "  Pass what it should change: transform(image), or transform(image, target)."
+            )
         value: Any = inputs if len(inputs) > 1 else inputs[0]
         for transform in chosen:
             value = transform(*value) if len(inputs) > 1 else transform(value)
@@ -178,7 +184,13 @@ class RandomChoice(_Container):
                 "Length of p doesn't match the number of transforms: "
                 f"{len(weights)} != {len(transforms)}"
             )
-        self.p = [weight / sum(weights) for weight in weights]
+        total = sum(weights)
+        if not 0.0 < total < math.inf or min(weights) < 0.0:
+            raise ValueError(
+                f"p must be weights of at least 0 with one above it, got {weights}\n"
+                "  Leave p out to choose all transforms alike."
+            )
+        self.p = [weight / total for weight in weights]
 
     def forward(self, *inputs: Any) -> Any:
         place = int(ops.multinomial(ops.tensor(self.p), 1).item())
