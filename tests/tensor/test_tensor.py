@@ -165,6 +165,19 @@ def test_copies_keep_what_a_class_declares(copied):
         assert (value[0].item() == 5.0) == (copied is copy.copy)
 
 
+@pytest.mark.parametrize(
+    "copied", [copy.copy, lambda value: pickle.loads(pickle.dumps(value))], ids=["copy", "pickle"]
+)
+def test_copies_of_a_parameter_keep_its_attributes(copied):
+    for engine in (pellucid, torch):
+        weight = engine.nn.Parameter(engine.ones(2), requires_grad=False)
+        weight.tag = ["norm"]
+        again = copied(weight)
+        assert type(again) is engine.nn.Parameter
+        assert (again.tag, again.requires_grad) == (["norm"], False)
+        assert not hasattr(copied(engine.nn.Parameter(engine.ones(2))), "tag")
+
+
 def test_deepcopy_of_a_class_keeps_the_class():
     class Named(pellucid.Tensor):
         pass

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pellucid import ops
 from pellucid.autograd.modes import no_grad
+from pellucid.ops.memory.copying import user_attributes
 from pellucid.tensor.tensor import Tensor, make
 
 
@@ -83,7 +84,9 @@ class Parameter(Tensor, metaclass=_MarkedTensorMeta):
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         hooks: OrderedDict[int, Any] = OrderedDict()
-        return rebuild_parameter, (self.data, self.requires_grad, hooks)
+        # The third part is what a program put on it; pickle and copy put it on the new one.
+        attributes = user_attributes(self) or None
+        return rebuild_parameter, (self.data, self.requires_grad, hooks), attributes
 
 
 def rebuild_parameter(data: Tensor, requires_grad: bool, hooks: Any) -> Parameter:
