@@ -108,3 +108,39 @@ def test_only_the_first_size_may_not_be_a_bool():
 def test_what_is_refused_and_in_which_words(snippet: str):
     have = agree(lambda f, t: eval(snippet, {"f": f, "t": t}), numbers(2, 3))
     assert have[0] in ("TypeError", "ValueError", "RuntimeError")
+
+
+BEYOND = {
+    "roll": lambda y, n: y.roll(n, 0),
+    "roll by a list": lambda y, n: y.roll((n,), (0,)),
+    "chunk": lambda y, n: y.chunk(n),
+    "repeat": lambda y, n: y.repeat(n),
+    "repeat by a list": lambda y, n: y.repeat((1, n)),
+    "select": lambda y, n: y.select(0, n),
+    "brackets": lambda y, n: y[n],
+    "sum": lambda y, n: y.sum(n),
+    "topk": lambda y, n: y.topk(n),
+    "narrow": lambda y, n: y.narrow(0, n, 1),
+    "view": lambda y, n: y.view(n, 3),
+    "tensor_split": lambda y, n: y.tensor_split(n),
+    "diff": lambda y, n: y.diff(n),
+    "diagonal": lambda y, n: y[None].diagonal(n),
+    "fill_": lambda y, n: y.fill_(n),
+    "assignment": lambda y, n: y.__setitem__(0, n),
+    "rot90": lambda y, n: y[None].rot90(n),
+}
+
+
+@pytest.mark.parametrize("program", BEYOND.values(), ids=BEYOND)
+def test_integers_beyond_64_bits(program):
+    """Also where a call of these types has gone well before."""
+    told = []
+    for lib in (torch, pellucid):
+        y = lib.ones(3)
+        program(y, 1) if program is not BEYOND["sum"] else y.sum(0)
+        with pytest.raises(
+            (ValueError, TypeError, OverflowError), match=r"Overflow|too big"
+        ) as caught:
+            program(y, 2**70)
+        told.append((caught.type, str(caught.value).split("\n")[0].rstrip(chr(34))))
+    assert told[0] == told[1]

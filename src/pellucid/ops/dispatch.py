@@ -277,14 +277,16 @@ def view_operator(
 
         def make(public: str) -> Callable[..., Any]:
             reading = reader(spec, public)
-            read, explain = reading.read, reading.explain
+            read, explain, known = reading.read, reading.explain, reading.known
             public_call = not public.startswith(_INTERNAL)
 
             def call(*args: Any, **kwargs: Any) -> Any:
-                if public_call and (kwargs or len(args) > 1):
+                given, named = args, kwargs
+                # What `read` would leave as it is, is seen here: a call less.
+                if public_call and (
+                    kwargs or (len(args) > 1 and known.get((*map(type, args),)) != ())
+                ):
                     given, named = read(args, kwargs)
-                else:
-                    given, named = args, kwargs
                 try:
                     if named and renamed and not renamed.keys().isdisjoint(named):
                         named = {renamed.get(key, key): value for key, value in named.items()}
@@ -303,7 +305,9 @@ def view_operator(
 
             return call
 
-        return _enter(spec, make)
+        entered = _enter(spec, make)
+        entered.unread = _public(spec, make(_INTERNAL + spec.name))  # type: ignore[attr-defined]
+        return entered
 
     return decorate
 

@@ -39,17 +39,8 @@ _DEPEND = frozenset(
 """Operators that cannot tell the size of their result, or the result itself, without numbers."""
 _FACTORIES = frozenset(
     f"torch.{name}"
-    for name in [
-        "tensor",
-        "as_tensor",
-        "asarray",
-        "scalar_tensor",
-        "full",
-        "arange",
-        "range",
-        "linspace",
-        "logspace",
-    ]
+    for name in ("tensor", "as_tensor", "asarray", "scalar_tensor", "full")
+    + ("arange", "range", "linspace", "logspace")
 )
 """What makes a tensor on the chosen device, also out of tensors."""
 _BY_KEYS = ("index", "index_put")

@@ -126,7 +126,7 @@ class Reader:
         for place, convert in plan:
             value = args[place] if isinstance(place, int) else kwargs[place]
             read = convert(value)
-            if read is None:  # a list with more in it than plain numbers
+            if read is None:  # a list with more in it than plain numbers; beyond 64 bits
                 return self._learn(None, args, kwargs)
             if read is not value:
                 changed[place] = read

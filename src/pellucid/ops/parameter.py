@@ -22,6 +22,12 @@ from pellucid.tensor.tensor import Tensor
 FITS = -1
 """An element list without a wrong element."""
 _INT = {int}
+_BEYOND = 1 << 63
+_TOO_LARGE = "Overflow when unpacking long long"
+_BOUNDED = frozenset(("dim", "dim0", "dim1", "dims", "axis0", "axis1", "index", "size", "shape"))
+"""Ints that every operator compares with what the tensor has: one beyond 64 bits fails there, and
+is explained then. The others are compared at every call.
+"""
 _PLAIN = {"int": (int,), "float": (int, float), "Number": (bool, int, float, complex)}
 """The Python types that operators read as they are, by what a parameter takes."""
 _LIST_OF = {"tuple of ints": "int", "tuple of floats": "float", "tuple of Scalars": "Number"}
@@ -63,6 +69,22 @@ def plain_ints(values: Any) -> Any:
     return values if set(map(type, values)) <= _INT else None
 
 
+def _plain_ints_of_64_bits(values: Any) -> Any:
+    """`values` if all of them are Python ints of 64 bits, else None."""
+    plain = set(map(type, values)) <= _INT
+    within = plain and -_BEYOND <= min(values, default=0) <= max(values, default=0) < _BEYOND
+    return values if within else None
+
+
+def _index_of_64_bits(value: Any) -> int | None:
+    return _of_64_bits(to_index(value))
+
+
+def _of_64_bits(value: int) -> int | None:
+    """`value` if 64 bits reach so far, else None."""
+    return value if -_BEYOND <= value < _BEYOND else None
+
+
 def is_index(value: Any) -> bool:
     """An element of a list of ints: whatever `operator.index` takes, but no bool."""
     if isinstance(value, bool):
@@ -83,10 +105,10 @@ def _size(value: Any) -> bool:
 
 def overflow(kind: str, value: Any) -> Exception | None:
     """The refusal of a Python int beyond 64 bits."""
-    if not isinstance(value, int) or -(1 << 63) <= value < 1 << 63:
+    if not isinstance(value, int) or -_BEYOND <= value < _BEYOND:
         return None
     if kind == "int":
-        return ValueError("Overflow when unpacking long long")
+        return ValueError(_TOO_LARGE)
     if kind == "Number" and value < 0:
         return OverflowError("can't convert negative int to unsigned")
     if kind == "Number" and value >= 1 << 64:
@@ -151,7 +173,11 @@ def _plain_numbers(wanted: str) -> Convert:
 
 
 def plain(values: Any, wanted: str) -> list[Any]:
-    """The elements of a list that fits a parameter as plain Python numbers."""
+    """The elements of a list that fits a parameter as plain Python numbers. ValueError for what is
+    no list: an int that 64 bits do not reach.
+    """
+    if not isinstance(values, (tuple, list)):
+        raise ValueError(_TOO_LARGE)
     if wanted == "tuple of ints":
         return [int(value) if isinstance(value, bool) else to_index(value) for value in values]
     return [_item(v) if isinstance(v, (np.generic, Tensor)) else v for v in values]
@@ -210,12 +236,16 @@ class Parameter:
             if isinstance(value, (tuple, list)):
                 if type(value) is Size:
                     return None
-                return plain_ints if wanted == "tuple of ints" else _plain_numbers(wanted)
+                if wanted != "tuple of ints":
+                    return _plain_numbers(wanted)
+                return plain_ints if self.name in _BOUNDED else _plain_ints_of_64_bits
             wanted = _LIST_OF[wanted]
+        if wanted == "int" and type(value) is int and self.name not in _BOUNDED:
+            return _of_64_bits
         if wanted not in _PLAIN or type(value) in _PLAIN[wanted] or value is None:
             return None
         if wanted == "int":
-            return to_index
+            return _index_of_64_bits
         return _item if isinstance(value, (np.generic, Tensor)) else None
 
     def __str__(self) -> str:

@@ -3,7 +3,8 @@
 Such an optimizer says its update twice:
 
 * `_update_by_operators` in tensor operators, as the papers write it. It serves half-precision and
-  complex parameters, and `differentiable=True` (the update itself is recorded then).
+  complex parameters, those without data, and `differentiable=True` (the update itself is recorded
+  then).
 * a *rule*, a function of NumPy arrays, for float32 and float64. Small networks spend their time in
   the overhead of calls and large ones in moving memory, so a rule makes few calls, and large
   parameters are cut into blocks that stay in the cache while all the rule's passes go over them.

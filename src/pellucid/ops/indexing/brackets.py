@@ -25,6 +25,7 @@ from pellucid.ops.indexing.keys import (
 )
 from pellucid.ops.inplace import refuse_shared, scalar_type
 from pellucid.ops.memory.memory import as_scalar
+from pellucid.ops.parameter import overflow
 from pellucid.ops.spec import OpSpec, describe
 from pellucid.ops.views.embed import embed, show, shown
 from pellucid.ops.views.parts import select, slice_along
@@ -76,6 +77,10 @@ def _through(input: Tensor, steps: list[Step]) -> Tensor:
     return run_view(spec, call, {})
 
 
+_select = select.unread  # type: ignore[attr-defined]
+"""`select` of arguments that have been read."""
+
+
 def _select_first(input: Tensor, number: int) -> Tensor:
     shape = input._layout.shape
     if not shape:
@@ -84,8 +89,8 @@ def _select_first(input: Tensor, number: int) -> Tensor:
             "in C++ to convert a 0-dim tensor to a number"
         )
     if not -shape[0] <= number < shape[0]:
-        raise out_of_bounds(number, 0, shape[0])
-    return select(input, 0, number)
+        raise overflow("int", number) or out_of_bounds(number, 0, shape[0])
+    return _select(input, 0, number)
 
 
 def _slice_first(input: Tensor, item: slice) -> Tensor:
@@ -258,6 +263,8 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
             f"can't assign a {kind} to a torch.{input.dtype.tensor_type}\n"
             "  Wrap it: torch.as_tensor(value)."
         )
+    if (error := overflow("int", value)) is not None:
+        raise error
     if index is False:
         return
     keys = None
@@ -271,9 +278,7 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
         _put(target, without_cover(keys), value, number)
     elif number:
         scalar = value.item() if isinstance(value, np.generic) else value
-        if (
-            target.dtype in REDUCED
-        ):  # what is too large is infinite in as many elements as there are
+        if target.dtype in REDUCED:  # here several elements become infinite, too
             scalar = adopt(as_scalar(scalar, target.dtype, saturate=True), target.dtype)
         target.fill_(scalar)
     else:

@@ -28,6 +28,7 @@ from pellucid.ops.inplace import (
 )
 from pellucid.ops.lazy import write_through
 from pellucid.ops.overloads import guarded_as
+from pellucid.ops.parameter import overflow
 from pellucid.ops.spec import describe, registry
 from pellucid.tensor import dtype as dtypes
 from pellucid.tensor import layout as layouts
@@ -256,13 +257,14 @@ def fill_(self: Tensor, value: Any) -> Tensor:
         )
     if levels.stack and interpreter.write(_FILL, self, (value,), {}, _copy_all) is not UNTOUCHED:
         return self
+    if isinstance(value, Tensor):
+        source = value._array
+    elif (error := overflow("Number", value)) is not None:
+        raise error
+    else:
+        source = as_scalar(value, self.dtype, saturate=self._layout.numel == 1)
     old = before_write(_FILL, self, (value,), {})
-    copy_array(
-        self._array,
-        value._array
-        if isinstance(value, Tensor)
-        else as_scalar(value, self.dtype, saturate=self._layout.numel == 1),
-    )
+    copy_array(self._array, source)
     after_write(_FILL, self, old, (value,), {})
     if listeners:
         tell_write("fill", self, (value,), start)
