@@ -76,6 +76,17 @@ def test_masks_of_bools_in_any_layout():
     check(lambda m: ((~m).float(), m | ~m.t(), ~m[::2, ::3]), mask)
 
 
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32])
+def test_whole_numbers_become_floats(dtype):
+    mask = (torch.rand(2, 37) > 0.5).to(dtype) * 7 - 3
+    big = torch.tensor([2**24 + 1, -(2**31), 2**31 - 1], dtype=dtype)
+    check(
+        lambda x, m: x + (1.0 - m[:, None, :].to(torch.float32)) * -2.0, torch.randn(2, 3, 37), mask
+    )
+    check(lambda m: m.t().float() * 0.5, mask)
+    check(lambda m: m.float(), big)
+
+
 def test_bools_from_other_types_stay_with_eager_mode():
     counts = torch.arange(6)
     compiled = compile(lambda x, n: torch.where(n > 2, x, -x))

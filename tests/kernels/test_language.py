@@ -46,6 +46,7 @@ SETTINGS = {
     "batch_norm_backward": {"affine": True},
     "batch_norm_train": {"affine": True, "running": True},
     "winograd_weights": {"m": 4},
+    "numbers_of": {"kind": "i64"},
     "layer_norm": {"add": True, "weight": True, "bias": True},
     "normalise_rows": {"weight": True, "bias": True, "centre": True},
     "normalise_rows_slope": {"weight": True, "centre": True},

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pellucid.kernels.kernel import KernelBuilder, kernel
 from pellucid.kernels.language.builder import Builder, Operand
 from pellucid.kernels.language.nodes import Value
-from pellucid.kernels.language.types import I8
+from pellucid.kernels.language.types import F32, I8, parse
 
 Body = Callable[[Value, Value | None], None]
 
@@ -61,6 +61,19 @@ def move_bytes(b: KernelBuilder) -> None:
         lambda at, mask: b.store(b.load(b.arg.x, at, kind, mask), b.arg.out, at, mask),
         start * chunk,
     )  # fmt: skip
+
+
+@kernel("x: ptr, out: ptr, n: i64")
+def numbers_of(b: KernelBuilder, *, kind: str) -> None:
+    """n integers of a kind, as float32."""
+    b.begin()
+    chunk, type = 1024, parse(kind).of(b.lanes)
+    start, stop = b.share(b.ceil_div(b.arg.n, chunk))
+
+    def body(at: Value, mask: Value | None) -> None:
+        b.store(b.convert(b.load(b.arg.x, at, type, mask), F32), b.arg.out, at, mask)
+
+    over_vectors(b, b.minimum(stop * chunk, b.arg.n), body, start * chunk)
 
 
 @kernel("x: ptr, out: ptr, batch: i64, m: i64, n: i64, x_row: i64, out_row: i64, x_step: i64, "

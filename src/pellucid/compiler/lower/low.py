@@ -14,6 +14,7 @@ import numpy as np
 from pellucid.compiler.graph import Node, Value
 from pellucid.compiler.lower.alike import layers_with
 from pellucid.compiler.lower.images import images, label, work
+from pellucid.compiler.lower.moves import whole_numbers
 from pellucid.compiler.lower.products import bias_ref, flat_rows, row_step, suffix
 from pellucid.compiler.lower.rows import normalised, normalises
 from pellucid.compiler.lower.rules import low_rule, rule
@@ -361,7 +362,7 @@ def lower_cast(planner: Planner, node: Node) -> Physical | None:
         planner.low[out] = planner.place(x)
         return None
     if (x.dtype, out.dtype) != (float32, bfloat16):
-        return None
+        return whole_numbers(planner, node)
     layout = contiguous(out.shape)
     low = planner.low.get(x)
     if low is not None and low.layout == layout:

@@ -12,8 +12,8 @@ from pellucid.compiler.graph import Node, Value
 from pellucid.compiler.lower.rules import COPY, rule, view_layout
 from pellucid.compiler.plan import EagerStep, Physical, Planner
 from pellucid.kernels.pointwise import pointwise
-from pellucid.kernels.vectors import move_bytes, swap_axes
-from pellucid.tensor.dtype import bool_, dtype, float32
+from pellucid.kernels.vectors import move_bytes, numbers_of, swap_axes
+from pellucid.tensor.dtype import bool_, dtype, float32, int32, int64
 from pellucid.tensor.layout import Layout, contiguous, expand, narrow
 
 _IDENTITY = ("identity", ("in", 0))
@@ -162,6 +162,24 @@ def describe(expression: Any) -> str:
         return ""
     inner = [describe(each) for each in expression[1:]]
     return " ".join([*(name for name in inner if name), expression[0]])
+
+
+def whole_numbers(planner: Planner, node: Node) -> Physical | None:
+    """int64 or int32 as float32: masks and counts that become numbers."""
+    x, out = node.args[0], node.out
+    kind = {int64: "i64", int32: "i32"}.get(x.dtype)
+    if kind is None or out.dtype is not float32:
+        return None
+    place = planner.place(x)
+    layout = dense(place.layout)
+    if layout is None:
+        return None
+    found = planner.fresh(layout)
+    planner.step(
+        "cast", numbers_of(kind=kind), [place.ref(), found.ref(), x.numel], str(list(out.shape)),
+        nbytes=(4.0 + x.dtype.itemsize) * x.numel,
+    )  # fmt: skip
+    return found
 
 
 @rule("copy")
