@@ -319,6 +319,6 @@ def test_outputs_without_gradient_are_left_out():
 
 
 def test_the_module_of_the_same_name_can_be_called():
-    module = importlib.import_module("pellucid.autograd.gradcheck")
+    module = importlib.import_module("pellucid.autograd.gradchecking")
     assert module(lambda a: a * a, double(pellucid, 2))
     assert issubclass(module.GradcheckError, RuntimeError)

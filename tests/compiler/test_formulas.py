@@ -13,7 +13,7 @@ EDGES = [0.0, -0.0, np.inf, -np.inf, np.nan, 1e-40, 1e-8, -1e-8, 1e30, -1e30, 88
 
 ONE = {
     "exp": torch.exp, "expm1": torch.expm1, "log": torch.log, "log1p": torch.log1p,
-    "log2": torch.log2, "log10": torch.log10, "sin": torch.sin, "cos": torch.cos,
+    "sin": torch.sin, "cos": torch.cos,
     "tanh": torch.tanh, "sqrt": torch.sqrt, "rsqrt": torch.rsqrt, "square": torch.square,
     "cube": lambda x: x.pow(3), "root": lambda x: x.pow(0.5), "trunc": torch.trunc,
     "round": torch.round, "floor": torch.floor, "ceil": torch.ceil, "abs": torch.abs,
@@ -52,6 +52,9 @@ def check(function, *args):
         for other in others:
             assert (other.dtype, other.shape) == (eager.dtype, eager.shape)
             np.testing.assert_allclose(other.numpy(), eager.numpy(), rtol=4e-6, atol=1e-7)
+            if eager.is_floating_point():
+                zero = (eager == 0).numpy()
+                assert (np.signbit(other.numpy()) == np.signbit(eager.numpy()))[zero].all()
 
 
 @pytest.mark.parametrize("name", ONE)

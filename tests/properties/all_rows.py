@@ -29,7 +29,7 @@ WITHOUT_ROWS: dict[str, str] = {
             zeros ones empty full empty_strided empty_permuted eye tril_indices triu_indices tensor
             scalar_tensor from_numpy frombuffer arange range linspace logspace randperm rand randn
             randint hann_window hamming_window blackman_window bartlett_window kaiser_window
-            broadcast_shapes is_tensor is_storage
+            broadcast_shapes is_tensor is_storage from_file
         """,
         RANDOM: """
             rand_like randn_like randint_like bernoulli normal poisson binomial multinomial

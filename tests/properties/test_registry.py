@@ -170,7 +170,7 @@ ELSEWHERE = words(
         internal.real_to_complex internal.roi_align internal.roi_align_max
         internal.roi_align_transpose internal.roi_pool internal.spread_cells internal.spread_points
         internal.embedding_bag_max internal.embedding_bag_sum internal.euclidean_distances
-        internal.fill_diagonal internal.lu_unpack internal.nanmedian_all
+        internal.fill_diagonal internal.give_up internal.lu_unpack internal.nanmedian_all
         internal.normal_of_mean internal.normal_of_mean_and_std internal.normal_of_std
         internal.owned internal.scatter_old_reduce internal.upsample_bicubic2daa
         internal.upsample_bicubic2daa_backward internal.upsample_bilinear2daa

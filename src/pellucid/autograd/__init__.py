@@ -11,15 +11,15 @@ from typing import Any
 
 _LATE = {
     "Function": "function",
-    "GradcheckError": "gradcheck",
+    "GradcheckError": "gradchecking",
     "NestedIOFunction": "function",
     "Variable": "variable",
     "backward": "api",
     "detect_anomaly": "anomaly",
     "enable_grad": "modes",
     "grad": "api",
-    "gradcheck": "gradcheck",
-    "gradgradcheck": "gradcheck",
+    "gradcheck": "gradchecking",
+    "gradgradcheck": "gradchecking",
     "inference_mode": "modes",
     "no_grad": "modes",
     "set_detect_anomaly": "anomaly",

@@ -15,13 +15,14 @@ from typing import Any
 from pellucid.autograd.modes import no_grad, state
 from pellucid.compiler.accuracy import Accuracy, accuracy
 from pellucid.compiler.files import save_compiled
+from pellucid.compiler.guards import aliasing
 from pellucid.compiler.specialised import Specialised
-from pellucid.compiler.trace import is_tracing, tensors_in
+from pellucid.compiler.trace import TRACING, is_tracing, tensors_in
 from pellucid.compiler.training import MOST_PLANS, TrainingCalls, key_of
 from pellucid.compiler.view import plans_text
 from pellucid.kernels import pool
 from pellucid.ops import autocast
-from pellucid.tensor.events import listeners
+from pellucid.tensor.events import silenced
 from pellucid.tensor.tensor import Tensor
 
 
@@ -116,9 +117,10 @@ class CompiledFunction:
         if state.grad and self._wants_gradient(tensors):
             return self._training(args, kwargs, tensors)
         modes = tuple([module.training for module in self._modules_seen])
-        key = (key_of(args), key_of(kwargs), modes, pool.num_threads(), autocast.mode())
+        key = (key_of(args), key_of(kwargs), modes, pool.num_threads(), autocast.mode(),
+               aliasing(tensors), self._training.found_among(tensors))  # fmt: skip
         found = self.plans.get(key)
-        if found is None or not found.holds():
+        if found is None or not (found.holds() and found.fits(tensors)):
             found, made = self._specialise(key, args, kwargs, tensors)
             if made:
                 return found.first(tensors)
@@ -133,24 +135,16 @@ class CompiledFunction:
         self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[Tensor]
     ) -> tuple[Specialised, bool]:
         """The plan for these arguments, and whether it was made now."""
-        with self._lock:
+        with TRACING, self._lock:
             found = self.plans.get(key)
-            if found is not None and found.holds():
+            if found is not None and found.holds() and found.fits(tensors):
                 return found, False
             self._modules_seen = self._training.look()
-            quiet, listeners[:] = list(listeners), []
-            try:
+            with silenced():
                 found = Specialised(
-                    self._orig_mod,
-                    args,
-                    kwargs,
-                    tensors,
-                    self._modules_seen,
-                    self.exact,
+                    self._orig_mod, args, kwargs, tensors, self._modules_seen, self.exact,
                     self.precision,
-                )
-            finally:
-                listeners[:] = quiet
+                )  # fmt: skip
             self.plans[key] = found
             while len(self.plans) > MOST_PLANS:
                 self.plans.popitem(last=False)

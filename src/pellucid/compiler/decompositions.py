@@ -20,7 +20,7 @@ DECOMPOSITIONS: dict[str, Callable[..., Tensor]] = {}
 """
 
 
-class NotCovered(Exception):
+class NotCovered(BaseException):
     """A call that a decomposition is not made for."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from typing import Any
 
 from pellucid.compiler.formulas import FORMULAS, TRUTHS, Expression
@@ -37,8 +38,10 @@ def as_expression(node: Node, name: str) -> tuple[Expression, list[Value]] | Non
             if item not in operands:
                 operands.append(item)
             return ("in", operands.index(item))
-        if isinstance(item, (int, float)) and not isinstance(item, bool):
-            return ("number", float(item))
+        if isinstance(item, (bool, complex)):
+            raise _NoExpression
+        if isinstance(item, (int, float)):
+            return _number(float(item))
         return item
 
     try:
@@ -46,6 +49,11 @@ def as_expression(node: Node, name: str) -> tuple[Expression, list[Value]] | Non
     except _NoExpression:
         return None
     return None if op is None or not operands else (op, operands)
+
+
+def _number(x: float) -> Expression:
+    """Expressions are compared, and 0.0 == -0.0."""
+    return ("neg", ("number", 0.0)) if x == 0 and math.copysign(1, x) < 0 else ("number", x)
 
 
 class _NoExpression(Exception):

@@ -4,7 +4,6 @@ parameters. Bools are 1 and 0 inside an expression.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -188,16 +187,6 @@ def _log_sigmoid(input: Expression) -> Expression:
 @formula("softsign")
 def _softsign(input: Expression) -> Expression:
     return ("div", input, ("add", ONE, ("abs", input)))
-
-
-@formula("log2")
-def _log2(input: Expression) -> Expression:
-    return ("mul", ("log", input), number(1 / math.log(2)))
-
-
-@formula("log10")
-def _log10(input: Expression) -> Expression:
-    return ("mul", ("log", input), number(1 / math.log(10)))
 
 
 # -- truth, and choices by it

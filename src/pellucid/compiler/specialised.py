@@ -8,6 +8,7 @@ from typing import Any
 
 from pellucid.compiler.accuracy import accuracy
 from pellucid.compiler.graph import Graph, Value
+from pellucid.compiler.guards import ModuleState
 from pellucid.compiler.lower import lower
 from pellucid.compiler.lower.moves import copy
 from pellucid.compiler.passes import run_passes
@@ -17,13 +18,9 @@ from pellucid.compiler.view import plans_text
 from pellucid.config import debug_windows
 from pellucid.kernels import pool
 from pellucid.tensor.dtype import float32
-from pellucid.tensor.events import settings
 from pellucid.tensor.layout import Layout, contiguous
 from pellucid.tensor.storage import Storage
 from pellucid.tensor.tensor import Tensor, empty, make
-
-_PLAIN = (int, float, bool, complex, str, bytes, tuple, type(None))
-"""Attributes of modules that a plan depends on: numbers, names, sizes."""
 
 
 class Specialised:
@@ -33,44 +30,43 @@ class Specialised:
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any],
         tensors: list[Tensor], modules: list[Any], exact: bool, precision: str = "float32",
     ) -> None:  # fmt: skip
-        # Modules that train write their statistics; a lower precision is compared with the result.
-        sketches = precision == "float32" and not any([module.training for module in modules])
-        self.graph, self.first_result = trace(function, args, kwargs, tensors, sketches=sketches)
+        # Modules that train write their statistics; a lower precision is compared with the result;
+        # functions may count and collect.
+        still = hasattr(function, "_modules") and not any([m.training for m in modules])
+        self.graph, self.first_result = trace(
+            function, args, kwargs, tensors, sketches=still and precision == "float32",
+            modules=modules,
+        )  # fmt: skip
         run_passes(self.graph)
         self.plan, self.specs = _planned(self.graph, exact, precision)
         _forget(self.graph)
         if "plan" in debug_windows():
             print(plans_text([self.plan]), file=sys.stderr)
         changed = {first for first, _ in self.graph.mutated}
-        self.attributes = [
-            (table, name, held)
-            for module in modules
-            for table in (module._parameters, module._buffers, module._modules)
-            for name, held in table.items()
-        ]
-        self.settings = [
-            (vars(module), name, value)
-            for module in modules
-            for name, value in vars(module).items()
-            if name != "training" and type(value) in _PLAIN
-        ]
-        self.settings_version = settings.version
+        self.modules = ModuleState(modules, [v.traced for v in self.graph.captured])
         self.guards = [
             (v.traced, v.traced._storage, v.traced._storage.version)
             for v in self.graph.captured if v not in changed
         ]  # fmt: skip
+        self.found = {id(storage) for _, storage, _ in self.guards}
+        self.touched = self._touch(tensors)
         self.structure = self.first_result
         self.result_tensors = list(tensors_in(self.first_result))
         self.rebuild = rebuilder(self.first_result, self.result_tensors)
 
+    def _touch(self, tensors: list[Tensor]) -> list[bool]:
+        return [id(t._storage) in self.found for t in tensors]
+
+    def fits(self, tensors: list[Tensor]) -> bool:
+        """Whether those inputs, and no others, lie in memory that was captured too, for which the
+        plan was made.
+        """
+        return self._touch(tensors) == self.touched
+
     def holds(self) -> bool:
         """Whether everything captured is as it was, and modules hold what they held."""
-        if not all([table.get(name) is held for table, name, held in self.attributes]):
+        if not self.modules.holds():
             return False
-        if settings.version != self.settings_version:
-            if not all([table.get(name, table) == value for table, name, value in self.settings]):
-                return False
-            self.settings_version = settings.version
         return all([
             tensor._storage is storage and storage.version == version
             for tensor, storage, version in self.guards
@@ -134,7 +130,7 @@ class Output:
             (i for i, v in enumerate(graph.inputs) if v.traced._storage is tensor._storage), None
         )
         captured = any(v.traced._storage is tensor._storage for v in graph.captured)
-        self.itself = tensor if captured or value.constant else None
+        self.itself = tensor if captured else None
         self.shares = first.setdefault(id(tensor._storage), number)
         self.number = number
         if self.of_input is not None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pellucid.autograd.modes import no_grad
 from pellucid.compiler.graph import Graph, Node, Value
+from pellucid.compiler.guards import ModuleState
 from pellucid.compiler.lower import lower
 from pellucid.compiler.lower.live_images import (
     lower_batch_norm,
@@ -35,7 +36,7 @@ from pellucid.tensor.layout import contiguous
 from pellucid.tensor.storage import Storage
 from pellucid.tensor.tensor import Tensor, empty, make
 
-_DEEPEST = 3
+_DEEPEST, _LONGEST = 3, 10_000
 
 
 def objects_of(*roots: Any) -> tuple[list[Any], list[Any], list[Tensor]]:
@@ -66,10 +67,10 @@ def objects_of(*roots: Any) -> tuple[list[Any], list[Any], list[Tensor]]:
         elif isinstance(item, types.FunctionType):
             for each in _named_by(item):
                 look(each, depth + 1)
-        elif isinstance(item, (list, tuple)) and len(item) < 64:
+        elif isinstance(item, (list, tuple)) and len(item) < _LONGEST:
             for each in item:
                 look(each, depth + 1)
-        elif isinstance(item, dict) and len(item) < 64:
+        elif isinstance(item, dict) and len(item) < _LONGEST:
             for each in item.values():
                 look(each, depth + 1)
         elif depth and hasattr(item, "_orig_mod"):
@@ -95,9 +96,17 @@ def _named_by(function: types.FunctionType) -> Iterable[Any]:
             continue
     if function.__module__.partition(".")[0] == __name__.partition(".")[0]:
         return
-    for name in function.__code__.co_names:
+    for name in _names(function.__code__):
         if name in function.__globals__:
             yield function.__globals__[name]
+
+
+def _names(code: types.CodeType) -> Iterable[str]:
+    """The names in a function's code, and in that of the functions and comprehensions inside."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names(constant)
 
 
 def leaves_of(
@@ -154,12 +163,7 @@ class PlannedGraph:
         self.plan, self.specs = self._planned(exact)
         if "plan" in debug_windows():
             print(plans_text([self.plan]), file=sys.stderr)
-        self.attributes = [
-            (table, name, held)
-            for module in modules
-            for table in (module._parameters, module._buffers, module._modules)
-            for name, held in table.items()
-        ]
+        self.modules = ModuleState(modules, [v.traced for v in graph.captured])
         self.guards = [(v.traced, v.traced._storage) for v in graph.captured]
         self.changed = [old.traced for old, _ in graph.mutated if old not in graph.inputs]
         self.given = [old for old, _ in graph.mutated if old in graph.inputs]
@@ -231,7 +235,7 @@ class PlannedGraph:
 
     def holds(self) -> bool:
         """Whether everything the plan works on is what and where it was."""
-        return all([table.get(name) is held for table, name, held in self.attributes]) and all(
+        return self.modules.holds() and all(
             [tensor._storage is storage for tensor, storage in self.guards]
         )
 

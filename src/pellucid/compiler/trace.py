@@ -15,24 +15,30 @@ Other views of the same memory are looked at again through what they are views o
 
 from __future__ import annotations
 
+import itertools
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from pellucid.autograd.modes import no_grad
+from pellucid.compiler.again import caller
 from pellucid.compiler.graph import Graph, Node, Value
 from pellucid.ops.blas import sketch, sketching
 from pellucid.ops.spec import registry
-from pellucid.tensor.events import Event, before_writes, is_acting, listening
-from pellucid.tensor.random.generator import default_generator
+from pellucid.tensor.events import Event, before_writes, is_acting, listening, settings
+from pellucid.tensor.random.generator import Generator, default_generator
 from pellucid.tensor.tensor import Tensor
 
 _READERS = ("__bool__", "__float__", "__int__", "__index__", "item", "tolist", "numpy",
             "__array__")  # fmt: skip
 _FORM = {"copy": "fresh", "view": "view", "write": "write"}
-_lock = threading.RLock()
+TRACING = threading.RLock()
+"""One trace at a time: listeners, readers of values and storages are watched while it runs."""
 
 
 _active = threading.local()
@@ -50,8 +56,8 @@ class DataDependent(RuntimeError):
     """Whether nothing had been changed when it was raised."""
 
 
-class _NoSketch(Exception):
-    """The function does what must be done in earnest."""
+class _NoSketch(BaseException):
+    """The function does what must be done in earnest. No `except Exception` of its own stops it."""
 
 
 class Tracer:
@@ -59,6 +65,7 @@ class Tracer:
 
     def __init__(self, *, sketches: bool = False) -> None:
         self.sketches = sketches
+        self.thread = threading.get_ident()
         self.skipped = sketch.skipped
         self.made: set[int] = set()
         """Storages that operators made."""
@@ -94,7 +101,7 @@ class Tracer:
         """Listen to what is called."""
         _active.depth = getattr(_active, "depth", 0) + 1
         try:
-            with _lock, listening(self.hear), _readers_refuse(self):
+            with TRACING, listening(self.hear), _readers_refuse(self):
                 return call()
         finally:
             _active.depth -= 1
@@ -157,9 +164,9 @@ class Tracer:
 
     def hear(self, event: Event) -> None:
         kind = _FORM.get(event.kind)
-        if kind is None:
+        if kind is None or threading.get_ident() != self.thread:
             return
-        random = default_generator.has_moved(self.mark)
+        random = default_generator.has_moved(self.mark) or _draws(event)
         self.mark = default_generator.mark()
         self.random |= random
         if random and self.sketches:
@@ -184,7 +191,7 @@ class Tracer:
                 if kind == "view":
                     self.parents[id(tensor)] = (event.inputs[0], node, index)
         self.nodes.append(node)
-        self.alive.append(event)
+        self.alive += [t for t in tensors_in(event.inputs)]
 
     def _write(self, event: Event, node: Node) -> None:
         target = event.inputs[0]
@@ -218,7 +225,8 @@ class Tracer:
 
     def refuse_writes(self, target: Tensor) -> None:
         """What was there before the trace is not written with a sketch's numbers."""
-        if id(target._storage) not in self.made:
+        here = threading.get_ident() == self.thread
+        if here and id(target._storage) not in self.made:
             raise _NoSketch
 
     def may_read(self, value: Value) -> bool:
@@ -245,9 +253,63 @@ class Tracer:
         self.asked.update(one for one in seen if one.captured)
         return True
 
+    def depends(self, arguments: Any) -> bool:
+        """Whether a tensor among these arguments depends on an input: a constant, which the
+        function may keep, is computed.
+        """
+        seen: set[Value] = set()
+        found = [self.value(tensor) for tensor in tensors_in(arguments)]
+        while found:
+            one = found.pop()
+            if one in seen:
+                continue
+            seen.add(one)
+            if one.producer is not None:
+                found += one.producer.inputs()
+            elif not one.captured:
+                return True
+        return False
+
     def read_foreign(self, tensor: Tensor) -> None:
         """A tensor that no operator has met was asked for its value: the plan depends on it."""
         self.asked.add(self.capture(tensor))
+
+    def kept_elsewhere(self, result: Any) -> bool:
+        """Whether somebody else than the trace, its tensors and the result holds a tensor that was
+        made: a list of the caller's, a cache. Its numbers are then asked for.
+        """
+        made = {id(t): t for t in self.alive if isinstance(t, Tensor)
+                and id(t._storage) in self.made}  # fmt: skip
+        held = Counter(
+            itertools.chain(
+                (id(t) for t in self.alive),
+                (id(t) for t in self.shown.values()),
+                (id(v.traced) for v in self._known()),
+                (id(parent) for parent, _, _ in self.parents.values()),
+                (id(root) for _, root in self.mutated.values()),
+                {id(t): id(t._base) for t in self.alive if isinstance(t, Tensor)}.values(),
+                (id(t) for t in tensors_in(result)),
+            )
+        )
+        held[id(result)] += 1  # where it is a tensor itself
+        # Three more are `made`, the loop's variable and the argument of the call.
+        return any(sys.getrefcount(each) > held[id(each)] + 3 for each in made.values())
+
+    def compute(self) -> None:
+        """Give the tensors of a sketch their numbers, one operator after the other."""
+        with no_grad():
+            for node in self.nodes:
+                if node.kind == "view" or node.op == "write_through":
+                    continue
+                given = {value: value.traced for value in node.inputs()}
+                found = caller(node)(given)
+                results = found if isinstance(found, (list, tuple)) else [found]
+                for value, tensor in zip(node.outputs, results, strict=True):
+                    np.copyto(value.traced._array, tensor._array)
+
+    def _known(self) -> set[Value]:
+        values = {v for node in self.nodes for v in (*node.outputs, *node.inputs())}
+        return {*values, *self.inputs, *self.captured, *self.values.values()}
 
     def graph(self, outputs: list[Tensor]) -> Graph:
         for first, root in self.mutated.values():
@@ -275,6 +337,12 @@ def _line() -> str:
 
 
 _PACKAGE = __file__.removesuffix("compiler/trace.py")
+
+
+def _draws(event: Event) -> bool:
+    """Whether a call draws from a generator of its own, or is a factory that draws."""
+    given = (*event.inputs, *(event.settings or {}).values())
+    return event.again is not None or any(isinstance(each, Generator) for each in given)
 
 
 def place_of(tensor: Tensor) -> Any:
@@ -330,31 +398,41 @@ def _refusal(name: str, value: Value, line: str) -> DataDependent:
 
 def trace(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any],
-    tensors: list[Tensor], *, sketches: bool = False,
+    tensors: list[Tensor], *, sketches: bool = False, modules: Sequence[Any] = (),
 ) -> tuple[Graph, Any]:  # fmt: skip
     """The graph of `function(*args, **kwargs)` and what the run returned. `tensors` are the inputs
     among the arguments. Nothing is recorded for gradients. With `sketches` a sketch is tried first;
-    its result is worth nothing but its structure.
+    its result is worth nothing but its structure. `modules` get their attributes back where a
+    sketch is given up.
     """
     if sketches:
-        state = default_generator.state_bytes()
+        state, changes = default_generator.state_bytes(), settings.version
+        before = [(vars(module), dict(vars(module))) for module in modules]
         try:
             tracer = Tracer(sketches=True)
             with sketching(), _watching(tracer):
-                return _traced(tracer, function, args, kwargs, tensors)
+                found = _traced(tracer, function, args, kwargs, tensors)
+            if settings.version != changes or tracer.kept_elsewhere(found[1]):
+                tracer.compute()
+            return found
         except DataDependent:
             raise
-        except Exception:  # a write, a random number, or zeros that an operator refuses
+        except (Exception, _NoSketch):  # a write, a random number, zeros that an operator refuses
             default_generator.load_state_bytes(state)
+            for table, old in before:  # the run that counts finds what this one found
+                table.clear()
+                table.update(old)
     return _traced(Tracer(), function, args, kwargs, tensors)
 
 
 @contextmanager
 def _watching(tracer: Tracer) -> Iterator[None]:
     before_writes.append(tracer.refuse_writes)
+    sketch.wants = tracer.depends
     try:
         yield
     finally:
+        sketch.wants = None
         before_writes.remove(tracer.refuse_writes)
 
 

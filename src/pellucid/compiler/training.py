@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from pellucid.compiler.guards import aliasing
 from pellucid.compiler.pairs import Pair
 from pellucid.compiler.step_trace import NotTraceable, StepGraph, trace_step
 from pellucid.compiler.steps import SpecialisedStep, leaves_of, objects_of, settings_of
-from pellucid.compiler.trace import DataDependent
+from pellucid.compiler.trace import TRACING, DataDependent
 from pellucid.kernels import pool
 from pellucid.ops import autocast
-from pellucid.tensor.events import listeners
+from pellucid.tensor.events import silenced
 from pellucid.tensor.tensor import Tensor
 
 MOST_PLANS = 64
@@ -34,6 +36,8 @@ def key_of(item: Any) -> Any:
     if hasattr(item, "__dataclass_fields__") and not isinstance(item, type):
         names = item.__dataclass_fields__
         return (type(item).__name__, *[(name, key_of(getattr(item, name))) for name in names])
+    if type(item) is float:  # 0.0 == -0.0
+        return ("float", item, math.copysign(1.0, item))
     try:
         hash(item)
     except TypeError:
@@ -82,7 +86,17 @@ class TrainingCalls:
         """Find the modules and optimisers that the function uses now."""
         self.modules, self.optimisers, tensors = objects_of(self.function, *self.given.values())
         self.leaves = leaves_of(self.modules, self.optimisers, tensors)
+        held = [t for m in self.modules for table in (m._parameters, m._buffers)
+                for t in table.values() if t is not None]  # fmt: skip
+        self.memory = {id(t._storage) for t in (*tensors, *held, *self.leaves)}
         return self.modules
+
+    def found_among(self, tensors: list[Tensor]) -> tuple[int, ...]:
+        """Which inputs lie in memory that the function finds by itself: nothing tells them apart
+        while it is traced.
+        """
+        memory = self.memory
+        return tuple([id(t._storage) if id(t._storage) in memory else 0 for t in tensors])
 
     def _key(self, args: Any, kwargs: Any, tensors: list[Tensor]) -> Any:
         return (
@@ -90,6 +104,7 @@ class TrainingCalls:
             pool.num_threads(), autocast.mode(), tuple([t._requires_grad for t in tensors]),
             tuple([leaf._requires_grad for leaf in self.leaves]),
             tuple([leaf._grad is None for leaf in self.leaves]), settings_of(self.optimisers),
+            aliasing(tensors), self.found_among(tensors),
         )  # fmt: skip
 
     def __call__(self, args: Any, kwargs: Any, tensors: list[Tensor]) -> Any:
@@ -100,6 +115,7 @@ class TrainingCalls:
         with self.lock:
             if found is not None and found.holds():
                 return found(tensors)
+        with TRACING, self.lock:  # always in this order
             self.look()
             key = self._key(args, kwargs, tensors)
             try:
@@ -119,11 +135,8 @@ class TrainingCalls:
 
     def traced(self, args: Any, kwargs: Any, tensors: list[Tensor]) -> StepGraph:
         """Run the function once and write it down."""
-        quiet, listeners[:] = list(listeners), []
-        try:
+        with TRACING, silenced():
             return trace_step(self.function, args, kwargs, tensors, self.leaves)
-        finally:
-            listeners[:] = quiet
 
     def _plan(self, step: StepGraph) -> Planned:
         if step.backward and not step.wanted:

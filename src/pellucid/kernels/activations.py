@@ -57,7 +57,7 @@ def tanh(b: Builder, x: Value) -> Value:
         (-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1,
          -3.33332819422e-1),
     )  # fmt: skip
-    small = b.fma(small * square, x, x)
+    small = b.select(b.binary("eq", x, 0.0), x, b.fma(small * square, x, x))  # -0 stays
     large = b.value(1.0, x.type) - b.value(2.0, x.type) / (exp(b, size * 2.0) + 1.0)
     large = b.select(b.binary("lt", x, 0.0), -large, large)
     return b.select(b.binary("lt", size, 0.625), small, large)

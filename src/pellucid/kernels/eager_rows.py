@@ -44,9 +44,9 @@ def sums(x: np.ndarray) -> np.ndarray:
     return total
 
 
-def logsumexp(x: np.ndarray, out: np.ndarray) -> None:
-    """The logarithm of the sum of e^x of each row, (R,)."""
-    pool.run(logsumexp_rows(), _at(x), _at(out), *x.shape)
+def logsumexp(x: np.ndarray, top: np.ndarray, rest: np.ndarray) -> None:
+    """The logarithm of the sum of e^x of each row in two parts (R,): the largest, what is above."""
+    pool.run(logsumexp_rows(), _at(x), _at(top), _at(rest), *x.shape)
 
 
 def scaled_softmax(x: np.ndarray, lse: np.ndarray, factor: np.ndarray, out: np.ndarray) -> None:

@@ -123,7 +123,7 @@ OPERATIONS: dict[str, Callable[..., Value]] = {
     "log": _log,
     "log1p": _log1p,
     "expm1": _expm1,
-    "sin": lambda b, x: _turn(b, x, 0),
+    "sin": lambda b, x: b.select(b.binary("eq", x, 0.0), x, _turn(b, x, 0)),  # -0 stays
     "cos": lambda b, x: _turn(b, x, 1),
     "erf": erf,
     "tanh": tanh,

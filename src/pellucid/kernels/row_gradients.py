@@ -41,9 +41,9 @@ def softmax_slope(b: KernelBuilder, *, logarithm: bool = False) -> None:
         over_vectors(b, arg.n, put)
 
 
-@kernel("x: ptr, out: ptr, rows: i64, n: i64")
+@kernel("x: ptr, top: ptr, rest: ptr, rows: i64, n: i64")
 def logsumexp_rows(b: KernelBuilder) -> None:
-    """The logarithm of the sum of e^x of each row, into out (rows)."""
+    """The logarithm of the sum of e^x of each row in two parts: the largest, and what is above."""
     b.begin()
     arg = b.arg
     start, stop = b.share(arg.rows)
@@ -56,7 +56,8 @@ def logsumexp_rows(b: KernelBuilder) -> None:
         top = row_max(b, arg.n, load)
         # As from log-softmax: NaN where the largest is infinite, which makes inf - inf.
         total = exp_row(b, arg.n, load, top, None)
-        b.store(OPERATIONS["log"](b, total) + top, arg.out, row)
+        b.store(top, arg.top, row)
+        b.store(OPERATIONS["log"](b, total), arg.rest, row)
 
 
 @kernel("x: ptr, lse: ptr, factor: ptr, out: ptr, rows: i64, n: i64")

@@ -90,8 +90,12 @@ def softmax(b: KernelBuilder, *, logarithm: bool = False) -> None:
         if logarithm:
             total = exp_row(b, arg.n, load, top, None)
             # NaN where the row has one or an infinity, which `log` does not know.
-            shift = b.select(b.binary("ne", total, total), total, top + log(b, total))
-            over_vectors(b, arg.n, lambda at, mask: b.store(load(at, mask) - shift, out, at, mask))
+            rest = b.select(b.binary("ne", total, total), total, log(b, total))
+            # Not x - (top + rest): of large numbers the sum would lose digits.
+            over_vectors(
+                b, arg.n,
+                lambda at, mask: b.store(load(at, mask) - top - rest, out, at, mask),
+            )  # fmt: skip
         else:
             factor = b.constant(1.0, F32) / exp_row(b, arg.n, load, top, out)
             over_vectors(

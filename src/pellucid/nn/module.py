@@ -201,6 +201,7 @@ class Module(TreeMixin, CallMixin, StateMixin, ConversionMixin):
             self._set_module(name, value)
         elif name in members.get("_buffers", ()) or isinstance(value, Buffer):
             self._set_buffer(name, value)
+            settings.version += 1
         else:
             super().__setattr__(name, value)
             settings.version += 1

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -18,11 +19,12 @@ _BLAS = frozenset("fdFD")
 class _Sketch(threading.local):
     depth = 0
     skipped = 0
+    wants: Callable[[Any], bool] | None = None
 
 
 sketch = _Sketch()
 """While this thread's `depth` is not 0, products give zeros: only shapes are asked for. `skipped`
-counts them.
+counts them. `wants`, asked for the arguments of each operator, says whether its products may.
 """
 
 
@@ -34,6 +36,16 @@ def sketching() -> Iterator[None]:
         yield
     finally:
         sketch.depth -= 1
+
+
+@contextmanager
+def in_earnest() -> Iterator[None]:
+    """Products inside are computed."""
+    depth, sketch.depth = sketch.depth, 0
+    try:
+        yield
+    finally:
+        sketch.depth = depth
 
 
 def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:

@@ -16,6 +16,7 @@ from pellucid.autograd.node import record, wants_grad
 from pellucid.autograd.views import INFERENCE_VIEW, MULTI_VIEW, NO_GRAD_VIEW
 from pellucid.ops import meta
 from pellucid.ops.autocast import cast_call, current, policy
+from pellucid.ops.blas import in_earnest, sketch
 from pellucid.ops.inplace import make_inplace, write_outputs
 from pellucid.ops.overloads import guarded, reader
 from pellucid.ops.spec import Gradient, OpSpec, OutRule, describe, registry
@@ -91,6 +92,9 @@ def heard(
     if counted.living and meta.concerns(args, kwargs):
         meta.check(spec.name, args, kwargs)
         result = meta.run(spec, args, kwargs) if spec.kind == "fresh" else call()
+    elif sketch.wants is not None and sketch.depth and not sketch.wants((args, kwargs)):
+        with in_earnest():
+            result = call()
     else:
         result = call()
     seconds = perf_counter() - start

@@ -135,7 +135,8 @@ def attends(query: np.ndarray, key: np.ndarray, value: np.ndarray, out: np.ndarr
     """
     arrays = (query, key, value, out)
     return (
-        query.ndim == 4 and query[..., 0].size * key.shape[2] >= HEAVY and enabled()
+        query.ndim == 4 and math.prod(query.shape[:3]) * key.shape[2] >= HEAVY and enabled()
+        and query.size > 0
         and all(x.dtype == np.float32 and (x.strides[3] == 4 or x.shape[3] == 1) for x in arrays)
     )  # fmt: skip
 

@@ -46,6 +46,22 @@ Listener = Callable[[Event], None]
 listeners: list[Listener] = [print_event] if "ops" in debug_windows() else []
 
 
+permanent: set[Listener] = set()
+"""Listeners that only have to be there, whoever else listens or not."""
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Nobody hears of what happens inside, except who begins to listen there."""
+    others = [each for each in listeners if each not in permanent]
+    for each in others:
+        listeners.remove(each)
+    try:
+        yield
+    finally:
+        listeners[:0] = others
+
+
 @contextmanager
 def listening(listener: Listener) -> Iterator[Listener]:
     """Call `listener` for each operator inside the block."""

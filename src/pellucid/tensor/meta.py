@@ -13,7 +13,7 @@ from operator import index as to_index
 from typing import Any
 
 from pellucid.tensor.dtype import dtype
-from pellucid.tensor.events import listeners
+from pellucid.tensor.events import listeners, permanent
 from pellucid.tensor.layout import Layout
 from pellucid.tensor.refusals import no_data
 from pellucid.tensor.storage import Storage
@@ -22,6 +22,9 @@ from pellucid.tensor.tensor import Tensor, make
 
 def _attention(event: Any) -> None:
     """Stands in the list of listeners while there are tensors without data."""
+
+
+permanent.add(_attention)
 
 
 class _Counted:

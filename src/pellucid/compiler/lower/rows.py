@@ -78,7 +78,12 @@ def lower_sum(planner: Planner, node: Node) -> Physical | None:
     place = row_major_place(planner, planner.place(x))
     outer, inner = math.prod(x.shape[: axes[0]]), math.prod(x.shape[axes[-1] + 1 :])
     n = math.prod(x.shape[axes[0] : axes[-1] + 1])
-    return summed(planner, place, node, (outer, n, inner), 1.0 / n if node.op == "mean" else 1.0)
+    return summed(planner, place, node, (outer, n, inner), _share(n) if node.op == "mean" else 1.0)
+
+
+def _share(n: int) -> float:
+    """What a mean multiplies a sum of n by; the mean of nothing is NaN."""
+    return 1.0 / n if n else math.nan
 
 
 def summed(

@@ -68,7 +68,8 @@ class ClassesOfOne:
                 b.set(terms, b.get(terms) + value)
 
             self.along(c, add)
-            row_log = highest + log(b, b.reduce("add", b.get(terms)))
+            above = log(b, b.reduce("add", b.get(terms)))
+            row_log = highest + above
             pointer, first = self.start(logs, [row])
             b.store(row_log, pointer, first)
             pointer, first = self.start(target, [row])
@@ -76,7 +77,7 @@ class ClassesOfOne:
             score = b.load(where[0], where[1] + _class(b, number, c) * x[2][1], F32)
             weight = _weight(b, number, ignored)
             b.set(weights, b.get(weights) + weight)
-            part = b.select(b.binary("gt", weight, 0.0), row_log - score, 0.0)
+            part = b.select(b.binary("gt", weight, 0.0), above - (score - highest), 0.0)
             b.set(found, b.get(found) + part)
         pointer, first = self.start(total, [])
         b.store(b.get(weights), pointer, first)

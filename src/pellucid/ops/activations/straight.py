@@ -79,7 +79,7 @@ def threshold_grad(grad_output: Any, output: Any, out: Any, limit: float = 0) ->
 @one_pass
 def relu(input: Any, out: Any) -> None:
     """max(x, 0)."""
-    np.maximum(input, 0, out=out)
+    np.maximum(0, input, out=out)  # in this order -0 stays, as in PyTorch
 
 
 @elementwise(

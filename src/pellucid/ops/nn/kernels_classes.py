@@ -22,22 +22,24 @@ def _blocks(x: np.ndarray) -> Iterator[slice]:
         yield slice(start, start + step)
 
 
-def logsumexp(x: np.ndarray) -> np.ndarray:
-    """log of the sum over C of exp(x), (N, L), with the largest score taken out first; NaN where
-    that is infinite, as the logarithm of softmax is.
+def logsumexp(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """log of the sum over C of exp(x) in two parts (N, L): the largest score, and what is above it;
+    NaN where that is infinite, as the logarithm of softmax is. Their sum would lose digits of large
+    scores.
     """
-    out = np.empty((x.shape[0], x.shape[2]), x.dtype)
-    if x.shape[2] == 1 and native.takes_rows(x[:, :, 0], out):
-        native.rows().logsumexp(x[:, :, 0], out)
-        return out
+    tops = np.empty((x.shape[0], x.shape[2]), x.dtype)
+    rest = np.empty_like(tops)
+    if x.shape[2] == 1 and native.takes_rows(x[:, :, 0], tops):
+        native.rows().logsumexp(x[:, :, 0], tops, rest)
+        return tops, rest
     for block in _blocks(x):
         part = x[block]
         top = part.max(axis=1, keepdims=True) if part.shape[1] else part.sum(1, keepdims=True)
         scratch = np.subtract(part, top)
         np.exp(scratch, out=scratch)
-        np.log(scratch.sum(axis=1), out=out[block])
-        out[block] += top[:, 0]
-    return out
+        np.log(scratch.sum(axis=1), out=rest[block])
+        tops[block] = top[:, 0]
+    return tops, rest
 
 
 def softmax_scaled(

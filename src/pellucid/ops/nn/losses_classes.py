@@ -206,8 +206,9 @@ def _cross_entropy(
     classes = _classes(target, x.shape[0])
     weights = kernels.class_weights(classes, _array(weight), x.shape[1], ignore_index, x.dtype)
     with np.errstate(all="ignore"):
-        logsumexp = kernels.logsumexp(x)
-        values = logsumexp - kernels.pick(x, classes, ignore_index)
+        top, rest = kernels.logsumexp(x)
+        values = rest - (kernels.pick(x, classes, ignore_index) - top)
+        logsumexp = top + rest
     return _CrossEntropy(
         _reduce(values, weights, reduction, input, target),
         adopt(logsumexp),
