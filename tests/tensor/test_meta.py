@@ -243,6 +243,14 @@ def test_operators_on_data_compute_whatever_device_is_chosen(program):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-4, atol=1e-5)
 
 
+def test_gradients_are_where_their_tensors_are_whatever_device_is_chosen():
+    x = pellucid.ones(3, requires_grad=True)
+    y = x.clone().index_put((pellucid.tensor([0, 1]),), pellucid.zeros(2))
+    with pellucid.device("meta"):
+        y.sum().backward()
+    assert x.grad.tolist() == [0, 0, 1]
+
+
 def test_large_factories_write_nothing():
     """A stride of 0 makes it possible to write these numbers, but it would take years."""
     for make in (pellucid.zeros, pellucid.ones):
