@@ -99,6 +99,16 @@ def test_plain_tensors_of_modules_are_watched():
         assert compiled(x).tolist() == [shift] * 3
 
 
+def test_writes_through_data_are_noticed():
+    model = nn.Linear(3, 2).eval()
+    compiled, x = compile(model), torch.randn(4, 3)
+    for change in (lambda: None, lambda: model.weight.data.copy_(torch.zeros(2, 3)),
+                   lambda: model.bias.data.mul_(3), lambda: model.weight.data.add_(1)):  # fmt: skip
+        change()
+        torch.testing.assert_close(compiled(x), model(x))
+        torch.testing.assert_close(compiled(x), model(x))
+
+
 def test_inputs_that_are_one_tensor_are_another_kind_of_call():
     compiled = compile(lambda a, b: a * 2 + b)
     x, y = torch.ones(3), torch.full((3,), 10.0)

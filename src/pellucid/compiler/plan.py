@@ -23,7 +23,7 @@ from pellucid.kernels.kernel import Compiled
 from pellucid.kernels.low import widen_rows
 from pellucid.tensor.dtype import dtype, float32
 from pellucid.tensor.layout import Layout, contiguous
-from pellucid.tensor.storage import Storage
+from pellucid.tensor.storage import Storage, raw_writes
 from pellucid.tensor.tensor import Tensor, make
 
 _LINE = 64
@@ -99,7 +99,8 @@ def _state(item: Any) -> Any:
     """What decides the numbers of a tensor, besides its storage being the same one."""
     if not isinstance(item, Tensor):
         return item
-    return id(item._storage), item._storage.version, item._layout, item.dtype.name
+    storage = item._storage
+    return id(storage), storage.version, raw_writes(storage), item._layout, item.dtype.name
 
 
 class Planner:

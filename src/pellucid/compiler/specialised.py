@@ -19,7 +19,7 @@ from pellucid.config import debug_windows
 from pellucid.kernels import pool
 from pellucid.tensor.dtype import float32
 from pellucid.tensor.layout import Layout, contiguous
-from pellucid.tensor.storage import Storage
+from pellucid.tensor.storage import Storage, raw_writes, unnoticed
 from pellucid.tensor.tensor import Tensor, empty, make
 
 
@@ -48,11 +48,17 @@ class Specialised:
             (v.traced, v.traced._storage, v.traced._storage.version)
             for v in self.graph.captured if v not in changed
         ]  # fmt: skip
+        self.unnoticed = unnoticed.total
+        self.raw = self._raw_writes()
         self.found = {id(storage) for _, storage, _ in self.guards}
         self.touched = self._touch(tensors)
         self.structure = self.first_result
         self.result_tensors = list(tensors_in(self.first_result))
         self.rebuild = rebuilder(self.first_result, self.result_tensors)
+
+    def _raw_writes(self) -> list[int]:
+        """How often what was captured was written to through `.data`."""
+        return [raw_writes(storage) for _, storage, _ in self.guards]
 
     def _touch(self, tensors: list[Tensor]) -> list[bool]:
         return [id(t._storage) in self.found for t in tensors]
@@ -67,6 +73,10 @@ class Specialised:
         """Whether everything captured is as it was, and modules hold what they held."""
         if not self.modules.holds():
             return False
+        if self.unnoticed != unnoticed.total:
+            if self._raw_writes() != self.raw:
+                return False
+            self.unnoticed = unnoticed.total
         return all([
             tensor._storage is storage and storage.version == version
             for tensor, storage, version in self.guards

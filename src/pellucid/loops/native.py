@@ -74,7 +74,8 @@ class NativeStep:
             program=self.program.steps, room=self.program.room, row=len(places.row),
             logs=max(self.program.logs, 1), rows=rows, data=len(data), lanes=self.lanes,
         )  # fmt: skip
-        self.data = [np.ascontiguousarray(each._array) for each in data]
+        self.tensors = list(data)
+        self.data: list[np.ndarray] = []
         self.width = self.lanes or 1
         self.groups = -(-len(self.models) // self.width)
         self.memory = aligned(self.groups * self.program.room * self.width)
@@ -92,7 +93,9 @@ class NativeStep:
         )
 
     def load(self) -> None:
-        """Bring parameters and state into the function's memory."""
+        """Bring parameters and state into the function's memory, and look at the data again."""
+        _check_classes(self.program, self.tensors)
+        self.data = [np.ascontiguousarray(each._array) for each in self.tensors]
         for model, twins in enumerate(self.twins):
             for value in self.program.state:
                 tensor = twins.get(value, value).traced

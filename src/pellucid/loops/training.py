@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.autograd.modes import no_grad
+from pellucid.compiler.guards import ModuleState
 from pellucid.compiler.step_trace import StepGraph
 from pellucid.compiler.steps import settings_of
 from pellucid.compiler.trace import tensors_in
@@ -41,6 +42,7 @@ class TrainingLoop:
         self.reason = ""
         self._speed: dict[int, float] = {}
         self._settings: Any = None
+        self._modules: list[ModuleState] = []
 
     def __repr__(self) -> str:
         count = f", {len(self.steps)} models" if self.sweep else ""
@@ -92,10 +94,15 @@ class TrainingLoop:
 
     def _check(self) -> None:
         """Options that changed make what was compiled useless."""
-        now = [settings_of(call.optimisers) for call in self.calls]
-        if now != self._settings:
+        now = [self._state(call) for call in self.calls]
+        if now != self._settings or not all(state.holds() for state in self._modules):
             self.native.clear()
             self._settings = now
+
+    @staticmethod
+    def _state(call: TrainingCalls) -> Any:
+        """What a step depends on that may change between loops, beside its modules."""
+        return settings_of(call.optimisers), tuple([t._requires_grad for t in call.leaves])
 
     def _chunk(self) -> int:
         if not self.native:
@@ -118,7 +125,8 @@ class TrainingLoop:
                 result = traced[-1].result
             numbers.append(_numbers(result))
         if traced:
-            self._settings = [settings_of(call.optimisers) for call in self.calls]
+            self._settings = [self._state(call) for call in self.calls]
+            self._modules = [ModuleState(call.modules, ()) for call in self.calls]
             self._compile(traced, len(row))
         return np.array([numbers], np.float32)
 

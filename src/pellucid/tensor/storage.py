@@ -90,6 +90,19 @@ def empty_cache() -> None:
     statistics.cached_bytes = 0
 
 
+class _Unnoticed:
+    total = 0
+
+    def __init__(self) -> None:
+        self.by_storage: dict[int, int] = {}
+
+
+unnoticed = _Unnoticed()
+"""Writes through `.data`, which no version counter of the tensor itself notices: how many in all,
+and by the `id` of the storage that owns the bytes. Plans look at them.
+"""
+
+
 class Storage:
     """A run of bytes that tensors look at.
 
@@ -164,9 +177,9 @@ class Storage:
 
     def alias(self) -> Storage:
         """The same bytes with a version counter of their own: what `tensor.data` looks at."""
-        other = Storage.__new__(Storage)
+        other = _Alias.__new__(_Alias)
         other.owner, other.buffer, other._address = self, self.buffer, self._address
-        other._nbytes, other._class, other.version = self._nbytes, 0, 0
+        other._nbytes, other._class, other._count = self._nbytes, 0, 0
         return other
 
     def __del__(self) -> None:
@@ -288,3 +301,32 @@ class Storage:
     def __repr__(self) -> str:
         rows = "".join(f" {value}\n" for value in self.tolist())
         return rows + f"[torch.storage.UntypedStorage(device=cpu) of size {self._nbytes}]"
+
+
+class _Alias(Storage):
+    """The bytes of another storage with a version counter of its own, whose writes are counted."""
+
+    __slots__ = ("_count",)
+
+    @property
+    def version(self) -> int:
+        """In-place writes through this storage."""
+        return self._count
+
+    @version.setter
+    def version(self, value: int) -> None:
+        self._count = value
+        root = id(_root(self))
+        unnoticed.total += 1
+        unnoticed.by_storage[root] = unnoticed.by_storage.get(root, 0) + 1
+
+
+def _root(storage: Storage) -> Storage:
+    while isinstance(storage.owner, Storage):
+        storage = storage.owner
+    return storage
+
+
+def raw_writes(storage: Storage) -> int:
+    """How often the bytes of a storage were written to through `.data`."""
+    return unnoticed.by_storage.get(id(_root(storage)), 0) if unnoticed.total else 0
