@@ -3,10 +3,9 @@
 import pytest
 
 import pellucid as torch
-import pellucid.nn.functional as F
 from pellucid import nn
 from pellucid.loops import compile_loop, compile_sweep
-from tests.loops.test_training import agree, points
+from tests.loops.test_training import agree, points, whole_step
 
 optim, schedules = torch.optim, torch.optim.lr_scheduler
 
@@ -17,18 +16,7 @@ def member(seed, *, width=7, act=nn.Tanh, kind=optim.Adam, schedule=None, clip=0
     chosen = kind(model.parameters(), 1e-3 * (1 + seed % 5), **options)
     scheduler = schedule(chosen) if schedule else None
 
-    def step(x, y):
-        chosen.zero_grad()
-        loss = F.mse_loss(model(x), y)
-        loss.backward()
-        if clip:
-            nn.utils.clip_grad_norm_(model.parameters(), clip)
-        chosen.step()
-        if scheduler is not None:
-            scheduler.step()
-        return loss
-
-    return model, chosen, scheduler, step
+    return model, chosen, scheduler, whole_step(model, chosen, scheduler, clip)
 
 
 CASES = {

@@ -15,15 +15,8 @@ from pellucid.loops import training as module
 optim, schedules = torch.optim, torch.optim.lr_scheduler
 
 
-def made(sizes=(3, 7, 5, 2), *, act=nn.Tanh, optimiser=None, clip=0.0, schedule=None, extra=None):
-    """A model, its optimiser, its scheduler and its training step."""
-    torch.manual_seed(0)
-    layers = []
-    for a, b in itertools.pairwise(sizes):
-        layers += [nn.Linear(a, b), act()]
-    model = nn.Sequential(*layers[:-1], *([extra] if extra else []))
-    chosen = (optimiser or (lambda p: optim.Adam(p, 1e-2)))(model.parameters())
-    scheduler = schedule(chosen) if schedule else None
+def whole_step(model, chosen, scheduler, clip):
+    """A training step as programs write it."""
 
     def step(x, y):
         chosen.zero_grad()
@@ -36,7 +29,20 @@ def made(sizes=(3, 7, 5, 2), *, act=nn.Tanh, optimiser=None, clip=0.0, schedule=
             scheduler.step()
         return loss
 
-    return model, chosen, scheduler, step
+    return step
+
+
+def made(sizes=(3, 7, 5, 2), *, act=nn.Tanh, optimiser=None, clip=0.0, schedule=None, extra=None):
+    """A model, its optimiser, its scheduler and its training step."""
+    torch.manual_seed(0)
+    layers = []
+    for a, b in itertools.pairwise(sizes):
+        layers += [nn.Linear(a, b), act()]
+    model = nn.Sequential(*layers[:-1], *([extra] if extra else []))
+    chosen = (optimiser or (lambda p: optim.Adam(p, 1e-2)))(model.parameters())
+    scheduler = schedule(chosen) if schedule else None
+
+    return model, chosen, scheduler, whole_step(model, chosen, scheduler, clip)
 
 
 def points(rows=23, sizes=(3, 7, 5, 2)):

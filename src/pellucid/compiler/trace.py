@@ -81,6 +81,8 @@ class Tracer:
         self.shown: dict[Any, Tensor] = {}
         """Tensors by what of which storage they show."""
         self.captured: list[Value] = []
+        self.dependent: dict[Value, bool] = {}
+        """Whether values depend on inputs, as far as it was asked."""
         self.asked: set[Value] = set()
         """Captured tensors whose values the function asked for."""
         self.mutated: dict[int, tuple[Value, Tensor]] = {}
@@ -257,18 +259,22 @@ class Tracer:
         """Whether a tensor among these arguments depends on an input: a constant, which the
         function may keep, is computed.
         """
+        return any([self._depends(self.value(tensor)) for tensor in tensors_in(arguments)])
+
+    def _depends(self, value: Value) -> bool:
+        """What is known of a value's sources is kept, so that nothing is looked at twice."""
         seen: set[Value] = set()
-        found = [self.value(tensor) for tensor in tensors_in(arguments)]
-        while found:
+        found, answer = [value], False
+        while found and not answer:
             one = found.pop()
-            if one in seen:
+            if one in seen or self.dependent.get(one) is False:
                 continue
             seen.add(one)
-            if one.producer is not None:
-                found += one.producer.inputs()
-            elif not one.captured:
-                return True
-        return False
+            inputs = one.producer.inputs() if one.producer is not None else []
+            answer = self.dependent.get(one, one.producer is None and not one.captured)
+            found += inputs
+        self.dependent.update({value: True} if answer else dict.fromkeys(seen, False))
+        return answer
 
     def read_foreign(self, tensor: Tensor) -> None:
         """A tensor that no operator has met was asked for its value: the plan depends on it."""
